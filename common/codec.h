@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kafka's compression codecs as one table: gzip (zlib), snappy (xerial framing, and bare on reading), lz4
+ * (frame format), zstd. Decompression takes a mandatory cap on its output: a small input may announce or
+ * produce a huge one.
+ */
+#ifndef COMMON_CODEC_H
+#define COMMON_CODEC_H
+
+#include "common/base.h"
+#include "common/buffer.h"
+#include "common/slice.h"
+
+/* The values are those of the attributes of a record batch. */
+enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
+#define CODEC_COUNT 5
+#define CODEC_DEFAULT_LEVEL (-1)
+
+/* "none", "gzip", ... */
+const char *codec_name(enum codec codec);
+/* The codec of a name, or -EINVAL. */
+int codec_parse(struct slice name);
+
+/* Appends the compressed form to `out`. 0, or -EINVAL for an unknown codec or level. */
+MUST_CHECK int codec_compress(enum codec codec, int level, struct slice input, struct buffer *out);
+/*
+ * Appends the decompressed form to `out`, never more than `limit` bytes. 0, -EBADMSG (not that codec's data,
+ * truncated, trailing bytes), -EMSGSIZE (more than `limit`).
+ */
+MUST_CHECK int codec_decompress(enum codec codec, struct slice input, size_t limit, struct buffer *out);
+
+#endif
