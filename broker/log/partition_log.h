@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log of one partition: a folder of segments in Kafka's formats (docs of the formats stand in
+ * segment.h, offset_index.h, time_index.h, epoch_cache.h, producer_state.h).
+ *
+ * Thread: none of its own. The owner (the partition, under its mutex) makes all calls; the one exception is a
+ * log_range, which is released from any thread. All files go through common/file.h.
+ *
+ * Errors: protocol-level functions return a Kafka error code; KAFKA_KAFKA_STORAGE_ERROR means that the disk
+ * refused and `partition_log_failure` tells the errno. After a failed write the file is cut back to where it
+ * was (invariant I5); where that fails too, or a sync failed, or on EIO, the log is offline for good (I6):
+ * every later call says KAFKA_KAFKA_STORAGE_ERROR.
+ */
+#ifndef BROKER_LOG_PARTITION_LOG_H
+#define BROKER_LOG_PARTITION_LOG_H
+
+#include "common/base.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/slice.h"
+#include "common/uuid.h"
+
+struct partition_log;
+struct segment;
+
+/* The effective topic settings that the log acts on; Kafka's names in comments where they differ. */
+struct log_settings {
+    int64_t segment_bytes;
+    int64_t segment_ms;
+    int64_t segment_jitter_ms;
+    int64_t index_interval_bytes;
+    int64_t segment_index_bytes;
+    int64_t max_message_bytes;
+    int64_t flush_messages;
+    bool log_append_time; /* message.timestamp.type=LogAppendTime */
+    int64_t timestamp_before_max_ms;
+    int64_t timestamp_after_max_ms;
+    int compression; /* enum codec, or -1: keep the producer's */
+    bool compacted;  /* cleanup.policy has compact */
+    int64_t producer_id_expiration_ms;
+};
+
+/* Kafka's defaults. */
+void log_settings_init(struct log_settings *settings);
+
+struct partition_log_options {
+    struct file_system *files;
+    struct logger *logger;
+    const char *directory; /* the partition's folder; made when missing */
+    struct log_settings settings;
+    bool clean;               /* the last stop was clean: trust what is there, read no segment */
+    int64_t recovery_point;   /* everything below is known to be on disk */
+    int64_t log_start_offset; /* checkpointed; 0 where none */
+    int64_t now_ms;           /* wall clock */
+    uint64_t seed;            /* for the jitter of segment.ms */
+};
+
+/*
+ * Opens or creates the log. Not clean: recovers from the recovery point on: every batch is checked, a torn
+ * tail is cut (later segments go), indexes, epoch cache and producer state are rebuilt. 0 or -errno; -EIO is
+ * never taken for a torn tail.
+ */
+MUST_CHECK int partition_log_open(const struct partition_log_options *options, struct partition_log **log);
+/* Closes without flushing: what a crash of the process leaves behind is the same. */
+void partition_log_free(struct partition_log *log);
+/* Flushes, writes the producer snapshot and cuts the indexes, for a clean stop; then the log may only be
+ * freed. */
+MUST_CHECK int partition_log_close(struct partition_log *log);
+
+/* Whether an append or read may look at new settings from now on. */
+void partition_log_configure(struct partition_log *log, const struct log_settings *settings);
+const struct log_settings *partition_log_settings(const struct partition_log *log);
+
+int64_t partition_log_start_offset(const struct partition_log *log);
+/* The offset that the next record gets. */
+int64_t partition_log_end_offset(const struct partition_log *log);
+int64_t partition_log_recovery_point(const struct partition_log *log);
+int64_t partition_log_size_bytes(const struct partition_log *log);
+/* 0, or the -errno that took the log offline. */
+int partition_log_failure(const struct partition_log *log);
+/* Whether recovery at opening cut below `offset` (the checkpointed high watermark or recovery point): damage,
+ * not a torn tail. */
+bool partition_log_was_cut_below(const struct partition_log *log, int64_t offset);
+
+/* partition.metadata: the id of the topic that this folder belongs to; zero where there is none. */
+struct uuid partition_log_topic_id(const struct partition_log *log);
+/* Writes it; -EEXIST where there is another id already. */
+MUST_CHECK int partition_log_set_topic_id(struct partition_log *log, struct uuid topic_id);
+
+/* ---- append ---- */
+
+struct log_append_result {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t append_time_ms; /* LogAppendTime topics; else -1 */
+    int64_t log_start_offset;
+    bool duplicate; /* a repeat of a known batch of an idempotent producer: nothing was written, the offsets
+                       are the old ones */
+    const char *error_message; /* constant text for the client where the error needs one; else NULL */
+};
+
+/*
+ * Appends the batch of one produce request to a log that this broker leads. `batch` is patched in place (base
+ * offset, leader epoch, append time) and written from there with one write; it must not change until then.
+ * Checks length, magic, CRC, counts, timestamps and producer state in Kafka's order. A Kafka error code;
+ * nothing is written unless it is KAFKA_NONE.
+ */
+MUST_CHECK int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
+                                                  int16_t produce_version, int32_t leader_epoch,
+                                                  int64_t now_ms, struct log_append_result *result);
+
+/*
+ * Appends what a leader answered to a fetch: whole batches (a partial one at the end is left out), each with
+ * its CRC checked, offsets rising from the log's end (a gap is allowed: compaction), epochs not falling
+ * (invariants I2, I3, I4). KAFKA_NONE, KAFKA_CORRUPT_MESSAGE, KAFKA_OFFSET_OUT_OF_RANGE (does not continue
+ * the log), or KAFKA_KAFKA_STORAGE_ERROR. *appended (may be NULL): bytes taken.
+ */
+MUST_CHECK int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_t *batches,
+                                                    size_t length, int64_t now_ms, size_t *appended);
+
+/* ---- read ---- */
+
+/* A piece of a segment's file. Holds a reference on the segment: it can be sent although the log was
+ * truncated or deleted since. */
+struct log_range {
+    struct segment *segment; /* NULL: empty range */
+    int64_t position;        /* in the file */
+    int64_t length;
+};
+
+void log_range_release(struct log_range *range);
+/* The descriptor for sendfile; -1 in simulation. */
+int log_range_descriptor(const struct log_range *range);
+/* Reads all of it into `out` (room for range->length bytes). 0 or -errno. */
+MUST_CHECK int log_range_read(const struct log_range *range, uint8_t *out);
+
+/*
+ * Finds the batches from the one that holds `offset` on, at most max_bytes, none with offsets at or above
+ * `upper_bound`; from one segment. The first batch comes whole even if it is longer than max_bytes where
+ * `at_least_one`. KAFKA_NONE (an empty range at the end or when nothing fits), KAFKA_OFFSET_OUT_OF_RANGE
+ * (below the log start or above the end), or KAFKA_KAFKA_STORAGE_ERROR.
+ */
+MUST_CHECK int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t max_bytes,
+                                      int64_t upper_bound, bool at_least_one, struct log_range *range);
+
+struct log_timestamp_offset {
+    int64_t timestamp; /* -1: none found */
+    int64_t offset;    /* -1: none found */
+    int32_t leader_epoch;
+};
+
+/* The first record with a timestamp >= timestamp_ms, at or above the log start and below `upper_bound`. */
+MUST_CHECK int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestamp_ms,
+                                                int64_t upper_bound, struct log_timestamp_offset *found);
+/* The record with the greatest timestamp below `upper_bound` (KIP-734). */
+MUST_CHECK int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t upper_bound,
+                                                    struct log_timestamp_offset *found);
+
+/* ---- leader epochs (record-format rules of the epoch cache) ---- */
+
+/* The epoch of the newest entry, -1 where there is none. */
+int32_t partition_log_latest_epoch(const struct partition_log *log);
+/* Notes that `epoch` starts at the log's end: when a leader takes office, also with no data (I4). */
+MUST_CHECK int partition_log_begin_epoch(struct partition_log *log, int32_t epoch);
+/* Where the greatest epoch <= `epoch` ends: (epoch, offset), or (-1, -1) where that is not known (KIP-101,
+ * KIP-279). */
+void partition_log_epoch_end(const struct partition_log *log, int32_t epoch, int32_t *found_epoch,
+                             int64_t *end_offset);
+/* The epoch of the entry that covers `offset`, -1 where there is none. */
+int32_t partition_log_epoch_at(const struct partition_log *log, int64_t offset);
+
+/* ---- truncation ---- */
+
+/* Removes everything at and above `offset`; indexes, epoch cache and producer state go back with it. A Kafka
+ * error code. */
+MUST_CHECK int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_t now_ms);
+/* Empties the log; it goes on at `offset` (a follower whose leader's log starts above its own end). */
+MUST_CHECK int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms);
+/* Moves the log start up to `offset` (never down, never above the end); whole segments below it may be
+ * removed. */
+MUST_CHECK int16_t partition_log_advance_start(struct partition_log *log, int64_t offset);
+
+/* ---- durability ---- */
+
+/* Makes everything appended so far durable; the recovery point moves to the log's end. 0 or -errno (then the
+ * log is offline). */
+MUST_CHECK int partition_log_flush(struct partition_log *log);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One request between its arrival and its answer.
+ *
+ * The connection reads a frame into one contiguous buffer, decodes the request header, reserves an answer
+ * slot (answers leave in the order of the requests, although requests are finished in any order) and calls
+ * the handler on the reactor's thread. The handler answers at once, or parks the request and answers later;
+ * always on the same reactor's thread, exactly once, by one of request_answer, request_answer_nothing,
+ * request_close_connection. After that the request is gone.
+ *
+ * While a request is parked its connection may die. Then request->abandoned(request) is called (when set) on
+ * the reactor's thread; the handler still owes its one answer, which goes nowhere.
+ */
+#ifndef BROKER_NET_REQUEST_H
+#define BROKER_NET_REQUEST_H
+
+#include "common/arena.h"
+#include "common/base.h"
+#include "common/bytes.h"
+#include "common/list.h"
+#include "common/loop.h"
+#include "common/mailbox.h"
+#include "proto/kafka/header.h"
+#include "proto/kafka/wire.h"
+
+struct connection;
+struct reactor;
+
+/* A piece of a file in an answer; `external` of a wire_gap points to one. */
+struct response_range {
+    int descriptor;
+    int64_t position;
+    int64_t length;
+    /* Called exactly once, on any thread, when the range is sent or the answer was dropped. */
+    void (*release)(struct response_range *range);
+};
+
+struct request {
+    struct reactor *reactor;
+    struct connection *connection;
+    struct request_header header;
+    struct byte_reader body; /* behind the header; the bytes stay until the answer */
+    uint8_t *frame;          /* the whole request, writable: the produce path patches batches in place */
+    size_t frame_length;
+    struct arena arena;         /* freed after the answer; its budget follows the frame's size */
+    const char *listener;       /* name of the listener it came in by, e.g. "PLAINTEXT" */
+    const char *client_address; /* "127.0.0.1:49152", for log lines and answers */
+    struct slice principal;     /* "User:ANONYMOUS" until there is authentication */
+    bool inter_broker;          /* came in by the inter-broker listener */
+    int64_t received_ms;        /* monotonic */
+
+    /* For the handler. */
+    void *state;
+    void (*abandoned)(struct request *request);
+
+    struct list _node;
+    void *_slot;
+};
+
+/* Called for each request on its reactor's thread. */
+struct request_handler {
+    void (*handle)(struct request_handler *handler, struct request *request);
+};
+
+/*
+ * Starts the answer: size placeholder and response header are written to the writer's buffer; encode the body
+ * with `writer` and call request_answer. Only one answer may be begun per request.
+ */
+struct wire_writer *request_begin_answer(struct request *request);
+/* Sends what was begun. Ranges in the writer's gaps are released when sent. */
+void request_answer(struct request *request);
+/* No answer (acks=0): the slot vanishes. */
+void request_answer_nothing(struct request *request);
+/* Closes the connection after the answers before this one; `reason` goes to the log (rate-limited). */
+void request_close_connection(struct request *request, const char *reason);
+
+/* The reactor's loop and mailbox: to park requests with a deadline and have other threads finish them. */
+struct loop *reactor_loop(struct reactor *reactor);
+struct mailbox *reactor_mailbox(struct reactor *reactor);
+/* Number of this reactor, from 0. */
+int reactor_number(const struct reactor *reactor);
+
+#endif
