@@ -13,7 +13,7 @@
 /* The caller must look at the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 /* printf-like: argument number of the format, number of the first value. */
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(format, first) __attribute__((__format__(__printf__, format, first)))
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -85,6 +85,8 @@ double wire_read_float64(struct wire_reader *reader);
 struct uuid wire_read_uuid(struct wire_reader *reader);
 /* The byte in front of a structure that may be null: true when the structure follows. */
 bool wire_read_presence(struct wire_reader *reader);
+/* Zeroed memory of the arena for a structure that is there; NULL, and -ENOMEM noted, when refused. */
+void *wire_allocate(struct wire_reader *reader, size_t size);
 
 /*
  * Reads an array's count and allocates its elements, zeroed: *count of them, each of `size` bytes in memory
@@ -93,13 +95,11 @@ bool wire_read_presence(struct wire_reader *reader);
  */
 void *wire_read_array(struct wire_reader *reader, bool nullable, size_t least, size_t size, size_t *count);
 
-/* Arrays of numbers, strings and ids, whole; as wire_read_array. */
+/* Arrays of numbers and strings, whole; as wire_read_array. */
 int8_t *wire_read_int8_array(struct wire_reader *reader, bool nullable, size_t *count);
-int16_t *wire_read_int16_array(struct wire_reader *reader, bool nullable, size_t *count);
 int32_t *wire_read_int32_array(struct wire_reader *reader, bool nullable, size_t *count);
 int64_t *wire_read_int64_array(struct wire_reader *reader, bool nullable, size_t *count);
 struct slice *wire_read_string_array(struct wire_reader *reader, bool nullable, size_t *count);
-struct uuid *wire_read_uuid_array(struct wire_reader *reader, bool nullable, size_t *count);
 
 /* A pointer for arrays of no elements: not NULL, aligned for any type, never to be written to or freed. */
 void *wire_empty_array(void);
@@ -140,26 +140,43 @@ void wire_write_bool(struct wire_writer *writer, bool value);
 void wire_write_float64(struct wire_writer *writer, double value);
 void wire_write_uuid(struct wire_writer *writer, struct uuid id);
 void wire_write_presence(struct wire_writer *writer, bool present);
-void wire_write_int8(struct wire_writer *writer, int8_t value);
-void wire_write_int16(struct wire_writer *writer, int16_t value);
-void wire_write_uint16(struct wire_writer *writer, uint16_t value);
-void wire_write_int32(struct wire_writer *writer, int32_t value);
-void wire_write_int64(struct wire_writer *writer, int64_t value);
+
+static inline void wire_write_int8(struct wire_writer *writer, int8_t value)
+{
+    writer_u8(writer->buffer, (uint8_t)value);
+}
+
+static inline void wire_write_int16(struct wire_writer *writer, int16_t value)
+{
+    writer_u16(writer->buffer, (uint16_t)value);
+}
+
+static inline void wire_write_uint16(struct wire_writer *writer, uint16_t value)
+{
+    writer_u16(writer->buffer, value);
+}
+
+static inline void wire_write_int32(struct wire_writer *writer, int32_t value)
+{
+    writer_u32(writer->buffer, (uint32_t)value);
+}
+
+static inline void wire_write_int64(struct wire_writer *writer, int64_t value)
+{
+    writer_u64(writer->buffer, (uint64_t)value);
+}
+
 /* An array's count; `array` NULL is null where `nullable`. Returns how many elements follow. */
 size_t wire_write_count(struct wire_writer *writer, const void *array, size_t count, bool flexible,
                         bool nullable);
 void wire_write_int8_array(struct wire_writer *writer, const int8_t *array, size_t count, bool flexible,
                            bool nullable);
-void wire_write_int16_array(struct wire_writer *writer, const int16_t *array, size_t count, bool flexible,
-                            bool nullable);
 void wire_write_int32_array(struct wire_writer *writer, const int32_t *array, size_t count, bool flexible,
                             bool nullable);
 void wire_write_int64_array(struct wire_writer *writer, const int64_t *array, size_t count, bool flexible,
                             bool nullable);
 void wire_write_string_array(struct wire_writer *writer, const struct slice *array, size_t count,
                              bool flexible, bool nullable);
-void wire_write_uuid_array(struct wire_writer *writer, const struct uuid *array, size_t count, bool flexible,
-                           bool nullable);
 
 /*
  * The tagged section: its count, then for each field begin, the field's own writing, end. The end puts the
@@ -169,7 +186,8 @@ void wire_write_tag_count(struct wire_writer *writer, uint32_t count);
 size_t wire_tag_begin(struct wire_writer *writer, uint32_t tag);
 void wire_tag_end(struct wire_writer *writer, size_t start);
 
-/* For the printers: "text" escaped or null, lengths of bytes and records, and what an elided array shows. */
+/* For the printers (wire_print.c): "text" escaped or null, lengths of bytes and records, and what an elided
+ * array shows. */
 #define WIRE_PRINT_STRING_LIMIT 256
 #define WIRE_PRINT_ELEMENTS 32
 
@@ -187,10 +205,8 @@ size_t wire_print_array_begin(struct buffer *out, const void *array, size_t coun
 /* Closes it: how many were left out, and "]". */
 void wire_print_array_end(struct buffer *out, const void *array, size_t count);
 void wire_print_int8_array(struct buffer *out, const int8_t *array, size_t count);
-void wire_print_int16_array(struct buffer *out, const int16_t *array, size_t count);
 void wire_print_int32_array(struct buffer *out, const int32_t *array, size_t count);
 void wire_print_int64_array(struct buffer *out, const int64_t *array, size_t count);
 void wire_print_string_array(struct buffer *out, const struct slice *array, size_t count);
-void wire_print_uuid_array(struct buffer *out, const struct uuid *array, size_t count);
 
 #endif
