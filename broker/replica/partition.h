@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A replica of a partition on this broker: the core that decides, the log that keeps, and those who wait.
+ *
+ * One mutex each. All functions may be called from any thread and take it themselves; no second lock is taken
+ * inside it; watchers fire and the host is called only after it was released. Nothing in it waits for another
+ * machine.
+ *
+ * Lifetime: counted references. The replica manager's table holds one; whoever keeps a pointer (a parked
+ * request, a fetcher) holds its own.
+ */
+#ifndef BROKER_REPLICA_PARTITION_H
+#define BROKER_REPLICA_PARTITION_H
+
+#include "broker/log/partition_log.h"
+#include "broker/replica/partition_core.h"
+#include "common/base.h"
+#include "common/list.h"
+#include "common/slice.h"
+#include "common/uuid.h"
+
+struct partition;
+
+/* Where a partition turns to after an event, outside its mutex. */
+struct partition_host {
+    /* The partition has an ISR proposal to be sent (partition_take_proposal); called on the thread of the
+     * event. */
+    void (*proposal_wanted)(struct partition_host *host, struct partition *partition);
+};
+
+struct partition_options {
+    struct slice topic;
+    struct uuid topic_id;
+    int32_t partition;
+    int32_t broker_id;
+    struct partition_log *log; /* borrowed: the log manager's */
+    int64_t high_watermark;    /* checkpointed */
+    int32_t min_insync_replicas;
+    int64_t replica_lag_time_max_ms;
+    struct partition_host *host;
+    struct partition_faults faults;
+};
+
+/* One reference, the caller's. */
+struct partition *partition_new(const struct partition_options *options);
+struct partition *partition_acquire(struct partition *partition);
+void partition_release(struct partition *partition);
+
+/* These never change. */
+struct slice partition_topic(const struct partition *partition);
+struct uuid partition_topic_id(const struct partition *partition);
+int32_t partition_number(const struct partition *partition);
+
+/* Settings that changed while it runs. */
+void partition_configure(struct partition *partition, const struct log_settings *settings,
+                         int32_t min_insync_replicas);
+
+/* ---- roles ---- */
+
+/*
+ * Applies what the controller says (leader-and-isr). KAFKA_NONE also for an exact repeat;
+ * KAFKA_STALE_CONTROLLER_EPOCH when we know better; KAFKA_KAFKA_STORAGE_ERROR. *follow is set when this
+ * replica follows now and its fetching must be (re)started; *role tells the role that it has now.
+ */
+int16_t partition_apply_state(struct partition *partition, const struct control_partition *state,
+                              int64_t now_ms, enum partition_role *role, bool *follow);
+/* Stops leading and following; with `leader_epoch` >= 0 only if it is not lower than ours (else
+ * KAFKA_FENCED_LEADER_EPOCH). */
+int16_t partition_stop(struct partition *partition, int32_t leader_epoch);
+/* Stops for good: the log will be deleted or closed and is not touched any more. */
+void partition_close(struct partition *partition);
+
+struct partition_status {
+    enum partition_role role;
+    int32_t leader;
+    int32_t leader_epoch;
+    int32_t partition_epoch;
+    int64_t high_watermark;
+    int64_t log_start_offset;
+    int64_t log_end_offset;
+    int64_t recovery_point;
+    int64_t size_bytes;
+    struct isr_set isr;
+};
+
+void partition_status(struct partition *partition, struct partition_status *status);
+
+/* ---- produce ---- */
+
+struct produce_result {
+    int64_t base_offset; /* -1 on error */
+    int64_t append_time_ms;
+    int64_t log_start_offset;
+    int64_t end_offset;        /* exclusive: what must be below the high watermark for acks=all */
+    int32_t leader_epoch;      /* in which it was appended */
+    const char *error_message; /* constant or NULL */
+};
+
+/* Appends one batch, patched in place; see partition_log_append_as_leader. A Kafka error code. */
+int16_t partition_produce(struct partition *partition, uint8_t *batch, size_t length, int16_t produce_version,
+                          bool acks_all, int64_t wall_ms, int64_t now_ms, struct produce_result *result);
+/* Whether it is acknowledged: KAFKA_NONE, an error, or PRODUCE_PENDING (partition_core_check_acknowledged).
+ */
+int16_t partition_check_produce(struct partition *partition, int32_t leader_epoch, int64_t end_offset);
+
+/* ---- fetch ---- */
+
+struct fetch_query {
+    int32_t replica_id;           /* -1: a consumer */
+    int64_t replica_epoch;        /* broker epoch of the follower; NO_BROKER_EPOCH: not given */
+    int32_t current_leader_epoch; /* -1: not given */
+    int32_t last_fetched_epoch;   /* -1: not given */
+    int64_t fetch_offset;
+    int64_t log_start_offset; /* follower's; -1 */
+    int64_t max_bytes;
+    bool at_least_one; /* the first batch whole, whatever max_bytes */
+    bool read_committed;
+    bool leader_only; /* consumers before v11 read from leaders only */
+};
+
+struct fetch_result {
+    int64_t high_watermark;
+    int64_t last_stable_offset;
+    int64_t log_start_offset;
+    int64_t log_end_offset;
+    int32_t leader; /* for the hint in NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH answers */
+    int32_t leader_epoch;
+    bool diverging; /* then: */
+    int32_t diverging_epoch;
+    int64_t diverging_end_offset;
+    struct log_range range; /* the caller releases it */
+};
+
+/*
+ * Plans a fetch: checks epochs and bounds and finds the bytes, all under one lock (I22). A follower's fetch
+ * also moves its replica state. *result is filled as far as it is known also on error. A Kafka error code.
+ */
+int16_t partition_fetch(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
+                        struct fetch_result *result);
+
+/* ---- offsets ---- */
+
+/*
+ * ListOffsets for one partition: timestamp >= 0, or -1 latest, -2 earliest, -3 max timestamp, -4 earliest
+ * local, -5 latest tiered. A Kafka error code (KAFKA_OFFSET_NOT_AVAILABLE while a new leader does not know
+ * yet what is committed).
+ */
+int16_t partition_list_offset(struct partition *partition, int32_t replica_id, int32_t current_leader_epoch,
+                              bool read_committed, int64_t timestamp, struct log_timestamp_offset *found);
+/* OffsetForLeaderEpoch: where the greatest epoch <= `epoch` ends. */
+int16_t partition_epoch_end(struct partition *partition, int32_t current_leader_epoch, int32_t epoch,
+                            int32_t *found_epoch, int64_t *end_offset);
+
+/* ---- following ---- */
+
+struct follow_position {
+    int32_t leader;
+    int32_t leader_epoch;
+    int64_t fetch_offset;
+    int32_t last_fetched_epoch; /* -1: empty log */
+    int64_t log_start_offset;
+};
+
+/* What to ask the leader next; false when this replica does not follow. */
+MUST_CHECK bool partition_follow_position(struct partition *partition, struct follow_position *position);
+
+struct follow_answer {
+    int32_t leader; /* of the request that it answers */
+    int32_t leader_epoch;
+    int64_t fetch_offset;
+    int16_t error;
+    int64_t high_watermark;
+    int64_t log_start_offset;
+    bool diverging;
+    int32_t diverging_epoch;
+    int64_t diverging_end_offset;
+    struct slice records;
+};
+
+enum follow_outcome {
+    FOLLOW_CONTINUE, /* ask again at once */
+    FOLLOW_BACKOFF,  /* ask again after a pause (an error of the leader) */
+    FOLLOW_STALE,    /* the answer belongs to another time: nothing was done */
+    FOLLOW_FAILED,   /* this replica cannot go on (its disk) */
+};
+
+/*
+ * Takes a leader's answer in the order of I18: a divergence truncates and nothing else is taken from it; else
+ * append, then log start, then high watermark. Offsets out of range at the leader are handled here too: the
+ * log is cut or emptied to where the leader's begins (the answer's log_start_offset and high_watermark).
+ */
+enum follow_outcome partition_follow(struct partition *partition, const struct follow_answer *answer,
+                                     int64_t wall_ms, int64_t now_ms);
+
+/* ---- ISR ---- */
+
+/* Leader: looks for laggards and repeats proposals; call about every second or so. */
+void partition_tick(struct partition *partition, int64_t now_ms);
+/* The proposal to send, as an alter-partition item; its isr is filled into *isr and item->isr points there.
+ */
+MUST_CHECK bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct isr_set *isr,
+                                        struct alter_partition_item *item);
+void partition_on_proposal_answer(struct partition *partition, int32_t leader_epoch,
+                                  const struct alter_partition_result *result, int64_t now_ms);
+
+/* Makes durable what was appended; the flush runs under the mutex only where the settings ask for it at
+ * append. 0 or -errno. */
+int partition_flush(struct partition *partition);
+
+/* ---- waiting ---- */
+
+enum watch_kind {
+    WATCH_HIGH_WATERMARK, /* until the high watermark is >= offset */
+    WATCH_END,            /* until the log's end is > offset */
+};
+
+/* One wait for one partition; memory is the waiter's. */
+struct partition_watcher {
+    /*
+     * Called once, on any thread, without any lock held: when the condition holds, and at every change of
+     * role, leader or leader epoch, and when the partition is closed. It only posts a mail.
+     */
+    void (*fire)(struct partition_watcher *watcher);
+    struct list _node;
+    enum watch_kind _kind;
+    int64_t _offset;
+    bool _armed;
+};
+
+/*
+ * Arms the watcher. `leader_epoch` is the one the caller's last look saw. False, and not armed, when the
+ * condition holds already or the leader epoch is another by now: look again.
+ */
+MUST_CHECK bool partition_watch(struct partition *partition, struct partition_watcher *watcher,
+                                enum watch_kind kind, int64_t offset, int32_t leader_epoch);
+/* True: disarmed, it will not fire. False: it has fired or is firing; its mail was or will be posted. */
+bool partition_unwatch(struct partition *partition, struct partition_watcher *watcher);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a replica of a partition decides: its role, the ISR, the high watermark. Pure: no locks, no files, no
+ * clock. The shell (partition.c) holds the mutex, does what the log must do and tells this core; the
+ * simulator runs the same code.
+ *
+ *                     apply_leader                     apply_leader (higher partition or leader epoch)
+ *        +------+ --------------------> +--------+ ----.
+ *        | none |                       | leader | <---'
+ *        +------+ <-------------------- +--------+
+ *            |  ^        resign            |  ^
+ *            |  '------------.             v  |  apply_leader / apply_follower, always with a higher
+ *            '------------> +----------+ <-'  |  leader epoch (I13, I32)
+ *             apply_follower| follower | -----'
+ *                           +----------+
+ *
+ * The rules that are kept here, by their numbers:
+ *   I13  a leader is leader in the leader epoch that it was appointed in, and in no other.
+ *   I17  a follower's position counts only from a fetch of its present broker epoch and the present leader
+ *        epoch that was not answered with a divergence.
+ *   I19  the high watermark is never above the end of any member of the maximal ISR: the committed one and
+ *        everything proposed and not yet refused.
+ *   I20  it does not advance while the ISR is smaller than min(min.insync.replicas, replicas).
+ *   I21  acks=all succeeds only below the high watermark, in the same leadership, with enough ISR members.
+ *   I24  a replica is proposed only at or above the high watermark and the start of the leader's epoch.
+ *   I26  the ISR is never empty and holds the leader.
+ *   I28  at most one ISR proposal is in flight; every outcome of it clears or repeats it.
+ */
+#ifndef BROKER_REPLICA_PARTITION_CORE_H
+#define BROKER_REPLICA_PARTITION_CORE_H
+
+#include "common/base.h"
+#include "proto/control/control.h"
+
+/* More replicas than this are refused at creation (Kafka has no bound; nobody has more). */
+#define PARTITION_REPLICAS_MAX 64
+
+enum partition_role { ROLE_NONE, ROLE_LEADER, ROLE_FOLLOWER };
+
+/* Rules that a test may switch off to see that it finds what then breaks. All false in production. */
+struct partition_faults {
+    bool count_unconfirmed_isr; /* breaks I19: the proposed ISR counts at once, the committed one no more */
+    bool truncate_to_high_watermark; /* breaks I15; acted on by the shell */
+    bool ignore_fetch_epochs;        /* breaks I14 and I17 */
+    bool ignore_epoch_start;         /* breaks I24 */
+};
+
+/* What a leader knows of another replica. */
+struct remote_replica {
+    int32_t broker_id;
+    int64_t broker_epoch;          /* of the life that fetched last; NO_BROKER_EPOCH before that */
+    int64_t end_offset;            /* its fetch offset; -1 unknown */
+    int64_t start_offset;          /* its log start; -1 unknown */
+    int64_t last_caught_up_ms;     /* when it last had all that the leader had */
+    int64_t last_fetch_ms;         /* when it last fetched, and */
+    int64_t last_fetch_leader_end; /* what the leader's end was then */
+};
+
+struct isr_set {
+    struct isr_member members[PARTITION_REPLICAS_MAX];
+    size_t count;
+};
+
+enum proposal_state {
+    PROPOSAL_NONE,
+    PROPOSAL_WANTED,    /* decided, to be sent */
+    PROPOSAL_IN_FLIGHT, /* sent, not answered */
+};
+
+struct partition_core {
+    int32_t broker_id; /* this broker */
+    enum partition_role role;
+    int32_t leader;
+    int32_t leader_epoch;       /* -1 before the first appointment */
+    int32_t partition_epoch;    /* version of the state znode */
+    int64_t epoch_start_offset; /* leader: the log's end when it took office */
+    int64_t high_watermark;
+    int64_t log_end_offset;   /* as the shell last told */
+    int64_t log_start_offset; /* likewise */
+
+    struct isr_set isr;      /* committed: as the controller wrote it */
+    struct isr_set proposed; /* while proposal != PROPOSAL_NONE */
+    enum proposal_state proposal;
+    int64_t proposal_retry_ms; /* PROPOSAL_WANTED: not before */
+    bool recovering;
+
+    struct remote_replica replicas[PARTITION_REPLICAS_MAX]; /* all of the assignment, this broker included */
+    size_t replicas_count;
+
+    int32_t min_insync_replicas;
+    int64_t replica_lag_time_max_ms;
+    struct partition_faults faults;
+};
+
+/* What the shell has to do after an event. */
+struct partition_effects {
+    bool high_watermark_moved;
+    bool proposal_wanted; /* the ISR proposal is to be sent (partition_core_take_proposal) */
+    bool role_changed;    /* role, leader or leader epoch: everybody who waits is told */
+};
+
+void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t high_watermark,
+                         int64_t log_start_offset, int64_t log_end_offset);
+void partition_core_configure(struct partition_core *core, int32_t min_insync_replicas,
+                              int64_t replica_lag_time_max_ms);
+
+/*
+ * Whether a leader-and-isr state may be applied (I32): KAFKA_NONE; KAFKA_STALE_CONTROLLER_EPOCH for a lower
+ * leader epoch, or for a lower partition epoch in the same leader epoch. *news is false when it says exactly
+ * what is known (a repeat, answered with success and nothing done).
+ */
+int16_t partition_core_check_state(const struct partition_core *core, const struct control_partition *state,
+                                   bool *news);
+
+/*
+ * Takes office, or learns of a new ISR in the same leadership. In a new leader epoch the epoch starts at the
+ * log's end (the shell has noted it in the log's epoch cache).
+ */
+void partition_core_apply_leader(struct partition_core *core, const struct control_partition *state,
+                                 int64_t now_ms, struct partition_effects *effects);
+void partition_core_apply_follower(struct partition_core *core, const struct control_partition *state,
+                                   struct partition_effects *effects);
+/* Neither leader nor follower: stopped, deleted, or its disk failed. */
+void partition_core_resign(struct partition_core *core, struct partition_effects *effects);
+
+/* The log has grown (or, for a follower, was cut): its bounds now. */
+void partition_core_on_log(struct partition_core *core, int64_t log_start_offset, int64_t log_end_offset,
+                           int64_t now_ms, struct partition_effects *effects);
+
+struct follower_fetch {
+    int32_t broker_id;
+    int64_t broker_epoch; /* NO_BROKER_EPOCH: not given */
+    int32_t leader_epoch; /* the follower's; -1: not given */
+    int64_t fetch_offset;
+    int64_t log_start_offset;
+};
+
+/*
+ * Whether a follower's fetch may be served at all: KAFKA_NONE, KAFKA_NOT_LEADER_OR_FOLLOWER,
+ * KAFKA_FENCED_LEADER_EPOCH, KAFKA_UNKNOWN_LEADER_EPOCH, or for a broker that has no replica here
+ * KAFKA_UNKNOWN_LEADER_EPOCH (epoch given) and KAFKA_NOT_LEADER_OR_FOLLOWER.
+ */
+int16_t partition_core_check_follower(const struct partition_core *core, const struct follower_fetch *fetch);
+/* The fetch was served without a divergence: its offset is the follower's end (I17). Stale lives are ignored.
+ */
+void partition_core_on_follower_fetch(struct partition_core *core, const struct follower_fetch *fetch,
+                                      int64_t now_ms, struct partition_effects *effects);
+
+/* Follower: what the leader says is committed, after the append (I18). */
+void partition_core_on_leader_high_watermark(struct partition_core *core, int64_t leader_high_watermark,
+                                             struct partition_effects *effects);
+
+/* Looks for ISR members that lag (replica.lag.time.max.ms) and for proposals to repeat. */
+void partition_core_on_tick(struct partition_core *core, int64_t now_ms, struct partition_effects *effects);
+
+/*
+ * The proposal to send now, if there is one that waits: fills *isr, and the proposal is in flight. The epochs
+ * that belong to it are core->leader_epoch and core->partition_epoch.
+ */
+MUST_CHECK bool partition_core_take_proposal(struct partition_core *core, int64_t now_ms,
+                                             struct isr_set *isr);
+
+/* How long to wait before a proposal that failed is sent again. */
+#define PROPOSAL_RETRY_MS 200
+
+/* The controller's answer, or result->error = KAFKA_REQUEST_TIMED_OUT when none came. Answers of another
+ * leader epoch are ignored. */
+void partition_core_on_proposal_answer(struct partition_core *core, int32_t leader_epoch,
+                                       const struct alter_partition_result *result, int64_t now_ms,
+                                       struct partition_effects *effects);
+
+/* Before an append: KAFKA_NONE, KAFKA_NOT_LEADER_OR_FOLLOWER, or for acks=all KAFKA_NOT_ENOUGH_REPLICAS. */
+int16_t partition_core_check_append(const struct partition_core *core, bool acks_all);
+
+/* "Not yet": no Kafka error has this number. */
+#define PRODUCE_PENDING INT16_MIN
+
+/*
+ * Whether what was appended in `leader_epoch` up to `end_offset` (exclusive) is acknowledged (I21):
+ * KAFKA_NONE, KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND, KAFKA_NOT_LEADER_OR_FOLLOWER, or PRODUCE_PENDING.
+ */
+int16_t partition_core_check_acknowledged(const struct partition_core *core, int32_t leader_epoch,
+                                          int64_t end_offset);
+
+/* Compares an epoch that a client names with ours: KAFKA_NONE, KAFKA_FENCED_LEADER_EPOCH,
+ * KAFKA_UNKNOWN_LEADER_EPOCH. -1 passes. */
+int16_t partition_core_check_epoch(const struct partition_core *core, int32_t leader_epoch);
+
+/* Whether `broker_id` is in the committed ISR, in the maximal one. */
+bool isr_set_contains(const struct isr_set *set, int32_t broker_id);
+bool partition_core_in_maximal_isr(const struct partition_core *core, int32_t broker_id);
+
+/* CHECKs what must hold between events; called at the end of each. */
+void partition_core_invariants(const struct partition_core *core);
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All partitions of this broker: carries out the controller's messages (leader-and-isr, stop replica), looks
+ * partitions up for requests, keeps the periodic work (ISR ticks, checkpoints) and hands ISR proposals on.
+ *
+ * Threads: lookups from any thread. Control messages, ticks and checkpoints come from one thread (the replica
+ * worker), so they are carried out in the order of their arrival.
+ */
+#ifndef BROKER_REPLICA_REPLICA_MANAGER_H
+#define BROKER_REPLICA_REPLICA_MANAGER_H
+
+#include "broker/log/log_manager.h"
+#include "broker/replica/partition.h"
+#include "common/base.h"
+#include "common/buffer.h"
+#include "common/log.h"
+#include "proto/control/control.h"
+
+struct replica_manager;
+
+/* Where the replica manager turns to; filled in by the server (or the simulator). */
+struct replica_host {
+    /* The partition follows `leader` from now on: (re)start its fetching. Takes over nothing: acquire what is
+     * kept. */
+    void (*follow)(struct replica_host *host, struct partition *partition, int32_t leader);
+    /* It follows no more. */
+    void (*unfollow)(struct replica_host *host, struct partition *partition);
+    /* The partition has an ISR proposal to be sent. From any thread, no lock held. */
+    void (*proposal_wanted)(struct replica_host *host, struct partition *partition);
+    /* The log settings and min.insync.replicas that result from a topic's own settings. */
+    void (*topic_settings)(struct replica_host *host, const struct control_setting *settings, size_t count,
+                           struct log_settings *log_settings, int32_t *min_insync_replicas);
+};
+
+struct replica_manager_options {
+    int32_t broker_id;
+    struct log_manager *logs;
+    struct logger *logger;
+    struct replica_host *host;
+    int64_t replica_lag_time_max_ms;
+    struct partition_faults faults;
+};
+
+struct replica_manager *replica_manager_new(const struct replica_manager_options *options);
+/* Closes all partitions; the logs stay the log manager's. */
+void replica_manager_free(struct replica_manager *manager);
+
+/* Our broker epoch changes with every registration; control messages for another one are refused (I32). */
+void replica_manager_set_broker_epoch(struct replica_manager *manager, int64_t broker_epoch);
+int64_t replica_manager_broker_epoch(struct replica_manager *manager);
+
+/*
+ * Whether a message with these epochs may be carried out: KAFKA_NONE, KAFKA_STALE_CONTROLLER_EPOCH,
+ * KAFKA_STALE_BROKER_EPOCH. Remembers the highest controller epoch.
+ */
+int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t controller_epoch,
+                                     int64_t broker_epoch);
+
+/*
+ * Carries out the message. The response's partitions are allocated in `arena`; its slices point into the
+ * request.
+ */
+void replica_manager_leader_and_isr(struct replica_manager *manager,
+                                    const struct leader_and_isr_request *request, int64_t wall_ms,
+                                    int64_t now_ms, struct arena *arena, struct control_response *response);
+void replica_manager_stop_replica(struct replica_manager *manager, const struct stop_replica_request *request,
+                                  struct arena *arena, struct control_response *response);
+/* New settings of topics, from a metadata update. */
+void replica_manager_configure(struct replica_manager *manager, const struct control_topic *topic);
+
+/* A reference for the caller (partition_release), or NULL. */
+struct partition *replica_manager_find(struct replica_manager *manager, struct slice topic,
+                                       int32_t partition);
+
+/* Calls visit for every partition (a reference is held meanwhile), outside the table's lock. */
+void replica_manager_each(struct replica_manager *manager,
+                          void (*visit)(void *context, struct partition *partition), void *context);
+
+/* ISR ticks of all partitions; call every replica.lag.time.max.ms / 2 or more often. */
+void replica_manager_tick(struct replica_manager *manager, int64_t now_ms);
+/* Writes replication-offset-checkpoint, and recovery-point and log-start checkpoints. 0 or the first -errno.
+ */
+int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager);
+int replica_manager_checkpoint_recovery(struct replica_manager *manager);
+
+#endif
