@@ -227,12 +227,14 @@ def documented_headers(sources, root):
 
 
 def _paragraph(source, line):
-    """The lines around a line up to the next blank one, and the paragraph above them."""
+    """The lines around a line up to the next blank one, and the paragraph above them (not the file's head)."""
     first = last = line - 1
     blanks = 0
-    while first > 0 and blanks + (not source.lines[first - 1].strip()) < 2:
+    while first > 0 and not source.lines[first - 1].startswith("#"):
+        blanks += not source.lines[first - 1].strip()
+        if blanks == 2:
+            break
         first -= 1
-        blanks += not source.lines[first].strip()
     while last + 1 < len(source.lines) and source.lines[last + 1].strip():
         last += 1
     return "\n".join(source.lines[first:last + 1])
