@@ -66,10 +66,10 @@ static inline void list_move_all(struct list *from, struct list *to)
         list_push_back(to, node);
 }
 
-#define list_for_each(node, list) for (struct list *node = (list)->next; node != (list); node = node->next)
+#define list_for_each(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
 /* As list_for_each; the body may remove `node`. */
-#define list_for_each_safe(node, after, list)                                   \
-    for (struct list *node = (list)->next, *after = node->next; node != (list); \
+#define list_for_each_safe(node, after, head)                                   \
+    for (struct list *node = (head)->next, *after = node->next; node != (head); \
          node = after, after = node->next)
 
 #endif
