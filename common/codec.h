@@ -14,7 +14,9 @@
 /* The values are those of the attributes of a record batch. */
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
 #define CODEC_COUNT 5
-#define CODEC_DEFAULT_LEVEL (-1)
+/* Not -1: that is a level of zstd. gzip takes 1-9 (and -1, its default), lz4 1-17, zstd up to 22; none and
+ * snappy have no levels and take any. */
+#define CODEC_DEFAULT_LEVEL INT32_MIN
 
 /* "none", "gzip", ... */
 const char *codec_name(enum codec codec);
@@ -25,7 +27,8 @@ int codec_parse(struct slice name);
 MUST_CHECK int codec_compress(enum codec codec, int level, struct slice input, struct buffer *out);
 /*
  * Appends the decompressed form to `out`, never more than `limit` bytes. 0, -EBADMSG (not that codec's data,
- * truncated, trailing bytes), -EMSGSIZE (more than `limit`).
+ * truncated, trailing bytes), -EMSGSIZE (more than `limit`), -EINVAL (unknown codec). On an error `out` is as
+ * it was.
  */
 MUST_CHECK int codec_decompress(enum codec codec, struct slice input, size_t limit, struct buffer *out);
 

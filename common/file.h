@@ -159,7 +159,10 @@ MUST_CHECK static inline int file_system_lock(struct file_system *system, const 
     return system->operations->lock(system, path, file);
 }
 
-/* Writes all parts or fails: a short write becomes -ENOSPC and the file is cut back to `offset`. */
+/*
+ * Writes all parts or fails: a short write becomes -ENOSPC and the file is cut back to `offset` (-EIO when
+ * that fails, too: what is behind `offset` is then unknown).
+ */
 MUST_CHECK int file_write_all(struct file_system *system, struct file *file, const struct iovec *parts,
                               int count, int64_t offset);
 

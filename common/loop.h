@@ -26,9 +26,9 @@ struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
-/* Runs one turn, waiting at most `wait_ms` (0: not at all). */
+/* Runs one turn, waiting at most `wait_ms` (0: not at all, negative: until something happens). */
 void loop_run_once(struct loop *loop, int64_t wait_ms);
-/* From any thread: loop_run returns after the turn it is in. */
+/* From any thread: loop_run returns after the turn it is in; at once when it has not begun yet. */
 void loop_stop(struct loop *loop);
 /* From any thread: ends the sleep of the loop. */
 void loop_wake(struct loop *loop);

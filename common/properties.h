@@ -14,7 +14,8 @@
 struct property {
     char *key;
     char *value;
-    int line; /* of the file, from 1 */
+    int line;        /* of the file, from 1 */
+    int former_line; /* where the key came before and was overruled; 0: nowhere */
 };
 
 struct properties {
@@ -27,8 +28,9 @@ void properties_init(struct properties *properties);
 void properties_release(struct properties *properties);
 /* 0, or -EBADMSG with the reason and line number in `error` (may be NULL). */
 MUST_CHECK int properties_parse(struct properties *properties, struct slice text, struct buffer *error);
-/* NULL when the key is not there. */
+/* NULL when the key is not there; valid until the next change. */
 const struct property *properties_find(const struct properties *properties, const char *key);
+/* Adds the property at the end; one with the same key is taken out. */
 void properties_set(struct properties *properties, const char *key, const char *value, int line);
 /* Appends key=value, escaped so that properties_parse gives it back. */
 void properties_write(struct buffer *out, const char *key, const char *value);
