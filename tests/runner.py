@@ -160,7 +160,7 @@ def run_pytest(part, folder, workers):
     report.unlink(missing_ok=True)
     command = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "-q", "--junitxml", report]
     if workers > 1:
-        command += ["-n", workers, "--dist", "worksteal"]
+        command += ["-n", workers, "--dist", "loadfile"]
     if part.options.keyword:
         command += ["-k", part.options.keyword]
     status, log = part.run(command + [folder], folder.name + "-pytest")
