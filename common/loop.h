@@ -64,7 +64,8 @@ void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t deadlin
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 bool loop_timer_is_set(const struct loop_timer *timer);
 
-/* Called at the end of every turn. Memory is the caller's. */
+/* Called at the end of every turn, in order of adding. A hook may remove itself from inside, no other. Memory
+ * is the caller's. */
 struct loop_hook {
     void (*flush)(struct loop_hook *hook);
     struct list _node;
