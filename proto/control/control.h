@@ -2,7 +2,7 @@
 /*
  * What the controller and the brokers say to each other, as plain structs. On the wire each message is a
  * protobuf body (control.proto) in one private API key, in the ordinary Kafka framing on the inter-broker
- * listener. The generated protobuf types stop at control.c.
+ * listener. The generated protobuf types stop at encode.c and decode.c.
  *
  * Fencing (invariants I31, I32): a message from the controller carries the controller epoch and the epoch of
  * the broker it is meant for, as this controller has reconciled it; a receiver refuses a controller epoch
