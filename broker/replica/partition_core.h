@@ -21,10 +21,17 @@
  *   I19  the high watermark is never above the end of any member of the maximal ISR: the committed one and
  *        everything proposed and not yet refused.
  *   I20  it does not advance while the ISR is smaller than min(min.insync.replicas, replicas).
- *   I21  acks=all succeeds only below the high watermark, in the same leadership, with enough ISR members.
+ *   I21  acks=all succeeds only below the high watermark, in the same leadership, with enough ISR members. A
+ *        leader whose epoch the controller raised without anybody else leading in between (it removed a dead
+ *        follower) has not cut its log: that is one leadership, and its producers need not send again.
  *   I24  a replica is proposed only at or above the high watermark and the start of the leader's epoch.
  *   I26  the ISR is never empty and holds the leader.
  *   I28  at most one ISR proposal is in flight; every outcome of it clears or repeats it.
+ *
+ * A proposal whose answer was lost may still be on its way when a repeat of it is refused: it could be
+ * applied after the refusal. So after a refusal in doubt the members of the doubtful proposal go on to count,
+ * and the leader proposes the committed ISR as it is: the controller writes it although nothing changes, the
+ * partition epoch rises, and nothing older can be applied any more.
  */
 #ifndef BROKER_REPLICA_PARTITION_CORE_H
 #define BROKER_REPLICA_PARTITION_CORE_H
@@ -72,6 +79,7 @@ struct partition_core {
     enum partition_role role;
     int32_t leader;
     int32_t leader_epoch;       /* -1 before the first appointment */
+    int32_t leader_since_epoch; /* leader: the epoch in which this leadership began */
     int32_t partition_epoch;    /* version of the state znode */
     int64_t epoch_start_offset; /* leader: the log's end when it took office */
     int64_t high_watermark;
@@ -81,7 +89,9 @@ struct partition_core {
     struct isr_set isr;      /* committed: as the controller wrote it */
     struct isr_set proposed; /* while proposal != PROPOSAL_NONE */
     enum proposal_state proposal;
-    int64_t proposal_retry_ms; /* PROPOSAL_WANTED: not before */
+    bool proposal_in_doubt;    /* an attempt of it was not answered */
+    struct isr_set doubtful;   /* of an earlier proposal in doubt that was then refused */
+    int64_t proposal_retry_ms; /* nothing is proposed before */
     bool recovering;
 
     struct remote_replica replicas[PARTITION_REPLICAS_MAX]; /* all of the assignment, this broker included */

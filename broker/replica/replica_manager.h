@@ -45,6 +45,9 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
 /* Closes all partitions; the logs stay the log manager's. */
 void replica_manager_free(struct replica_manager *manager);
 
+/* The log manager that it was made with. */
+struct log_manager *replica_manager_logs(struct replica_manager *manager);
+
 /* Our broker epoch changes with every registration; control messages for another one are refused (I32). */
 void replica_manager_set_broker_epoch(struct replica_manager *manager, int64_t broker_epoch);
 int64_t replica_manager_broker_epoch(struct replica_manager *manager);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread that follows: shared by fetcher.c (threads, mails, partitions) and fetcher_link.c (one leader's
+ * connection) only. */
+#ifndef BROKER_REPLICA_FETCHER_INTERNAL_H
+#define BROKER_REPLICA_FETCHER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "broker/net/client.h"
+#include "broker/replica/fetcher.h"
+#include "common/list.h"
+#include "common/loop.h"
+#include "common/mailbox.h"
+#include "common/map.h"
+
+struct fetcher {
+    const struct fetcher_options *options;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    pthread_t thread;
+    bool started;
+    struct map *links;   /* leader id -> struct leader_link */
+    struct map *follows; /* partition address -> struct follow */
+};
+
+/* A partition that this thread keeps up to date. */
+struct follow {
+    struct partition *partition; /* a reference */
+    struct leader_link *link;
+    struct list node; /* in link->follows */
+    int64_t not_before_ms;
+    int64_t pause_ms; /* after the next error */
+};
+
+/* One partition of the request in flight, as it was asked for. */
+struct asked {
+    struct partition *partition; /* a reference */
+    struct follow_position position;
+};
+
+/* The connection to one leader. */
+struct leader_link {
+    struct fetcher *fetcher;
+    int32_t leader;
+    struct list follows;
+    struct client *client; /* NULL until the address is known */
+    struct loop_timer timer;
+    bool in_flight;
+    int64_t pause_ms;
+    struct client_request request;
+    struct asked *asked;
+    size_t asked_count;
+    size_t asked_capacity;
+};
+
+struct leader_link *leader_link_new(struct fetcher *fetcher, int32_t leader);
+void leader_link_free(struct leader_link *link);
+/* Sends the next request unless one is in flight or nothing is to be asked; else sets the timer. */
+void leader_link_kick(struct leader_link *link);
+
+/* The follow of a partition, NULL when it is not followed any more. */
+struct follow *fetcher_find(struct fetcher *fetcher, struct partition *partition);
+
+#define FETCHER_PAUSE_MIN_MS 20
+
+#endif

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The partition's shell: lifetime, roles, appends of producers, ISR proposals and those who wait. Every entry
+ * takes the mutex, lets core and log work, and leaves through partition_leave, which fires what must be fired
+ * after the mutex is free.
+ */
+#include "broker/replica/partition.h"
+
+#include <stdlib.h>
+
+#include "broker/replica/partition_internal.h"
+#include "common/check.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+struct partition *partition_new(const struct partition_options *options)
+{
+    struct partition *partition = memory_allocate_zeroed(1, sizeof(*partition));
+    atomic_init(&partition->references, 1);
+    partition->topic = memory_copy_bytes(options->topic.data, options->topic.length);
+    partition->topic_id = options->topic_id;
+    partition->number = options->partition;
+    partition->host = options->host;
+    partition->log = options->log;
+    pthread_mutex_init(&partition->mutex, NULL);
+    list_init(&partition->watchers);
+    partition_core_init(&partition->core, options->broker_id, options->high_watermark,
+                        partition_log_start_offset(options->log), partition_log_end_offset(options->log));
+    partition_core_configure(&partition->core, options->min_insync_replicas,
+                             options->replica_lag_time_max_ms);
+    partition->core.faults = options->faults;
+    return partition;
+}
+
+struct partition *partition_acquire(struct partition *partition)
+{
+    atomic_fetch_add_explicit(&partition->references, 1, memory_order_relaxed);
+    return partition;
+}
+
+void partition_release(struct partition *partition)
+{
+    if (partition == NULL || atomic_fetch_sub_explicit(&partition->references, 1, memory_order_acq_rel) > 1)
+        return;
+    CHECK(list_is_empty(&partition->watchers));
+    pthread_mutex_destroy(&partition->mutex);
+    free(partition->topic);
+    free(partition);
+}
+
+struct slice partition_topic(const struct partition *partition)
+{
+    return slice_of(partition->topic);
+}
+
+struct uuid partition_topic_id(const struct partition *partition)
+{
+    return partition->topic_id;
+}
+
+int32_t partition_number(const struct partition *partition)
+{
+    return partition->number;
+}
+
+void partition_enter(struct partition *partition, struct partition_effects *effects)
+{
+    *effects = (struct partition_effects){0};
+    pthread_mutex_lock(&partition->mutex);
+}
+
+static bool watch_holds(const struct partition *partition, enum watch_kind kind, int64_t offset)
+{
+    if (partition->closed)
+        return true;
+    return kind == WATCH_HIGH_WATERMARK ? partition->core.high_watermark >= offset
+                                        : partition->core.log_end_offset > offset;
+}
+
+void partition_leave(struct partition *partition, const struct partition_effects *effects)
+{
+    struct list due;
+    list_init(&due);
+    list_for_each_safe(node, after, &partition->watchers)
+    {
+        struct partition_watcher *watcher = container_of(node, struct partition_watcher, _node);
+        if (!effects->role_changed && !watch_holds(partition, watcher->_kind, watcher->_offset))
+            continue;
+        list_remove(node);
+        watcher->_armed = false;
+        list_push_back(&due, node);
+    }
+    bool propose = effects->proposal_wanted && partition->host != NULL;
+    pthread_mutex_unlock(&partition->mutex);
+
+    struct list *node;
+    while ((node = list_pop_front(&due)) != NULL) {
+        struct partition_watcher *watcher = container_of(node, struct partition_watcher, _node);
+        watcher->fire(watcher);
+    }
+    if (propose)
+        partition->host->proposal_wanted(partition->host, partition);
+}
+
+void partition_sync_core(struct partition *partition, int64_t now_ms, struct partition_effects *effects)
+{
+    partition_core_on_log(&partition->core, partition_log_start_offset(partition->log),
+                          partition_log_end_offset(partition->log), now_ms, effects);
+}
+
+void partition_configure(struct partition *partition, const struct log_settings *settings,
+                         int32_t min_insync_replicas)
+{
+    pthread_mutex_lock(&partition->mutex);
+    if (!partition->closed)
+        partition_log_configure(partition->log, settings);
+    partition_core_configure(&partition->core, min_insync_replicas, partition->core.replica_lag_time_max_ms);
+    pthread_mutex_unlock(&partition->mutex);
+}
+
+/* The epoch goes into the log's epoch cache before anybody learns that we lead in it (I4). */
+static int16_t lead(struct partition *partition, const struct control_partition *state, int64_t now_ms,
+                    struct partition_effects *effects)
+{
+    bool new_epoch =
+        partition->core.role != ROLE_LEADER || state->leader_epoch > partition->core.leader_epoch;
+    if (new_epoch && partition_log_begin_epoch(partition->log, state->leader_epoch) != 0)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    partition_core_apply_leader(&partition->core, state, now_ms, effects);
+    return KAFKA_NONE;
+}
+
+static int16_t apply_state_locked(struct partition *partition, const struct control_partition *state,
+                                  int64_t now_ms, struct partition_effects *effects)
+{
+    bool news;
+    int16_t error = partition_core_check_state(&partition->core, state, &news);
+    if (error != KAFKA_NONE || !news)
+        return error;
+    if (state->leader == partition->core.broker_id)
+        return lead(partition, state, now_ms, effects);
+    partition_core_apply_follower(&partition->core, state, effects);
+    if (partition->core.faults.truncate_to_high_watermark && effects->role_changed &&
+        partition_log_truncate(partition->log, partition->core.high_watermark, 0) == KAFKA_NONE)
+        partition_sync_core(partition, now_ms, effects);
+    return KAFKA_NONE;
+}
+
+int16_t partition_apply_state(struct partition *partition, const struct control_partition *state,
+                              int64_t now_ms, enum partition_role *role, bool *follow)
+{
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
+    int16_t error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (!partition->closed)
+        error = partition_log_failure(partition->log) != 0
+                    ? KAFKA_KAFKA_STORAGE_ERROR
+                    : apply_state_locked(partition, state, now_ms, &effects);
+    *role = partition->core.role;
+    *follow = effects.role_changed && partition->core.role == ROLE_FOLLOWER && partition->core.leader >= 0;
+    partition_leave(partition, &effects);
+    return error;
+}
+
+int16_t partition_stop(struct partition *partition, int32_t leader_epoch)
+{
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
+    int16_t error = KAFKA_NONE;
+    if (leader_epoch >= 0 && leader_epoch < partition->core.leader_epoch)
+        error = KAFKA_FENCED_LEADER_EPOCH;
+    else
+        partition_core_resign(&partition->core, &effects);
+    partition_leave(partition, &effects);
+    return error;
+}
+
+void partition_close(struct partition *partition)
+{
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
+    partition->closed = true;
+    partition_core_resign(&partition->core, &effects);
+    effects.role_changed = true;
+    partition_leave(partition, &effects);
+}
+
+void partition_status(struct partition *partition, struct partition_status *status)
+{
+    pthread_mutex_lock(&partition->mutex);
+    const struct partition_core *core = &partition->core;
+    *status = (struct partition_status){
+        .role = core->role,
+        .leader = core->leader,
+        .leader_epoch = core->leader_epoch,
+        .partition_epoch = core->partition_epoch,
+        .high_watermark = core->high_watermark,
+        .log_start_offset = core->log_start_offset,
+        .log_end_offset = core->log_end_offset,
+        .isr = core->isr,
+    };
+    if (!partition->closed) {
+        status->recovery_point = partition_log_recovery_point(partition->log);
+        status->size_bytes = partition_log_size_bytes(partition->log);
+    }
+    pthread_mutex_unlock(&partition->mutex);
+}
+
+static int16_t produce_locked(struct partition *partition, uint8_t *batch, size_t length,
+                              int16_t produce_version, bool acks_all, int64_t wall_ms, int64_t now_ms,
+                              struct produce_result *result, struct partition_effects *effects)
+{
+    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
+                                      : partition_core_check_append(&partition->core, acks_all);
+    if (error != KAFKA_NONE)
+        return error;
+    struct log_append_result appended;
+    error = partition_log_append_as_leader(partition->log, batch, length, produce_version,
+                                           partition->core.leader_epoch, wall_ms, &appended);
+    result->error_message = appended.error_message;
+    result->log_start_offset = appended.log_start_offset;
+    if (error != KAFKA_NONE)
+        return error;
+    partition_sync_core(partition, now_ms, effects);
+    result->base_offset = appended.base_offset;
+    result->append_time_ms = appended.append_time_ms;
+    result->end_offset = appended.last_offset + 1;
+    result->leader_epoch = partition->core.leader_epoch;
+    return KAFKA_NONE;
+}
+
+int16_t partition_produce(struct partition *partition, uint8_t *batch, size_t length, int16_t produce_version,
+                          bool acks_all, int64_t wall_ms, int64_t now_ms, struct produce_result *result)
+{
+    struct partition_effects effects;
+    *result = (struct produce_result){
+        .base_offset = -1, .append_time_ms = -1, .log_start_offset = -1, .leader_epoch = -1};
+    partition_enter(partition, &effects);
+    int16_t error = produce_locked(partition, batch, length, produce_version, acks_all, wall_ms, now_ms,
+                                   result, &effects);
+    partition_leave(partition, &effects);
+    return error;
+}
+
+int16_t partition_check_produce(struct partition *partition, int32_t leader_epoch, int64_t end_offset)
+{
+    pthread_mutex_lock(&partition->mutex);
+    int16_t verdict = partition_core_check_acknowledged(&partition->core, leader_epoch, end_offset);
+    pthread_mutex_unlock(&partition->mutex);
+    return verdict;
+}
+
+void partition_tick(struct partition *partition, int64_t now_ms)
+{
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
+    partition_core_on_tick(&partition->core, now_ms, &effects);
+    partition_leave(partition, &effects);
+}
+
+bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct isr_set *isr,
+                             struct alter_partition_item *item)
+{
+    pthread_mutex_lock(&partition->mutex);
+    bool taken = partition_core_take_proposal(&partition->core, now_ms, isr);
+    if (taken)
+        *item = (struct alter_partition_item){.topic = slice_of(partition->topic),
+                                              .topic_id = partition->topic_id,
+                                              .partition = partition->number,
+                                              .leader_epoch = partition->core.leader_epoch,
+                                              .partition_epoch = partition->core.partition_epoch,
+                                              .isr = isr->members,
+                                              .isr_count = isr->count,
+                                              .recovering = partition->core.recovering};
+    pthread_mutex_unlock(&partition->mutex);
+    return taken;
+}
+
+void partition_on_proposal_answer(struct partition *partition, int32_t leader_epoch,
+                                  const struct alter_partition_result *result, int64_t now_ms)
+{
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
+    partition_core_on_proposal_answer(&partition->core, leader_epoch, result, now_ms, &effects);
+    partition_leave(partition, &effects);
+}
+
+int partition_flush(struct partition *partition)
+{
+    pthread_mutex_lock(&partition->mutex);
+    int error = partition->closed ? 0 : partition_log_flush(partition->log);
+    pthread_mutex_unlock(&partition->mutex);
+    return error;
+}
+
+bool partition_watch(struct partition *partition, struct partition_watcher *watcher, enum watch_kind kind,
+                     int64_t offset, int32_t leader_epoch)
+{
+    pthread_mutex_lock(&partition->mutex);
+    bool arm = leader_epoch == partition->core.leader_epoch && !watch_holds(partition, kind, offset);
+    if (arm) {
+        watcher->_kind = kind;
+        watcher->_offset = offset;
+        watcher->_armed = true;
+        list_push_back(&partition->watchers, &watcher->_node);
+    }
+    pthread_mutex_unlock(&partition->mutex);
+    return arm;
+}
+
+bool partition_unwatch(struct partition *partition, struct partition_watcher *watcher)
+{
+    pthread_mutex_lock(&partition->mutex);
+    bool disarmed = watcher->_armed;
+    if (disarmed) {
+        list_remove(&watcher->_node);
+        watcher->_armed = false;
+    }
+    pthread_mutex_unlock(&partition->mutex);
+    return disarmed;
+}

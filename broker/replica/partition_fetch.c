@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The partition's reading side: fetches of consumers and followers, offsets by time and by epoch. High
+ * watermark, bounds and bytes of one answer are taken under one lock (I22).
+ */
+#include "broker/replica/partition_internal.h"
+#include "proto/kafka/error.h"
+
+/* ListOffsets' special timestamps (KIP-79, KIP-734, KIP-405, KIP-1005). */
+#define TIMESTAMP_LATEST (-1)
+#define TIMESTAMP_EARLIEST (-2)
+#define TIMESTAMP_MAX (-3)
+#define TIMESTAMP_EARLIEST_LOCAL (-4)
+#define TIMESTAMP_LATEST_TIERED (-5)
+
+static struct follower_fetch follower_of(const struct fetch_query *query)
+{
+    return (struct follower_fetch){.broker_id = query->replica_id,
+                                   .broker_epoch = query->replica_epoch,
+                                   .leader_epoch = query->current_leader_epoch,
+                                   .fetch_offset = query->fetch_offset,
+                                   .log_start_offset = query->log_start_offset};
+}
+
+static int16_t check_reader(const struct partition *partition, const struct fetch_query *query)
+{
+    if (partition->closed)
+        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (query->replica_id >= 0) {
+        struct follower_fetch fetch = follower_of(query);
+        return partition_core_check_follower(&partition->core, &fetch);
+    }
+    int16_t error = partition_core_check_epoch(&partition->core, query->current_leader_epoch);
+    if (error != KAFKA_NONE)
+        return error;
+    bool may_read =
+        partition->core.role == ROLE_LEADER || (partition->core.role == ROLE_FOLLOWER && !query->leader_only);
+    return may_read ? KAFKA_NONE : KAFKA_NOT_LEADER_OR_FOLLOWER;
+}
+
+/* Whether the reader's log (its last epoch, its next offset) is a prefix of ours (KIP-595, KIP-279). */
+static int16_t check_divergence(const struct partition *partition, const struct fetch_query *query,
+                                struct fetch_result *result)
+{
+    if (query->last_fetched_epoch < 0 || partition->core.faults.truncate_to_high_watermark)
+        return KAFKA_NONE;
+    int32_t epoch;
+    int64_t end_offset;
+    partition_log_epoch_end(partition->log, query->last_fetched_epoch, &epoch, &end_offset);
+    if (epoch < 0)
+        return KAFKA_OFFSET_OUT_OF_RANGE;
+    if (epoch < query->last_fetched_epoch || end_offset < query->fetch_offset) {
+        result->diverging = true;
+        result->diverging_epoch = epoch;
+        result->diverging_end_offset = end_offset;
+    }
+    return KAFKA_NONE;
+}
+
+static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
+                           struct fetch_result *result, struct partition_effects *effects)
+{
+    struct partition_core *core = &partition->core;
+    int16_t error = check_reader(partition, query);
+    if (error != KAFKA_NONE)
+        return error;
+    error = check_divergence(partition, query, result);
+    if (error != KAFKA_NONE || result->diverging)
+        return error;
+    if (query->fetch_offset < core->log_start_offset || query->fetch_offset > core->log_end_offset)
+        return KAFKA_OFFSET_OUT_OF_RANGE;
+    bool follower = query->replica_id >= 0;
+    int64_t upper_bound = follower ? core->log_end_offset : core->high_watermark;
+    if (query->fetch_offset < upper_bound && (query->max_bytes > 0 || query->at_least_one))
+        error = partition_log_read(partition->log, query->fetch_offset, query->max_bytes, upper_bound,
+                                   query->at_least_one, &result->range);
+    if (error == KAFKA_NONE && follower) {
+        struct follower_fetch fetch = follower_of(query);
+        partition_core_on_follower_fetch(core, &fetch, now_ms, effects);
+    }
+    return error;
+}
+
+int16_t partition_fetch(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
+                        struct fetch_result *result)
+{
+    struct partition_effects effects;
+    *result = (struct fetch_result){0};
+    partition_enter(partition, &effects);
+    int16_t error = read_locked(partition, query, now_ms, result, &effects);
+    const struct partition_core *core = &partition->core;
+    result->leader = core->leader;
+    result->leader_epoch = core->leader_epoch;
+    result->high_watermark = core->high_watermark;
+    /* No transaction can be open: none is served, so the last stable offset is the high watermark. */
+    result->last_stable_offset = core->high_watermark;
+    result->log_start_offset = core->log_start_offset;
+    result->log_end_offset = core->log_end_offset;
+    partition_leave(partition, &effects);
+    return error;
+}
+
+/* A new leader may know less than its predecessor had committed: it does not say 'latest' before it has
+ * caught up. */
+static bool knows_what_is_committed(const struct partition_core *core)
+{
+    return core->high_watermark >= core->epoch_start_offset;
+}
+
+static int16_t list_offset_locked(struct partition *partition, int32_t replica_id, int64_t timestamp,
+                                  struct log_timestamp_offset *found)
+{
+    const struct partition_core *core = &partition->core;
+    int64_t bound = replica_id >= 0 ? core->log_end_offset : core->high_watermark;
+    int16_t error = KAFKA_NONE;
+    switch (timestamp) {
+    case TIMESTAMP_LATEST:
+        if (replica_id < 0 && !knows_what_is_committed(core))
+            return KAFKA_OFFSET_NOT_AVAILABLE;
+        found->offset = bound;
+        found->leader_epoch = core->leader_epoch;
+        break;
+    case TIMESTAMP_EARLIEST:
+    case TIMESTAMP_EARLIEST_LOCAL:
+        found->offset = core->log_start_offset;
+        found->leader_epoch = partition_log_epoch_at(partition->log, core->log_start_offset);
+        break;
+    case TIMESTAMP_MAX:
+        error = partition_log_find_max_timestamp(partition->log, bound, found);
+        break;
+    case TIMESTAMP_LATEST_TIERED:
+        break;
+    default:
+        if (timestamp < 0)
+            return KAFKA_INVALID_REQUEST;
+        error = partition_log_find_timestamp(partition->log, timestamp, bound, found);
+        if (error == KAFKA_NONE && found->offset < 0 && replica_id < 0 && !knows_what_is_committed(core))
+            return KAFKA_OFFSET_NOT_AVAILABLE;
+    }
+    return error;
+}
+
+int16_t partition_list_offset(struct partition *partition, int32_t replica_id, int32_t current_leader_epoch,
+                              bool read_committed, int64_t timestamp, struct log_timestamp_offset *found)
+{
+    (void)read_committed; /* the last stable offset is the high watermark, see partition_fetch */
+    *found = (struct log_timestamp_offset){.timestamp = -1, .offset = -1, .leader_epoch = -1};
+    pthread_mutex_lock(&partition->mutex);
+    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
+                                      : partition_core_check_epoch(&partition->core, current_leader_epoch);
+    if (error == KAFKA_NONE && partition->core.role != ROLE_LEADER)
+        error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (error == KAFKA_NONE)
+        error = list_offset_locked(partition, replica_id, timestamp, found);
+    pthread_mutex_unlock(&partition->mutex);
+    return error;
+}
+
+int16_t partition_epoch_end(struct partition *partition, int32_t current_leader_epoch, int32_t epoch,
+                            int32_t *found_epoch, int64_t *end_offset)
+{
+    *found_epoch = -1;
+    *end_offset = -1;
+    pthread_mutex_lock(&partition->mutex);
+    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
+                                      : partition_core_check_epoch(&partition->core, current_leader_epoch);
+    if (error == KAFKA_NONE && partition->core.role != ROLE_LEADER)
+        error = KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (error == KAFKA_NONE)
+        partition_log_epoch_end(partition->log, epoch, found_epoch, end_offset);
+    pthread_mutex_unlock(&partition->mutex);
+    return error;
+}

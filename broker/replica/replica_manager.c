@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * All partitions of this broker. The table's lock is held for lookups and changes of the table only;
+ * partitions are used outside it through references.
+ */
+#include "broker/replica/replica_manager.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/arena.h"
+#include "common/check.h"
+#include "common/map.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+struct replica_manager {
+    int32_t broker_id;
+    struct log_manager *logs;
+    struct logger *logger;
+    struct replica_host *host;
+    int64_t replica_lag_time_max_ms;
+    struct partition_faults faults;
+    struct partition_host partition_host;
+
+    pthread_rwlock_t lock; /* guards the table */
+    struct map *partitions;
+
+    atomic_llong broker_epoch; /* any thread reads; the coordinator sets it after registration */
+    int32_t controller_epoch;  /* the highest seen; the replica worker's */
+};
+
+/* The name of a topic has at most 249 characters, so a key fits; longer ones are in no table. */
+#define KEY_MAX (255 + 4)
+
+static struct slice partition_key(uint8_t key[KEY_MAX], struct slice topic, int32_t partition)
+{
+    size_t length = min_size(topic.length, KEY_MAX - 4);
+    memcpy(key, &partition, 4);
+    if (length > 0)
+        memcpy(key + 4, topic.data, length);
+    return slice_make(key, length + 4);
+}
+
+static void forward_proposal(struct partition_host *host, struct partition *partition)
+{
+    struct replica_manager *manager = container_of(host, struct replica_manager, partition_host);
+    manager->host->proposal_wanted(manager->host, partition);
+}
+
+struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
+{
+    struct replica_manager *manager = memory_allocate_zeroed(1, sizeof(*manager));
+    manager->broker_id = options->broker_id;
+    manager->logs = options->logs;
+    manager->logger = options->logger;
+    manager->host = options->host;
+    manager->replica_lag_time_max_ms = options->replica_lag_time_max_ms;
+    manager->faults = options->faults;
+    manager->partition_host.proposal_wanted = forward_proposal;
+    pthread_rwlock_init(&manager->lock, NULL);
+    manager->partitions = map_new(0);
+    atomic_init(&manager->broker_epoch, NO_BROKER_EPOCH);
+    manager->controller_epoch = -1;
+    return manager;
+}
+
+void replica_manager_free(struct replica_manager *manager)
+{
+    if (manager == NULL)
+        return;
+    size_t position = 0;
+    void *value;
+    while (map_next(manager->partitions, &position, NULL, &value)) {
+        partition_close(value);
+        partition_release(value);
+    }
+    map_free(manager->partitions);
+    pthread_rwlock_destroy(&manager->lock);
+    free(manager);
+}
+
+struct log_manager *replica_manager_logs(struct replica_manager *manager)
+{
+    return manager->logs;
+}
+
+void replica_manager_set_broker_epoch(struct replica_manager *manager, int64_t broker_epoch)
+{
+    atomic_store(&manager->broker_epoch, broker_epoch);
+}
+
+int64_t replica_manager_broker_epoch(struct replica_manager *manager)
+{
+    return atomic_load(&manager->broker_epoch);
+}
+
+int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t controller_epoch,
+                                     int64_t broker_epoch)
+{
+    if (controller_epoch < manager->controller_epoch)
+        return KAFKA_STALE_CONTROLLER_EPOCH;
+    if (broker_epoch != atomic_load(&manager->broker_epoch))
+        return KAFKA_STALE_BROKER_EPOCH;
+    manager->controller_epoch = controller_epoch;
+    return KAFKA_NONE;
+}
+
+struct partition *replica_manager_find(struct replica_manager *manager, struct slice topic, int32_t partition)
+{
+    uint8_t key[KEY_MAX];
+    pthread_rwlock_rdlock(&manager->lock);
+    struct partition *found = map_get(manager->partitions, partition_key(key, topic, partition));
+    if (found != NULL)
+        partition_acquire(found);
+    pthread_rwlock_unlock(&manager->lock);
+    return found;
+}
+
+/* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
+ */
+static int16_t create_partition(struct replica_manager *manager, const struct control_topic *topic,
+                                const struct control_partition *state, struct partition **partition)
+{
+    struct log_settings settings;
+    int32_t min_insync_replicas = 1;
+    log_settings_init(&settings);
+    manager->host->topic_settings(manager->host, topic->settings, topic->settings_count, &settings,
+                                  &min_insync_replicas);
+    struct partition_log *log;
+    int error = log_manager_obtain(manager->logs, topic->name, state->partition, &settings, &log);
+    if (error == 0 && uuid_is_zero(partition_log_topic_id(log)) && !uuid_is_zero(topic->topic_id))
+        error = partition_log_set_topic_id(log, topic->topic_id);
+    if (error != 0) {
+        log_error(manager->logger, "replica", "%.*s-%d: cannot open the log: %s",
+                  SLICE_ARGUMENTS(topic->name), state->partition, strerror(-error));
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    if (!uuid_equals(partition_log_topic_id(log), topic->topic_id)) {
+        log_error(manager->logger, "replica",
+                  "%.*s-%d: the folder belongs to another topic of that name (partition.metadata has another "
+                  "topic id): move the folder away if its data is not needed",
+                  SLICE_ARGUMENTS(topic->name), state->partition);
+        return KAFKA_INCONSISTENT_TOPIC_ID;
+    }
+    partition_log_configure(log, &settings);
+    struct partition_options options = {
+        .topic = topic->name,
+        .topic_id = topic->topic_id,
+        .partition = state->partition,
+        .broker_id = manager->broker_id,
+        .log = log,
+        .high_watermark =
+            log_manager_checkpointed_high_watermark(manager->logs, topic->name, state->partition),
+        .min_insync_replicas = min_insync_replicas,
+        .replica_lag_time_max_ms = manager->replica_lag_time_max_ms,
+        .host = &manager->partition_host,
+        .faults = manager->faults,
+    };
+    *partition = partition_new(&options);
+    uint8_t key[KEY_MAX];
+    pthread_rwlock_wrlock(&manager->lock);
+    void *former =
+        map_put(manager->partitions, partition_key(key, topic->name, state->partition), *partition);
+    pthread_rwlock_unlock(&manager->lock);
+    CHECK(former == NULL);
+    partition_acquire(*partition);
+    return KAFKA_NONE;
+}
+
+static bool is_replica(const struct control_partition *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->replicas_count; i++)
+        if (state->replicas[i] == broker_id)
+            return true;
+    return false;
+}
+
+static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
+                               const struct control_partition *state, int64_t now_ms)
+{
+    if (!is_replica(state, manager->broker_id) || topic->name.length > KEY_MAX - 4 || state->partition < 0)
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
+    int16_t error = KAFKA_NONE;
+    if (partition == NULL)
+        error = create_partition(manager, topic, state, &partition);
+    else if (!uuid_equals(partition_topic_id(partition), topic->topic_id))
+        error = KAFKA_INCONSISTENT_TOPIC_ID;
+    if (error == KAFKA_NONE) {
+        enum partition_role role;
+        bool follow;
+        error = partition_apply_state(partition, state, now_ms, &role, &follow);
+        if (error == KAFKA_NONE && follow)
+            manager->host->follow(manager->host, partition, state->leader);
+        else if (error == KAFKA_NONE && (role != ROLE_FOLLOWER || state->leader < 0))
+            manager->host->unfollow(manager->host, partition);
+    }
+    partition_release(partition);
+    return error;
+}
+
+static struct control_partition_error *allocate_answers(struct arena *arena, size_t count,
+                                                        struct control_response *response)
+{
+    response->partitions_count = 0;
+    response->partitions = arena_allocate_array(arena, count, sizeof(response->partitions[0]));
+    if (response->partitions == NULL)
+        response->error = KAFKA_UNKNOWN_SERVER_ERROR;
+    return response->partitions;
+}
+
+void replica_manager_leader_and_isr(struct replica_manager *manager,
+                                    const struct leader_and_isr_request *request, int64_t wall_ms,
+                                    int64_t now_ms, struct arena *arena, struct control_response *response)
+{
+    (void)wall_ms;
+    *response = (struct control_response){
+        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
+    if (response->error != KAFKA_NONE)
+        return;
+    size_t count = 0;
+    for (size_t t = 0; t < request->topics_count; t++)
+        count += request->topics[t].partitions_count;
+    if (allocate_answers(arena, count, response) == NULL)
+        return;
+    for (size_t t = 0; t < request->topics_count; t++) {
+        const struct control_topic *topic = &request->topics[t];
+        for (size_t p = 0; p < topic->partitions_count; p++)
+            response->partitions[response->partitions_count++] = (struct control_partition_error){
+                .topic = topic->name,
+                .partition = topic->partitions[p].partition,
+                .error = apply_partition(manager, topic, &topic->partitions[p], now_ms)};
+    }
+}
+
+static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
+                                struct partition *partition)
+{
+    if (partition != NULL) {
+        uint8_t key[KEY_MAX];
+        pthread_rwlock_wrlock(&manager->lock);
+        map_remove(manager->partitions, partition_key(key, topic, number));
+        pthread_rwlock_unlock(&manager->lock);
+        partition_close(partition);
+        partition_release(partition); /* the table's reference */
+    }
+    int error = log_manager_delete(manager->logs, topic, number);
+    if (error == 0 || error == -ENOENT)
+        return KAFKA_NONE;
+    log_error(manager->logger, "replica", "%.*s-%d: cannot delete the log: %s", SLICE_ARGUMENTS(topic),
+              number, strerror(-error));
+    return KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+static int16_t stop_partition(struct replica_manager *manager, const struct stop_replica_partition *stop)
+{
+    struct partition *partition = replica_manager_find(manager, stop->topic, stop->partition);
+    int16_t error = KAFKA_NONE;
+    if (partition != NULL) {
+        bool other =
+            !uuid_is_zero(stop->topic_id) && !uuid_equals(stop->topic_id, partition_topic_id(partition));
+        error = other ? KAFKA_INCONSISTENT_TOPIC_ID : partition_stop(partition, stop->leader_epoch);
+        if (error == KAFKA_NONE)
+            manager->host->unfollow(manager->host, partition);
+    }
+    if (error == KAFKA_NONE && stop->delete_log)
+        error = delete_partition(manager, stop->topic, stop->partition, partition);
+    partition_release(partition);
+    return error;
+}
+
+void replica_manager_stop_replica(struct replica_manager *manager, const struct stop_replica_request *request,
+                                  struct arena *arena, struct control_response *response)
+{
+    *response = (struct control_response){
+        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
+    if (response->error != KAFKA_NONE || allocate_answers(arena, request->partitions_count, response) == NULL)
+        return;
+    for (size_t i = 0; i < request->partitions_count; i++) {
+        const struct stop_replica_partition *stop = &request->partitions[i];
+        response->partitions[response->partitions_count++] = (struct control_partition_error){
+            .topic = stop->topic, .partition = stop->partition, .error = stop_partition(manager, stop)};
+    }
+}
+
+void replica_manager_configure(struct replica_manager *manager, const struct control_topic *topic)
+{
+    struct log_settings settings;
+    int32_t min_insync_replicas = 1;
+    log_settings_init(&settings);
+    manager->host->topic_settings(manager->host, topic->settings, topic->settings_count, &settings,
+                                  &min_insync_replicas);
+    for (size_t i = 0; i < topic->partitions_count; i++) {
+        struct partition *partition =
+            replica_manager_find(manager, topic->name, topic->partitions[i].partition);
+        if (partition != NULL)
+            partition_configure(partition, &settings, min_insync_replicas);
+        partition_release(partition);
+    }
+}
+
+void replica_manager_each(struct replica_manager *manager,
+                          void (*visit)(void *context, struct partition *partition), void *context)
+{
+    pthread_rwlock_rdlock(&manager->lock);
+    size_t count = 0;
+    struct partition **all =
+        memory_allocate_zeroed(map_size(manager->partitions) + 1, sizeof(struct partition *));
+    size_t position = 0;
+    void *value;
+    while (map_next(manager->partitions, &position, NULL, &value))
+        all[count++] = partition_acquire(value);
+    pthread_rwlock_unlock(&manager->lock);
+    for (size_t i = 0; i < count; i++) {
+        visit(context, all[i]);
+        partition_release(all[i]);
+    }
+    free(all);
+}
+
+static void tick_partition(void *context, struct partition *partition)
+{
+    partition_tick(partition, *(const int64_t *)context);
+}
+
+void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
+{
+    replica_manager_each(manager, tick_partition, &now_ms);
+}
