@@ -51,7 +51,7 @@ struct zk_session_gauges {
     size_t queued;
     size_t watched_bytes; /* see ZK_WATCHED_BYTES_MAX */
 };
-struct zk_session_gauges zk_session_gauges(const struct zk_session *session);
+struct zk_session_gauges zk_session_read_gauges(const struct zk_session *session);
 
 /* For tests of expiry: copies the 16 bytes that, with the session id, allow another handle to take the
  * session over. False while there is no session. */
