@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making record batches. */
+#include "proto/records/builder.h"
+
+#include <errno.h>
+
+#include "common/bytes.h"
+#include "common/check.h"
+#include "common/crc32c.h"
+
+void record_batch_builder_init(struct record_batch_builder *builder,
+                               const struct record_batch_parameters *parameters)
+{
+    buffer_init(&builder->records);
+    buffer_init(&builder->body);
+    record_batch_builder_clear(builder, parameters);
+}
+
+void record_batch_builder_release(struct record_batch_builder *builder)
+{
+    buffer_release(&builder->records);
+    buffer_release(&builder->body);
+}
+
+void record_batch_builder_clear(struct record_batch_builder *builder,
+                                const struct record_batch_parameters *parameters)
+{
+    builder->parameters = *parameters;
+    buffer_clear(&builder->records);
+    builder->record_count = 0;
+    builder->last_offset_delta = -1;
+    builder->base_timestamp = RECORD_NO_TIMESTAMP;
+    builder->max_timestamp = RECORD_NO_TIMESTAMP;
+}
+
+static void write_nullable(struct buffer *out, struct slice bytes)
+{
+    if (slice_is_null(bytes)) {
+        writer_varint(out, -1);
+        return;
+    }
+    CHECK(bytes.length <= INT32_MAX);
+    writer_varint(out, (int32_t)bytes.length);
+    writer_slice(out, bytes);
+}
+
+/* The fields up to the header count; the headers come behind them. */
+static void begin_body(struct record_batch_builder *builder, int32_t offset_delta, int64_t timestamp,
+                       struct slice key, struct slice value, size_t header_count)
+{
+    CHECK(offset_delta > builder->last_offset_delta && header_count <= INT32_MAX);
+    if (builder->record_count == 0) {
+        builder->base_timestamp = timestamp;
+        builder->max_timestamp = timestamp;
+    }
+    builder->max_timestamp = max_i64(builder->max_timestamp, timestamp);
+    builder->last_offset_delta = offset_delta;
+    builder->record_count++;
+    struct buffer *body = &builder->body;
+    buffer_clear(body);
+    writer_u8(body, 0);
+    writer_varlong(body, (int64_t)((uint64_t)timestamp - (uint64_t)builder->base_timestamp));
+    writer_varint(body, offset_delta);
+    write_nullable(body, key);
+    write_nullable(body, value);
+    writer_varint(body, (int32_t)header_count);
+}
+
+static void end_body(struct record_batch_builder *builder)
+{
+    CHECK(builder->body.length <= INT32_MAX);
+    writer_varint(&builder->records, (int32_t)builder->body.length);
+    writer_slice(&builder->records, buffer_slice(&builder->body));
+}
+
+void record_batch_builder_append(struct record_batch_builder *builder, int64_t timestamp, struct slice key,
+                                 struct slice value, const struct record_header *headers, size_t header_count)
+{
+    CHECK(builder->last_offset_delta < INT32_MAX);
+    begin_body(builder, builder->last_offset_delta + 1, timestamp, key, value, header_count);
+    for (size_t i = 0; i < header_count; i++) {
+        CHECK(!slice_is_null(headers[i].key));
+        write_nullable(&builder->body, headers[i].key);
+        write_nullable(&builder->body, headers[i].value);
+    }
+    end_body(builder);
+}
+
+void record_batch_builder_append_at(struct record_batch_builder *builder, int32_t offset_delta,
+                                    int64_t timestamp, struct slice key, struct slice value,
+                                    struct slice headers, int32_t header_count)
+{
+    begin_body(builder, offset_delta, timestamp, key, value, (size_t)header_count);
+    writer_slice(&builder->body, headers);
+    end_body(builder);
+}
+
+size_t record_batch_builder_size_bytes(const struct record_batch_builder *builder)
+{
+    return RECORD_BATCH_HEADER_BYTES + builder->records.length;
+}
+
+static int16_t attributes_of(const struct record_batch_parameters *parameters, enum codec codec)
+{
+    unsigned attributes = (unsigned)codec;
+    if (parameters->append_time)
+        attributes |= RECORD_ATTRIBUTE_APPEND_TIME;
+    if (parameters->transactional)
+        attributes |= RECORD_ATTRIBUTE_TRANSACTIONAL;
+    if (parameters->control)
+        attributes |= RECORD_ATTRIBUTE_CONTROL;
+    return (int16_t)attributes;
+}
+
+static void write_header(const struct record_batch_builder *builder, enum codec codec, struct buffer *out)
+{
+    const struct record_batch_parameters *parameters = &builder->parameters;
+    int64_t max_timestamp = parameters->append_time ? parameters->append_time_ms : builder->max_timestamp;
+    writer_u64(out, (uint64_t)parameters->base_offset);
+    writer_u32(out, 0); /* length: known at the end */
+    writer_u32(out, (uint32_t)parameters->leader_epoch);
+    writer_u8(out, RECORD_MAGIC_V2);
+    writer_u32(out, 0); /* CRC: known at the end */
+    writer_u16(out, (uint16_t)attributes_of(parameters, codec));
+    writer_u32(out, (uint32_t)builder->last_offset_delta);
+    writer_u64(out, (uint64_t)builder->base_timestamp);
+    writer_u64(out, (uint64_t)max_timestamp);
+    writer_u64(out, (uint64_t)parameters->producer_id);
+    writer_u16(out, (uint16_t)parameters->producer_epoch);
+    writer_u32(out, (uint32_t)parameters->base_sequence);
+    writer_u32(out, (uint32_t)builder->record_count);
+}
+
+int record_batch_builder_finish(struct record_batch_builder *builder, enum codec codec, int level,
+                                struct buffer *out)
+{
+    CHECK(builder->record_count > 0);
+    size_t start = out->length;
+    write_header(builder, codec, out);
+    int error = codec_compress(codec, level, buffer_slice(&builder->records), out);
+    size_t size = out->length - start;
+    if (!error && size - RECORD_ENTRY_PREFIX_BYTES > INT32_MAX)
+        error = -EMSGSIZE;
+    if (error) {
+        out->length = start;
+        return error;
+    }
+    uint8_t *batch = out->data + start;
+    store_u32(batch + RECORD_BATCH_LENGTH_AT, (uint32_t)(size - RECORD_ENTRY_PREFIX_BYTES));
+    store_u32(batch + RECORD_BATCH_CRC_AT,
+              crc32c(0, batch + RECORD_BATCH_ATTRIBUTES_AT, size - RECORD_BATCH_ATTRIBUTES_AT));
+    return 0;
+}
+
+int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec, int level,
+                         struct buffer *out)
+{
+    struct record_batch_parameters parameters = {
+        .base_offset = batch->base_offset,
+        .leader_epoch = batch->leader_epoch,
+        .producer_id = batch->producer_id,
+        .producer_epoch = batch->producer_epoch,
+        .base_sequence = batch->base_sequence,
+        .transactional = batch->transactional,
+        .control = batch->control,
+        .append_time = batch->append_time,
+        .append_time_ms = batch->max_timestamp,
+    };
+    struct record_batch_builder builder;
+    record_batch_builder_init(&builder, &parameters);
+    struct record_iterator iterator;
+    struct record record;
+    record_iterator_init(&iterator, batch, records);
+    int more;
+    while ((more = record_iterator_next(&iterator, &record)) > 0) {
+        int32_t offset_delta = builder.last_offset_delta + 1;
+        record_batch_builder_append_at(&builder, offset_delta, record.timestamp, record.key, record.value,
+                                       record.headers, record.header_count);
+    }
+    int error = more;
+    if (!error && builder.record_count == 0)
+        error = -EBADMSG;
+    if (!error)
+        error = record_batch_builder_finish(&builder, codec, level, out);
+    record_batch_builder_release(&builder);
+    return error;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Makes record batches: begin with what holds for the whole batch, append records, finish with a codec.
+ *
+ *   record_batch_builder_init(&builder, &parameters);
+ *   record_batch_builder_append(&builder, timestamp, key, value, headers, header_count);
+ *   error = record_batch_builder_finish(&builder, CODEC_LZ4, CODEC_DEFAULT_LEVEL, &out);
+ *   record_batch_builder_release(&builder);
+ *
+ * Pure.
+ */
+#ifndef PROTO_RECORDS_BUILDER_H
+#define PROTO_RECORDS_BUILDER_H
+
+#include "common/base.h"
+#include "common/buffer.h"
+#include "proto/records/batch.h"
+#include "proto/records/record.h"
+
+struct record_batch_parameters {
+    int64_t base_offset;
+    int32_t leader_epoch;
+    int64_t producer_id;
+    int16_t producer_epoch;
+    int32_t base_sequence;
+    bool transactional;
+    bool control;
+    bool append_time;       /* all records have append_time_ms */
+    int64_t append_time_ms; /* only with append_time */
+};
+
+/* Base offset 0, no leader epoch, no producer, create time: what a plain producer sends. */
+static inline struct record_batch_parameters record_batch_parameters_plain(void)
+{
+    return (struct record_batch_parameters){
+        .leader_epoch = RECORD_NO_LEADER_EPOCH,
+        .producer_id = RECORD_NO_PRODUCER_ID,
+        .producer_epoch = RECORD_NO_PRODUCER_EPOCH,
+        .base_sequence = RECORD_NO_SEQUENCE,
+    };
+}
+
+struct record_batch_builder {
+    struct record_batch_parameters parameters;
+    struct buffer records; /* uncompressed */
+    struct buffer body;    /* scratch of one record */
+    int32_t record_count;
+    int32_t last_offset_delta;
+    int64_t base_timestamp; /* of the first record */
+    int64_t max_timestamp;
+};
+
+void record_batch_builder_init(struct record_batch_builder *builder,
+                               const struct record_batch_parameters *parameters);
+void record_batch_builder_release(struct record_batch_builder *builder);
+/* Begins the next batch with the same memory. */
+void record_batch_builder_clear(struct record_batch_builder *builder,
+                                const struct record_batch_parameters *parameters);
+
+/* Appends a record whose offset follows the last one's. Null slices are nulls; header keys are not null. */
+void record_batch_builder_append(struct record_batch_builder *builder, int64_t timestamp, struct slice key,
+                                 struct slice value, const struct record_header *headers,
+                                 size_t header_count);
+/*
+ * The same with a delta of the caller's, larger than the last one (batches with gaps), and headers that are
+ * encoded already, as in struct record.
+ */
+void record_batch_builder_append_at(struct record_batch_builder *builder, int32_t offset_delta,
+                                    int64_t timestamp, struct slice key, struct slice value,
+                                    struct slice headers, int32_t header_count);
+
+/* What the batch would take uncompressed. */
+size_t record_batch_builder_size_bytes(const struct record_batch_builder *builder);
+
+/*
+ * Appends the batch, CRC included, to `out`. 0; -EINVAL: the codec or level is unknown; -EMSGSIZE: it is too
+ * long for its length field; `out` is then as it was.
+ */
+MUST_CHECK int record_batch_builder_finish(struct record_batch_builder *builder, enum codec codec, int level,
+                                           struct buffer *out);
+
+/*
+ * Appends to `out` the batch anew: same parameters and records (`records` are its uncompressed ones), offset
+ * deltas 0..n-1, largest timestamp recomputed, compressed with `codec`. 0; -EBADMSG: damaged; as finish.
+ */
+MUST_CHECK int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec,
+                                    int level, struct buffer *out);
+
+#endif

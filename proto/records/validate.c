@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The leader's checks of produced records. Each step returns KAFKA_NONE or ends the validation. */
+#include "proto/records/validate.h"
+
+#include <errno.h>
+
+#include "proto/records/record.h"
+
+/* From this version of Produce on a partition's payload is exactly one batch of magic 2. */
+#define PRODUCE_VERSION_BATCHES 3
+/* zstd came with this one: older clients would get batches back that they cannot read. */
+#define PRODUCE_VERSION_ZSTD 7
+
+static enum kafka_error refuse(struct record_validation *result, enum kafka_error error, const char *reason)
+{
+    result->reason = reason;
+    return error;
+}
+
+/* The payload is one whole batch of magic 2. */
+static enum kafka_error check_shape(struct slice payload, const struct record_validation_settings *settings,
+                                    struct record_validation *result)
+{
+    size_t size = 0;
+    int magic = -1;
+    int error = record_entry_peek(payload, &size, &magic);
+    if (error == -EBADMSG)
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "impossible length of the batch");
+    if (size == 0)
+        return refuse(result, KAFKA_INVALID_RECORD, "no record batch");
+    if (magic < RECORD_MAGIC_V0 || magic > RECORD_MAGIC_V2)
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "unknown magic");
+    if (magic != RECORD_MAGIC_V2 && settings->produce_version >= PRODUCE_VERSION_BATCHES)
+        return refuse(result, KAFKA_INVALID_RECORD,
+                      "this version of Produce takes record batches of magic 2");
+    if (magic != RECORD_MAGIC_V2)
+        return refuse(result, KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT,
+                      "messages of magic 0 and 1 are not taken");
+    error = record_batch_parse(payload, &result->batch);
+    if (error == -EBADMSG)
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the batch is shorter than its header");
+    if (error)
+        return refuse(result, KAFKA_INVALID_RECORD, "the batch is longer than the payload");
+    if (result->batch.size_bytes != payload.length)
+        return refuse(result, KAFKA_INVALID_RECORD, "more than one record batch");
+    return KAFKA_NONE;
+}
+
+static enum kafka_error check_header(const struct record_validation_settings *settings,
+                                     struct record_validation *result)
+{
+    const struct record_batch *batch = &result->batch;
+    if (batch->codec == CODEC_ZSTD && settings->produce_version < PRODUCE_VERSION_ZSTD)
+        return refuse(result, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7");
+    if (batch->base_offset != 0)
+        return refuse(result, KAFKA_INVALID_RECORD, "the base offset is not 0");
+    if (settings->max_message_bytes < 0 || batch->size_bytes > (size_t)settings->max_message_bytes)
+        return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "the batch is larger than max.message.bytes");
+    if (!record_batch_check_crc(batch))
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "wrong CRC");
+    if ((int)batch->codec >= CODEC_COUNT)
+        return refuse(result, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, "unknown codec");
+    if (batch->last_offset_delta < 0 || batch->record_count <= 0 ||
+        batch->record_count - 1 != batch->last_offset_delta)
+        return refuse(result, KAFKA_INVALID_RECORD, "record count and last offset delta disagree");
+    if (batch->control)
+        return refuse(result, KAFKA_INVALID_RECORD, "control batches come from brokers only");
+    if (batch->producer_id != RECORD_NO_PRODUCER_ID && batch->base_sequence < 0)
+        return refuse(result, KAFKA_INVALID_RECORD, "a producer id without a sequence");
+    return KAFKA_NONE;
+}
+
+static bool timestamp_in_range(const struct record_validation_settings *settings, int64_t timestamp,
+                               int64_t now_ms)
+{
+    int64_t age = 0;
+    if (__builtin_sub_overflow(now_ms, timestamp, &age)) /* further off than any limit can say */
+        age = timestamp > now_ms ? INT64_MIN : INT64_MAX;
+    if (age >= 0)
+        return age <= settings->timestamp_before_max_ms;
+    return age >= -settings->timestamp_after_max_ms;
+}
+
+/* NULL: the timestamp is fine. `timestamp` is a record's, or stands for those of the batch. */
+static const char *timestamp_problem(const struct record_validation_settings *settings,
+                                     const struct record_batch *batch, int64_t timestamp, int64_t now_ms)
+{
+    if (!settings->append_time && timestamp != RECORD_NO_TIMESTAMP) {
+        if (!timestamp_in_range(settings, timestamp, now_ms))
+            return "the timestamp is too far from the broker's time";
+    } else if (batch->append_time) {
+        return "producers do not set the append time";
+    }
+    return NULL;
+}
+
+/* For batches whose records are not walked: the first and the largest timestamp stand for all. */
+static enum kafka_error check_header_timestamps(const struct record_validation_settings *settings,
+                                                int64_t now_ms, struct record_validation *result)
+{
+    const struct record_batch *batch = &result->batch;
+    const char *problem = timestamp_problem(settings, batch, batch->max_timestamp, now_ms);
+    if (problem == NULL && !batch->append_time)
+        problem = timestamp_problem(settings, batch, batch->base_timestamp, now_ms);
+    return problem == NULL ? KAFKA_NONE : refuse(result, KAFKA_INVALID_TIMESTAMP, problem);
+}
+
+static void note_record_error(struct record_validation *result, int32_t index, const char *reason)
+{
+    if (result->error_count < RECORD_ERRORS_MAX)
+        result->errors[result->error_count++] = (struct record_error){index, reason};
+}
+
+/* Key and timestamp of every record; their count; the largest timestamp. */
+static enum kafka_error walk_records(const struct record_validation_settings *settings, int64_t now_ms,
+                                     struct record_validation *result)
+{
+    enum kafka_error worst = KAFKA_NONE;
+    struct record_iterator iterator;
+    struct record record;
+    int more;
+    record_iterator_init(&iterator, &result->batch, result->records);
+    result->max_timestamp = RECORD_NO_TIMESTAMP;
+    result->max_timestamp_offset_delta = 0;
+    for (int32_t index = 0; (more = record_iterator_next(&iterator, &record)) > 0; index++) {
+        if (record.offset_delta != index)
+            result->must_rebuild = true;
+        const char *problem = timestamp_problem(settings, &result->batch, record.timestamp, now_ms);
+        if (settings->compacted && slice_is_null(record.key)) {
+            note_record_error(result, index, "records of a compacted topic need a key");
+            if (worst == KAFKA_NONE)
+                worst = KAFKA_INVALID_RECORD;
+        } else if (problem != NULL) {
+            note_record_error(result, index, problem);
+            worst = KAFKA_INVALID_TIMESTAMP;
+        }
+        if (record.timestamp > result->max_timestamp) {
+            result->max_timestamp = record.timestamp;
+            result->max_timestamp_offset_delta = index;
+        }
+    }
+    if (more < 0) {
+        result->error_count = 0;
+        return refuse(result, KAFKA_INVALID_RECORD, "the records do not add up to what the batch says");
+    }
+    if (worst != KAFKA_NONE)
+        return refuse(result, worst, result->errors[0].reason);
+    return KAFKA_NONE;
+}
+
+static enum kafka_error unpack(const struct record_validation_settings *settings, struct buffer *scratch,
+                               struct record_validation *result)
+{
+    size_t limit = (size_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX;
+    int error = record_batch_decompress(&result->batch, limit, scratch, &result->records);
+    if (error == -EMSGSIZE)
+        return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "the records are too large when uncompressed");
+    if (error)
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the records cannot be uncompressed");
+    result->walked = true;
+    return KAFKA_NONE;
+}
+
+enum kafka_error record_validate(struct slice payload, const struct record_validation_settings *settings,
+                                 int64_t now_ms, struct buffer *scratch, struct record_validation *result)
+{
+    *result = (struct record_validation){.max_timestamp_offset_delta = -1};
+    enum kafka_error error = check_shape(payload, settings, result);
+    if (error == KAFKA_NONE)
+        error = check_header(settings, result);
+    if (error != KAFKA_NONE)
+        return error;
+    const struct record_batch *batch = &result->batch;
+    result->record_count = batch->record_count;
+    result->max_timestamp = batch->max_timestamp;
+    result->target_codec = batch->codec;
+    if (settings->codec != RECORD_CODEC_OF_PRODUCER && settings->codec != (int)batch->codec) {
+        result->target_codec = (enum codec)settings->codec;
+        result->must_rebuild = true;
+    }
+    if (batch->codec == CODEC_NONE || settings->compacted || result->must_rebuild) {
+        error = unpack(settings, scratch, result);
+        if (error == KAFKA_NONE)
+            error = walk_records(settings, now_ms, result);
+    } else {
+        error = check_header_timestamps(settings, now_ms, result);
+    }
+    if (error == KAFKA_NONE && settings->append_time) {
+        result->max_timestamp = now_ms;
+        result->max_timestamp_offset_delta = 0;
+    }
+    return error;
+}
