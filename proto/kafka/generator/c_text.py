@@ -72,24 +72,50 @@ def indent(lines):
     return ["    " + line if line else "" for line in lines]
 
 
-def call(head, arguments, tail, depth=1):
-    """`head`(arguments)`tail`, wrapped behind the parenthesis when it passes the last column."""
-    return wrap_list(head + "(", arguments, ")" + tail, depth)
+def call(head, arguments, tail):
+    """`head`(arguments)`tail` in one line; fold() breaks it where it is too long."""
+    return f"{head}({', '.join(arguments)}){tail}"
 
 
-def wrap_list(head, arguments, tail, depth):
-    lines, line = [], head
-    pad = " " * len(head)
-    room = COLUMNS - 4 * depth
-    for position, argument in enumerate(arguments):
-        last = position == len(arguments) - 1
-        text = argument + (tail if last else ",")
-        if line.endswith((",",)) and len(line) + 1 + len(text) > room:
-            lines.append(line)
-            line = pad + text
-        else:
-            line += (" " if line.endswith(",") else "") + text
-    lines.append(line)
+def fold(lines):
+    """Breaks lines that pass the last column, in the manner of the house style."""
+    return [part for line in lines for part in fold_line(line)]
+
+
+def fold_line(line):
+    if len(line) <= COLUMNS:
+        return [line]
+    pad = line[:len(line) - len(line.lstrip())]
+    if " && " in line:
+        parts = line.split(" && ")
+        return [parts[0] + " &&"] + [pad + " " * 7 + part + (" &&" if part is not parts[-1] else "")
+                                     for part in parts[1:]]
+    left, equals, right = line.partition(" = ")
+    if equals and "(" not in left:
+        second = pad + "    " + right
+        return [left + " ="] + (fold_line(second) if len(second) > COLUMNS else [second])
+    return fold_call(line, pad)
+
+
+def fold_call(line, pad):
+    """Arguments below each other behind the parenthesis, or, where that leaves no room, on their own lines."""
+    opening = line.index("(")
+    closing = line.rindex(")")
+    arguments = [text.strip() for text in line[opening + 1:closing].split(",")]
+    head, tail = line[:opening + 1], line[closing:]
+    for first, rest in ((head, " " * len(head)), (None, pad + "    ")):
+        lines = [head] if first is None else []
+        current = rest if first is None else first
+        for position, argument in enumerate(arguments):
+            text = argument + ("," if position < len(arguments) - 1 else tail)
+            fresh = current in (rest, first)
+            if not fresh and len(current) + 1 + len(text) > COLUMNS:
+                lines.append(current)
+                current, fresh = rest, True
+            current += text if fresh else " " + text
+        lines.append(current)
+        if all(len(text) <= COLUMNS for text in lines):
+            break
     return lines
 
 

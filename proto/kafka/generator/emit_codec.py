@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes <api>.c: defaults, decoder and encoder of an API's messages (the printer is in emit_print.py)."""
+import re
+
 from . import emit_print
-from .c_text import (banner, call, condition, default_text, flexible_condition, flexible_expression, guarded,
-                     indent, nullable_expression, wrap_list)
+from .c_text import (COLUMNS, banner, call, condition, default_text, flexible_condition, flexible_expression,
+                     fold, guarded, indent, nullable_expression)
 from .emit_header import decode_head, encode_head
 from .schema import UNBOUNDED
 
@@ -19,7 +21,6 @@ def function(head, body):
 
 def uses(lines, word):
     """Whether generated lines mention the variable `word`."""
-    import re
     return any(re.search(rf"(?<![\w>.]){word}\b", line) for line in lines)
 
 
@@ -34,8 +35,8 @@ def init_function(struct):
         elif (value := default_text(field)) is not None:
             values.append(f".{field.name} = {value}")
     if values:
-        body = wrap_list(f"*out = (struct {name}){{", values, "};", 1)
-        if len(body) > 1 or len(values) > 3:
+        body = [f"*out = (struct {name}){{{', '.join(values)}}};"]
+        if len(body[0]) + 4 > COLUMNS or len(values) > 3:
             body = [f"*out = (struct {name}){{"] + ["    " + value + "," for value in values] + ["};"]
     else:
         body = [f"*out = (struct {name}){{0}};"]
@@ -46,12 +47,7 @@ def is_default_function(struct):
     """Only for structures that are tagged fields: equal to their defaults?"""
     tests = [is_default(field, f"in->{field.name}") for field in struct.fields]
     name = struct.c_name
-    lines = wrap_list("return ", [tests[0]], "", 1) if len(tests) == 1 else ["return " + " &&\n".join(tests)]
-    text = lines[0] + ";"
-    body = [part if i == 0 else "       " + part for i, part in enumerate(text.split("\n"))]
-    joined = " ".join(part.strip() for part in body)
-    if len(joined) + 4 <= 110:
-        body = [joined]
+    body = ["return " + " && ".join(tests) + ";"]
     return function([f"static bool {name}_is_default(const struct {name} *in)"], body)
 
 
@@ -127,12 +123,13 @@ def read_field(message, field, present, least):
     target = f"out->{field.name}"
     nullable = nullable_expression(field, present)
     if field.is_struct_array():
-        lines = call(f"{target} = wire_read_array",
-                     ["reader", nullable, least[field.struct], f"sizeof(*{target})", f"&{target}_count"], ";")
-        return lines + [f"for (size_t i = 0; i < {target}_count; i++)",
-                        f"    {field.struct.c_name}_read(&{target}[i], reader);"]
+        return [call(f"{target} = wire_read_array", ["reader", nullable, least[field.struct],
+                                                     f"sizeof(*{target})", f"&{target}_count"], ";"),
+                f"for (size_t i = 0; i < {target}_count; i++)",
+                f"    {field.struct.c_name}_read(&{target}[i], reader);"]
     if field.is_array:
-        return call(f"{target} = wire_read_{field.type}_array", ["reader", nullable, f"&{target}_count"], ";")
+        return [call(f"{target} = wire_read_{field.type}_array",
+                     ["reader", nullable, f"&{target}_count"], ";")]
     if field.is_pointer():
         return [f"if (wire_read_presence(reader))",
                 f"    {target} = wire_allocate(reader, sizeof(*{target}));",
@@ -164,8 +161,7 @@ def read_tags_function(message, struct, least):
     if uses(body, "version"):
         lines.insert(0, "const int16_t version = reader->version;")
     lines += ["wire_tags_begin(&tags, reader);"] + body
-    head = wrap_list(f"static void {name}_read_tags(", [f"struct {name} *out", "struct wire_reader *reader"],
-                     ")", 0)
+    head = [f"static void {name}_read_tags(struct {name} *out, struct wire_reader *reader)"]
     return function(head, lines)
 
 
@@ -181,8 +177,7 @@ def read_function(message, struct, least):
         body += guarded(None if always else "reader->flexible", [tags])
     if uses(body, "version"):
         body = ["const int16_t version = reader->version;", ""] + body
-    head = wrap_list(f"static void {name}_read(", [f"struct {name} *out", "struct wire_reader *reader"],
-                     ")", 0)
+    head = [f"static void {name}_read(struct {name} *out, struct wire_reader *reader)"]
     if not struct.fields and len(body) == 1:
         body.append("(void)reader;")
     return function(head, body)
@@ -211,14 +206,13 @@ def write_field(message, field, present):
     nullable = nullable_expression(field, present)
     flexible = flexible_expression(message, present)
     if field.is_struct_array():
-        lines = call(f"const size_t {field.name}_count = wire_write_count",
-                     ["writer", source, f"{source}_count", flexible, nullable], ";")
-        lines += [f"for (size_t i = 0; i < {field.name}_count; i++)",
-                  f"    {field.struct.c_name}_write(&{source}[i], writer, version);"]
-        return lines
+        return [call(f"const size_t {field.name}_count = wire_write_count",
+                     ["writer", source, f"{source}_count", flexible, nullable], ";"),
+                f"for (size_t i = 0; i < {field.name}_count; i++)",
+                f"    {field.struct.c_name}_write(&{source}[i], writer, version);"]
     if field.is_array:
-        return call(f"wire_write_{field.type}_array",
-                    ["writer", source, f"{source}_count", flexible, nullable], ";")
+        return [call(f"wire_write_{field.type}_array",
+                     ["writer", source, f"{source}_count", flexible, nullable], ";")]
     if field.is_pointer():
         return [f"wire_write_presence(writer, {source} != NULL);",
                 f"if ({source})",
@@ -226,9 +220,9 @@ def write_field(message, field, present):
     if field.struct:
         return [f"{field.struct.c_name}_write(&{source}, writer, version);"]
     if field.type in ("string", "bytes"):
-        return call(f"wire_write_{field.type}", ["writer", source, flexible, nullable], ";")
+        return [call(f"wire_write_{field.type}", ["writer", source, flexible, nullable], ";")]
     if field.type == "records":
-        return call("wire_write_records", ["writer", f"&{source}", flexible, nullable], ";")
+        return [call("wire_write_records", ["writer", f"&{source}", flexible, nullable], ";")]
     return [f"wire_write_{field.type}(writer, {source});"]
 
 
@@ -241,16 +235,17 @@ def write_tags_function(message, struct):
         differs = negate(is_default(field, f"in->{field.name}"))
         names.append(f"send_{field.name}" if len(tagged) > 1 else "send")
         body.append(f"const bool {names[-1]} = " + (f"{test} && " if test else "") + differs + ";")
-    total = " + ".join(([f"(uint32_t){names[0]}"] if len(names) > 1 else names) + names[1:])
-    body += ["", f"wire_write_tag_count(writer, {total});"]
+    if len(names) > 1:
+        body += ["", f"uint32_t count = {names[0]};"] + [f"count += {name};" for name in names[1:]]
+    body += ["", f"wire_write_tag_count(writer, {'count' if len(names) > 1 else names[0]});"]
     for sent, field in zip(names, tagged):
         lines = [f"size_t start = wire_tag_begin(writer, {field.tag});"]
         lines += write_field(message, field, field.versions) + ["wire_tag_end(writer, start);"]
         body += guarded(sent, lines)
     if not uses(body, "version"):
         body.insert(0, "(void)version;")
-    head = wrap_list(f"static void {name}_write_tags(",
-                     [f"const struct {name} *in", "struct wire_writer *writer", "int16_t version"], ")", 0)
+    head = [f"static void {name}_write_tags(const struct {name} *in, struct wire_writer *writer, "
+            "int16_t version)"]
     return function(head, body)
 
 
@@ -278,8 +273,8 @@ def write_function(message, struct):
     for parameter in ("version", "in", "writer"):
         if not uses(body, parameter):
             body.insert(0, f"(void){parameter};")
-    head = wrap_list(f"static void {name}_write(",
-                     [f"const struct {name} *in", "struct wire_writer *writer", "int16_t version"], ")", 0)
+    head = [f"static void {name}_write(const struct {name} *in, struct wire_writer *writer, "
+            "int16_t version)"]
     return function(head, body)
 
 
@@ -296,17 +291,13 @@ def encode_function(message):
 def codec_object(message):
     top = message.top.c_name
     schema = message.schema
-    kind = top
-    lines = function([f"static void {kind}_any_init(void *out)"], [f"{top}_init(out);"])
-    lines += function(wrap_list(f"static int {kind}_any_decode(", [
-        "void *out", "struct byte_reader *bytes", "int16_t version", "struct arena *arena"], ")", 0),
-        [f"return {top}_decode(out, bytes, version, arena);"])
-    lines += function(wrap_list(f"static void {kind}_any_encode(", [
-        "const void *in", "struct wire_writer *writer", "int16_t version"], ")", 0),
-        [f"{top}_encode(in, writer, version);"])
-    lines += function(wrap_list(f"static void {kind}_any_print(", [
-        "const void *in", "int16_t version", "struct buffer *out"], ")", 0),
-        [f"{top}_print(in, version, out);"])
+    lines = function([f"static void {top}_any_init(void *out)"], [f"{top}_init(out);"])
+    lines += function([f"static int {top}_any_decode(void *out, struct byte_reader *bytes, int16_t version, "
+                       "struct arena *arena)"], [f"return {top}_decode(out, bytes, version, arena);"])
+    lines += function([f"static void {top}_any_encode(const void *in, struct wire_writer *writer, "
+                       "int16_t version)"], [f"{top}_encode(in, writer, version);"])
+    lines += function([f"static void {top}_any_print(const void *in, int16_t version, struct buffer *out)"],
+                      [f"{top}_print(in, version, out);"])
     flexible = "KAFKA_NEVER_FLEXIBLE" if schema.flexible == UNBOUNDED else schema.flexible
     return lines + [
         f"const struct message_codec {top}_codec = {{",
@@ -315,10 +306,10 @@ def codec_object(message):
         f"    .minimum_version = {schema.versions.low},",
         f"    .maximum_version = {schema.versions.high},",
         f"    .flexible_since = {flexible},",
-        f"    .init = {kind}_any_init,",
-        f"    .decode = {kind}_any_decode,",
-        f"    .encode = {kind}_any_encode,",
-        f"    .print = {kind}_any_print,",
+        f"    .init = {top}_any_init,",
+        f"    .decode = {top}_any_decode,",
+        f"    .encode = {top}_any_encode,",
+        f"    .print = {top}_any_print,",
         "};", ""]
 
 
@@ -361,4 +352,4 @@ def emit(schema):
     if any("kafka_error_name" in line for line in body):
         includes.append('#include "proto/kafka/error.h"')
     includes += [f'#include "proto/kafka/messages/{schema.file_name()}.h"', ""]
-    return lines + includes + body[:-1]
+    return lines + includes + fold(body[:-1])

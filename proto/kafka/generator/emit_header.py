@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes <api>.h: the structures of an API's messages and their public functions."""
-from .c_text import banner, comment, declaration, wrap_list
+from .c_text import banner, comment, declaration, fold
 
 
 def field_remark(message, struct, field):
@@ -67,18 +67,16 @@ def function_heads(message, tail):
 
 
 def decode_head(top, tail):
-    return wrap_list(f"int {top}_decode(", [f"struct {top} *out", "struct byte_reader *bytes",
-                                            "int16_t version", "struct arena *arena"], ")" + tail, 0)
+    return [f"int {top}_decode(struct {top} *out, struct byte_reader *bytes, int16_t version, "
+            f"struct arena *arena){tail}"]
 
 
 def encode_head(top, tail):
-    return wrap_list(f"void {top}_encode(", [f"const struct {top} *in", "struct wire_writer *writer",
-                                             "int16_t version"], ")" + tail, 0)
+    return [f"void {top}_encode(const struct {top} *in, struct wire_writer *writer, int16_t version){tail}"]
 
 
 def print_head(top, tail):
-    return wrap_list(f"void {top}_print(", [f"const struct {top} *in", "int16_t version",
-                                            "struct buffer *out"], ")" + tail, 0)
+    return [f"void {top}_print(const struct {top} *in, int16_t version, struct buffer *out){tail}"]
 
 
 def emit(schema):
@@ -93,5 +91,5 @@ def emit(schema):
                                  f"{struct.context.low} to {struct.context.high}")
             lines += struct_lines(message, struct)
     for message in schema.messages:
-        lines += prototypes(message) + [""]
+        lines += fold(prototypes(message)) + [""]
     return lines + ["#endif"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The printers: one line of text for logs, fields that the version has, secrets masked."""
-from .c_text import condition, guarded, indent, wrap_list
+from .c_text import condition, guarded, indent
 from .emit_header import print_head
 
 FORMATS = {"int8": '%d"', "int16": '%d"', "uint16": '%u"', "int32": '%" PRId32', "int64": '%" PRId64',
@@ -47,8 +47,7 @@ def print_function(message, struct):
         body.insert(0, "(void)version;")
     if "in->" not in text:
         body.insert(0, "(void)in;")
-    head = wrap_list(f"static void {name}_write_text(",
-                     [f"const struct {name} *in", "int16_t version", "struct buffer *out"], ")", 0)
+    head = [f"static void {name}_write_text(const struct {name} *in, int16_t version, struct buffer *out)"]
     return head + ["{"] + indent(body) + ["}", ""]
 
 

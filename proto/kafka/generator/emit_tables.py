@@ -34,9 +34,12 @@ def apis_source(schemas):
     lines += ["", "const struct kafka_api kafka_api_table[] = {"]
     for schema in rows:
         name = schema.file_name()
-        lines += [f"    {{{key_constant(schema)}, \"{schema.name}\", {schema.versions.low}, "
-                  f"{schema.versions.high}, {flexible_text(schema)},",
-                  f"     &{name}_request_codec, &{name}_response_codec}},"]
+        lines += ["    {", f"        .key = {key_constant(schema)},", f'        .name = "{schema.name}",',
+                  f"        .minimum_version = {schema.versions.low},",
+                  f"        .maximum_version = {schema.versions.high},",
+                  f"        .flexible_since = {flexible_text(schema)},",
+                  f"        .request = &{name}_request_codec,",
+                  f"        .response = &{name}_response_codec,", "    },"]
     return lines + ["};", "", f"const size_t kafka_api_table_size = {len(rows)};"]
 
 
@@ -78,7 +81,8 @@ def descriptors(schemas):
                 lines += ["};", ""]
             fields = f"{name}_fields" if struct.fields else "NULL"
             lines += [f"static const struct struct_description {name}_description = {{",
-                      f"    sizeof(struct {name}), {len(struct.fields)}, {fields}, {name}_any_init}};", ""]
+                      f"    .size = sizeof(struct {name}),", f"    .field_count = {len(struct.fields)},",
+                      f"    .fields = {fields},", f"    .init = {name}_any_init,", "};", ""]
     lines += ["const struct message_description message_descriptions[] = {"]
     for message in messages:
         top = message.top.c_name
