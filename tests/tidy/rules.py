@@ -26,6 +26,7 @@ WORLD = ("malloc", "calloc", "realloc", "strdup", "strndup", "printf", "fprintf"
 UNFINISHED = (r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b"
               r"|(?i:\b(?:st" r"ub(?:bed|s)?|place" r"holder|for" r" now|not" r" implemented|un" r"implemented)\b)")
 MACHINE_PATHS = r"/wo" r"rk/|/ro" r"ot/|/ho" r"me/\w+|/tmp/te" r"am|\.\./sha" r"red"
+PLAIN_VERBS = r"_(init|new|free|release|clear|count|add|status|encode|decode)$"
 ABBREVIATIONS = {"ctl", "cfg", "conf", "msg", "buf", "len", "idx", "ptr", "cnt", "tmp", "mgr", "hdr", "pkt", "ctx",
                  "num", "str", "cb", "func", "fn", "req", "resp", "rsp", "conn", "addr", "sz", "val", "arr", "rec"}
 
@@ -221,7 +222,7 @@ def documented_headers(sources, root):
         if not source.is_header:
             continue
         for line, name in _declarations(source):
-            plain = re.search(r"_(init|new|free|release|clear|count|add|status|encode|decode)$", name) or "inline" in source.lines[line - 1]
+            plain = re.search(PLAIN_VERBS, name) or "inline" in source.lines[line - 1]
             if not plain and "*/" not in _paragraph(source, line):
                 yield Finding(source.path, line, "%s has no comment" % name)
 

@@ -68,7 +68,7 @@ BAD = {
     "no_typedef_structs": [("common/a.h", HEAD + "typedef struct a a;\n")],
     "check_without_effects": [("common/a.c", HEAD + "void a(void)\n{\n    CHECK(i++ < 3);\n}\n"),
                               ("common/a.c", HEAD + "void a(void)\n{\n    CHECK((status = f()) == 0);\n}\n")],
-    "documented_headers": [("common/a.h", guarded("common/a.h", "int a_count(void);\n"))],
+    "documented_headers": [("common/a.h", guarded("common/a.h", "int a_height(void);\n"))],
     "full_words": [("common/a.h", guarded("common/a.h", "/* The length. */\nint a_buf_len(void);\n"))],
     "headers_compile_alone": [("common/a.h", guarded("common/a.h", "size_t a_count(void);\n"))],
     "clang_format_clean": [("common/a.c", HEAD + "int a (  void );\n")],
