@@ -167,7 +167,7 @@ def run_pytest(part, folder, workers):
     relative = folder.relative_to(ROOT)
 
     def repeat_of(case):
-        name = re.sub(r"\[.*", "", case.get("name"))
+        name = re.sub(r"^test_rule\[(\w+)\]|\[.*", r"\1", case.get("name"))
         return "tests/run --preset %s %s -k %s" % (part.preset, part.name, name)
 
     if status in (1, None, 5) or (status != 0 and not report.exists()):
