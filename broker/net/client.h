@@ -5,8 +5,10 @@
  * the framing of proto/kafka/frame.h.
  *
  * A client connects when the first request is sent and again after a loss (with a backoff); requests that
- * were in flight then fail with -ECONNRESET, those that wait for a connection fail at their deadline. Host
- * names are resolved on a worker thread.
+ * were in flight then fail with -ECONNRESET, those that wait for a connection fail at their deadline, with
+ * -ECONNREFUSED when the last attempt to connect was refused, else -ETIMEDOUT. A request in flight whose
+ * deadline passes costs the connection. Host names are resolved on a worker thread; free that worker (which
+ * ends what it is at) before the mailbox.
  */
 #ifndef BROKER_NET_CLIENT_H
 #define BROKER_NET_CLIENT_H
@@ -37,7 +39,10 @@ struct client_options {
 };
 
 struct client *client_new(const struct client_options *options);
-/* Fails what is open with -ECANCELED (callbacks run before this returns), closes, frees. */
+/*
+ * Fails what is open with -ECANCELED (callbacks run before this returns; do not send again from these),
+ * closes, frees. Also from within a callback of this client.
+ */
 void client_free(struct client *client);
 /* The address may change (a broker came back elsewhere): the connection is renewed when it did. */
 void client_set_address(struct client *client, const char *host, int32_t port);
@@ -54,6 +59,7 @@ struct client_request {
      * the peer may have carried it out.
      */
     void (*done)(struct client_request *request, int status, struct byte_reader *body);
+    struct client *_client;
     struct list _node;
     struct loop_timer _timer;
     int32_t _correlation_id;

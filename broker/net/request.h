@@ -42,7 +42,7 @@ struct request {
     struct byte_reader body; /* behind the header; the bytes stay until the answer */
     uint8_t *frame;          /* the whole request, writable: the produce path patches batches in place */
     size_t frame_length;
-    struct arena arena;         /* freed after the answer; its budget follows the frame's size */
+    struct arena arena;         /* until the answer, or until its ranges are released; budget by the frame */
     const char *listener;       /* name of the listener it came in by, e.g. "PLAINTEXT" */
     const char *client_address; /* "127.0.0.1:49152", for log lines and answers */
     struct slice principal;     /* "User:ANONYMOUS" until there is authentication */
