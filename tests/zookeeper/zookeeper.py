@@ -6,11 +6,14 @@ A private ZooKeeper server for tests: Debian's jars, a small heap, a data folder
 
 It dies with the test process, however that ends. Run as a program it serves one command: `zookeeper.py -- program
 argument…` starts a server, runs the program with ZOOKEEPER=127.0.0.1:port in its environment, stops the server and
-gives the program's exit status.
+gives the program's exit status. `zookeeper.py serve` is for tests in C: it starts a server, prints "ready ADDRESS", and
+obeys the lines pause, resume, kill, stop and start of its standard input, each answered with "ok"; at the end of the
+input it stops. Where Java or ZooKeeper is not installed it exits with 77.
 """
 import ctypes
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +24,7 @@ from pathlib import Path
 
 JARS = "/usr/share/java/zookeeper.jar:/usr/share/java/slf4j-simple.jar"
 START_SECONDS = 60
+NOT_INSTALLED = 77
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
@@ -138,10 +142,31 @@ class ZooKeeper:
         self.stop()
 
 
+def is_installed():
+    return shutil.which("java") is not None and all(Path(jar).exists() for jar in JARS.split(":"))
+
+
+def serve():
+    """Obeys standard input until it ends."""
+    with tempfile.TemporaryDirectory(prefix="zookeeper-") as folder, ZooKeeper(folder) as server:
+        print("ready", server.address, flush=True)
+        actions = {"pause": server.pause, "resume": server.resume, "kill": server.kill, "stop": server.stop,
+                   "start": server.start}
+        for line in sys.stdin:
+            actions[line.strip()]()
+            print("ok", flush=True)
+
+
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] != "--":
-        sys.exit("usage: zookeeper.py -- program argument…")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if not is_installed():
+        print("skipped: java or %s is not installed" % JARS, file=sys.stderr)
+        sys.exit(NOT_INSTALLED)
+    if sys.argv[1:] == ["serve"]:
+        serve()
+        return
+    if len(sys.argv) < 3 or sys.argv[1] != "--":
+        sys.exit("usage: zookeeper.py -- program argument… | serve")
     with tempfile.TemporaryDirectory(prefix="zookeeper-") as folder, ZooKeeper(folder) as server:
         sys.exit(subprocess.call(sys.argv[2:], env=dict(os.environ, ZOOKEEPER=server.address)))
 
