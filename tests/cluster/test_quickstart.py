@@ -5,6 +5,7 @@ and leaves nothing running.
 """
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -37,9 +38,13 @@ class QuickStart:
     def processes(self):
         """The command lines that name the data folder."""
         found = []
-        for process in subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout.split("\n"):
-            if str(self.data) in process and "deploy/quickstart" not in process:
-                found.append(process)
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_text().replace("\0", " ")
+            except OSError:
+                continue
+            if str(self.data) in words and "deploy/quickstart" not in words:
+                found.append(words)
         return found
 
     def assert_nothing_left(self):
