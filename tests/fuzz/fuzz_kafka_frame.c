@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stream of frames, fed in pieces: the first byte is the size of the pieces. Counting must never go astray.
  */
+#include "tests/fuzz/driver.h"
+
 #include "common/bytes.h"
 #include "common/check.h"
 #include "proto/kafka/frame.h"
 
 #define LIMIT 4096
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

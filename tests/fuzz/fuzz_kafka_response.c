@@ -1,38 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An answer as a broker's client gets it: two bytes choose API and version of the request that it answers,
- * then the header and the body. What decodes is encoded and decoded again.
+ * then come the header and the body.
  */
-#include <stdlib.h>
+#include "tests/fuzz/driver.h"
 
-#include "common/check.h"
-#include "common/memory.h"
 #include "proto/kafka/api.h"
 #include "proto/kafka/header.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void encode_and_decode_again(const struct message_codec *codec, const void *message, void *again,
-                                    int16_t version)
-{
-    struct wire_writer writer;
-    struct byte_reader reader;
-    struct buffer encoded;
-    struct arena arena;
-
-    buffer_init(&encoded);
-    arena_init(&arena, ARENA_NO_BUDGET);
-    wire_writer_init(&writer, &encoded);
-    codec->encode(message, &writer, version);
-    reader_init(&reader, buffer_slice(&encoded));
-    int error = codec->decode(again, &reader, version, &arena);
-    CHECK(error == 0 && reader_left(&reader) == 0);
-    buffer_clear(&encoded);
-    codec->print(again, version, &encoded);
-    wire_writer_release(&writer);
-    arena_release(&arena);
-    buffer_release(&encoded);
-}
+#include "tests/fuzz/kafka_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -44,16 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct byte_reader reader;
     int32_t correlation_id;
     reader_init(&reader, slice_make(data + 2, size - 2));
-    if (response_header_decode(&reader, api->key, version, &correlation_id) != 0)
-        return 0;
-
-    struct arena arena;
-    void *message = memory_allocate_zeroed(2, api->response->size);
-    arena_init(&arena, 4 * size + 64 * 1024);
-    if (api->response->decode(message, &reader, version, &arena) == 0)
-        encode_and_decode_again(api->response, message, (char *)message + api->response->size, version);
-    CHECK(arena.allocated <= arena.budget);
-    arena_release(&arena);
-    free(message);
+    if (response_header_decode(&reader, api->key, version, &correlation_id) == 0)
+        message_live(api->response, &reader, version);
     return 0;
 }

@@ -3,7 +3,6 @@
  * Messages that other implementations made (tests/golden/kafka): each decodes, and encodes to the same bytes.
  * GOLDEN_FOLDER is set by the build.
  */
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -74,6 +73,22 @@ static void check_bytes(const char *what, const struct kafka_api *api, int16_t v
     free(message);
 }
 
+/* `<what> <api key> <version> <hex>` */
+static void check_line(char *line, struct buffer *bytes)
+{
+    char *key_text = strchr(line, ' ');
+    char *version_text, *hex;
+    assert_non_null(key_text);
+    *key_text++ = '\0';
+    int16_t key = (int16_t)strtol(key_text, &version_text, 10);
+    int16_t version = (int16_t)strtol(version_text, &hex, 10);
+    const struct kafka_api *api = kafka_api_find(key);
+    assert_non_null(api);
+    assert_int_equal(*hex, ' ');
+    parse_hex(hex + 1, bytes);
+    check_bytes(line, api, version, buffer_slice(bytes));
+}
+
 /* Checks every line; returns how many. */
 static size_t check_file(const char *name)
 {
@@ -87,16 +102,9 @@ static size_t check_file(const char *name)
         fail_msg("cannot open %s", path);
     buffer_init(&bytes);
     while (fgets(line, sizeof(line), file)) {
-        char what[16];
-        int16_t key, version;
-        int at = 0;
         if (line[0] == '#')
             continue;
-        assert_int_equal(sscanf(line, "%15s %" SCNd16 " %" SCNd16 " %n", what, &key, &version, &at), 3);
-        const struct kafka_api *api = kafka_api_find(key);
-        assert_non_null(api);
-        parse_hex(line + at, &bytes);
-        check_bytes(what, api, version, buffer_slice(&bytes));
+        check_line(line, &bytes);
         checked++;
     }
     buffer_release(&bytes);
