@@ -27,7 +27,7 @@ PART_LIMIT_SECONDS = {"tidy": 300, "unit": 900, "sim": 1800, "fuzz": 900, "clust
 
 HELP = """\
 A part is one of: tidy (the house rules), unit (C tests and their Python neighbours), sim (the simulator), fuzz
-(each fuzz target for some seconds), cluster (real brokers, real clients). A part may name its own preset:
+(decoders fed with anything), cluster (real brokers, real clients). A part may name its own preset:
 unit@asan. Without parts, all run.
 
 examples:
@@ -218,13 +218,16 @@ def run_sim(part):
 
 
 def run_fuzz(part):
-    """Each fuzz target for some seconds."""
-    programs = sorted(path for folder in ("bin", "fuzz", "tests", "tests/fuzz")
-                      for path in (part.build / folder).glob("*fuzz*")
-                      if path.is_file() and os.access(path, os.X_OK))
-    seconds = part.options.fuzz_seconds
-    return [part.single(path.name, [path, "-max_total_time=%d" % seconds, "-seed=1"]) for path in programs
-            if not part.options.keyword or part.options.keyword in path.name]
+    """Each fuzz target with its corpus and inputs that ctest does not try: another seed, more of them."""
+    results = []
+    runs = part.options.fuzz_runs or (100000 if part.scale == 1 else 20000)
+    for path in sorted((part.build / "tests").glob("fuzz_*")):
+        if not os.access(path, os.X_OK) or (part.options.keyword and part.options.keyword not in path.name):
+            continue
+        corpus = ROOT / "tests" / "fuzz" / "corpus" / path.name[len("fuzz_"):]
+        command = [path, "--seed", part.options.fuzz_seed, "--runs", runs] + [corpus] * corpus.is_dir()
+        results.append(part.single(path.name, command))
+    return results
 
 
 def run_cluster(part):
@@ -278,7 +281,8 @@ def parse_arguments(arguments):
     parser.add_argument("-k", dest="keyword", metavar="NAME", help="only the tests whose name holds NAME")
     parser.add_argument("--full", action="store_true", help="the cluster tests at full size")
     parser.add_argument("--seeds", type=int, help="how many seeds the simulator runs")
-    parser.add_argument("--fuzz-seconds", type=int, default=5, help="how long each fuzz target runs")
+    parser.add_argument("--fuzz-seed", type=int, default=2, help="where the fuzz targets' inputs come from")
+    parser.add_argument("--fuzz-runs", type=int, help="how many inputs each fuzz target gets")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--minutes", type=int, help="begin no further part after this time")
     options = parser.parse_intermixed_args(arguments)
