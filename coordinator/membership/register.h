@@ -38,7 +38,8 @@ struct registration_settings {
 struct registration *registration_new(struct zk_client *client, struct logger *logger,
                                       const struct registration_settings *settings,
                                       struct registration_callbacks callbacks, int64_t now_ms);
-/* Ends it; the node stays until the session ends. Answers still to come are forgotten. */
+/* Ends it; the node stays until the session ends. Answers still to come are forgotten, but they do come: free
+ * the client later. NULL is fine. */
 void registration_free(struct registration *registration);
 
 /* Time passes; call it every 100 ms or so, and before the client's callbacks of a turn if possible. */
