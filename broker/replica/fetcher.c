@@ -101,7 +101,7 @@ static int start_fetcher(struct fetcher *fetcher, const struct fetcher_options *
     fetcher->mailbox = mailbox_new(fetcher->loop);
     fetcher->links = map_new(0);
     fetcher->follows = map_new(0);
-    char name[16];
+    char name[24];
     snprintf(name, sizeof(name), "fetcher-%d", number);
     int error = thread_start(&fetcher->thread, name, run_fetcher, fetcher);
     fetcher->started = error == 0;
