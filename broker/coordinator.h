@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The coordinator thread: the ZooKeeper session, this broker's registration, its controller (in office or
+ * not), and the control connections to other brokers. Its loop gives ZooKeeper the first word in every turn.
+ *
+ * Life: coordinator_new, coordinator_prepare (on the caller's thread, nothing runs yet), coordinator_start,
+ * coordinator_stop, coordinator_free.
+ */
+#ifndef BROKER_COORDINATOR_H
+#define BROKER_COORDINATOR_H
+
+#include "broker/api/controller_link.h"
+#include "broker/config/broker_config.h"
+#include "broker/replica/fetcher.h"
+#include "common/base.h"
+#include "common/buffer.h"
+#include "common/log.h"
+#include "common/worker.h"
+#include "coordinator/zk/node_cluster.h"
+
+struct coordinator;
+
+/* What the rest of the broker hears; on the coordinator's thread. */
+struct coordinator_callbacks {
+    void *context;
+    /* The broker is in the cluster, in this epoch; again after every lost session. */
+    void (*registered)(void *context, int64_t broker_epoch);
+    /* It cannot be in the cluster: the process is to end. */
+    void (*failed)(void *context, const char *problem);
+};
+
+struct coordinator_options {
+    const struct broker_config *config;
+    struct logger *logger;
+    struct worker *resolver;
+    struct address_book *addresses;
+    struct coordinator_callbacks callbacks;
+    /* Carries out leader-and-isr, metadata updates and stop-replica (replica_thread_deliver); any thread. */
+    void (*deliver_to_replicas)(void *context, struct control_delivery *delivery);
+    void *replicas;
+};
+
+/* 0; -EINVAL with a sentence in `error`. */
+MUST_CHECK int coordinator_new(const struct coordinator_options *options, struct coordinator **coordinator,
+                               struct buffer *error);
+/*
+ * Connects to ZooKeeper, makes the paths that Kafka's layout has, reads or makes the cluster id. 0, or -errno
+ * with a sentence in `error`; -ETIMEDOUT after zookeeper.connection.timeout.ms.
+ */
+MUST_CHECK int coordinator_prepare(struct coordinator *coordinator, struct node_cluster_id *cluster_id,
+                                   struct buffer *error);
+/* Starts the thread: registers, then competes for the controller's office. 0 or -errno. */
+MUST_CHECK int coordinator_start(struct coordinator *coordinator);
+/* Leaves office, closes the session (the registration vanishes at once), ends the thread. Open calls end with
+ * -ECANCELED. */
+void coordinator_stop(struct coordinator *coordinator);
+void coordinator_free(struct coordinator *coordinator);
+
+/* The table for handlers; valid as long as the coordinator. */
+struct controller_link *coordinator_link(struct coordinator *coordinator);
+
+#endif

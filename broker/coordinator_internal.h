@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator thread's state: shared by coordinator.c (life, ZooKeeper, controller) and
+ * coordinator_calls.c (messages) only. */
+#ifndef BROKER_COORDINATOR_INTERNAL_H
+#define BROKER_COORDINATOR_INTERNAL_H
+
+#include <pthread.h>
+
+#include "broker/coordinator.h"
+#include "broker/net/client.h"
+#include "common/list.h"
+#include "common/loop.h"
+#include "common/mailbox.h"
+#include "common/map.h"
+#include "coordinator/controller/controller.h"
+#include "coordinator/membership/register.h"
+#include "coordinator/zk/session.h"
+
+/*
+ * Two connections to a broker: a forwarded request may be parked at the controller for long, and answers of
+ * one connection come in order, so nothing else may queue behind it.
+ */
+struct peer {
+    int32_t broker_id;
+    struct client *control;
+    struct client *forward;
+};
+
+struct coordinator {
+    struct coordinator_options options;
+    struct controller_link link;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    pthread_t thread;
+    bool started;
+    bool stopping;
+    struct mail stop_mail;
+    struct zk_session *session;
+    struct registration *registration;
+    struct controller *controller;
+    bool controller_started;
+    struct loop_timer timer;
+    struct loop_hook hook;
+    struct map *peers;     /* broker id -> struct peer */
+    struct list calls;     /* struct outgoing_call: to the controller */
+    struct list sends;     /* struct controller_send: from our controller to brokers */
+    struct buffer problem; /* text that check_topic_setting lends */
+};
+
+/* Sets the table and the lists up. */
+void coordinator_calls_init(struct coordinator *coordinator);
+/* Ends all open calls with -ECANCELED and closes all connections. */
+void coordinator_calls_end(struct coordinator *coordinator);
+
+/* The controller's transport. */
+void coordinator_transport_send(void *context, const struct control_broker *broker, uint64_t token,
+                                const struct control_request *request);
+void coordinator_transport_drop(void *context, int32_t broker_id);
+
+/* Tells the controller what time it is. */
+void coordinator_tick_controller(struct coordinator *coordinator);
+
+#endif
