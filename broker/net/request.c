@@ -98,7 +98,6 @@ bool connection_submit(struct connection *connection, struct frame_chunk *chunk,
     request->principal = slice_of("User:ANONYMOUS");
     request->inter_broker = connection->inter_broker;
     request->received_ms = loop_now_ms(reactor->loop);
-    request->_slot = &inbound->slot;
     list_push_back(&connection->requests, &request->_node);
     answer_queue_reserve(&connection->answers, &inbound->slot);
     reactor->live_requests++;

@@ -54,7 +54,6 @@ struct request {
     void (*abandoned)(struct request *request);
 
     struct list _node;
-    void *_slot;
 };
 
 /* Called for each request on its reactor's thread. */
@@ -63,11 +62,12 @@ struct request_handler {
 };
 
 /*
- * Starts the answer: size placeholder and response header are written to the writer's buffer; encode the body
- * with `writer` and call request_answer. Only one answer may be begun per request.
+ * Starts the answer: room for its size and the response header are written to the writer's buffer; encode the
+ * body with the writer and call request_answer. Only one answer may be begun per request. `external` of the
+ * writer's gaps point to struct response_range, which may lie in the request's arena.
  */
 struct wire_writer *request_begin_answer(struct request *request);
-/* Sends what was begun. Ranges in the writer's gaps are released when sent. */
+/* Sends what was begun. Ranges in the writer's gaps are released when the answer is sent or dropped. */
 void request_answer(struct request *request);
 /* No answer (acks=0): the slot vanishes. */
 void request_answer_nothing(struct request *request);
