@@ -86,11 +86,11 @@ static void on_flush_timer(struct loop_timer *timer)
 
 static void expire_connection(struct reactor *reactor, struct connection *connection)
 {
-    if (connection->chunk != NULL || connection->prefix_length > 0) {
-        connection_refuse(connection, "slow frame", "no request was completed for %" PRId64 " ms",
-                          reactor->shared->connections_max_idle_ms);
-    } else if (connection->answers.count > 0) {
+    if (connection->answers.count > 0) {
         connection_refuse(connection, "answers not read", "its answers were not read for %" PRId64 " ms",
+                          reactor->shared->connections_max_idle_ms);
+    } else if (connection->chunk != NULL || connection->prefix_length > 0) {
+        connection_refuse(connection, "slow frame", "no request was completed for %" PRId64 " ms",
                           reactor->shared->connections_max_idle_ms);
     } else {
         log_debug(reactor->shared->logger, "net", "closed the idle connection of %s on %s",
