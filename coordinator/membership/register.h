@@ -14,7 +14,8 @@
 struct registration;
 
 struct registration_callbacks {
-    /* The node is ours. Also called again with a new epoch after an expiry. */
+    /* The node is ours. Called again after the session was lost: with a new epoch, or with the same one when
+     * the server had kept the session after all. */
     void (*registered)(void *context, int64_t broker_epoch);
     /*
      * It cannot be: the id, or the host and port, belong to another living broker, or the data is refused.

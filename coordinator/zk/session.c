@@ -106,7 +106,7 @@ static void announce(struct zk_session *session)
     if (new_session)
         session->session_count++;
     uint64_t suppressed = 0;
-    if (new_session || log_limiter_allow(&session->connection_limiter, now_ms(session), &suppressed)) {
+    if (new_session || log_limiter_allow(&session->up_limiter, now_ms(session), &suppressed)) {
         const char *server = zoo_get_current_server(session->handle);
         log_info(session->logger, "zk", "%s, server %s, session 0x%llx, timeout %lld ms",
                  new_session ? "session opened" : "connected again in the same session",
@@ -172,7 +172,7 @@ static void on_connection_down(struct zk_session *session)
     bool told = session->state == SESSION_CONNECTED;
     session->state = SESSION_CONNECTING;
     uint64_t suppressed = 0;
-    if (log_limiter_allow(&session->connection_limiter, now_ms(session), &suppressed))
+    if (log_limiter_allow(&session->down_limiter, now_ms(session), &suppressed))
         log_warn(session->logger, "zk", "connection lost, connecting again (%llu more such lines left out)",
                  (unsigned long long)suppressed);
     session_fail_in_flight(session, ZK_UNKNOWN);
@@ -229,9 +229,16 @@ static void on_descriptor_ready(struct loop_watch *watch, unsigned events)
     session->in_library = true;
     int code = zookeeper_process(session->handle, library_events);
     session->in_library = false;
-    if ((events & LOOP_READ) && code == ZOK && session->state >= SESSION_PREPARING)
+    bool heard = (events & LOOP_READ) && code == ZOK && session->state >= SESSION_PREPARING;
+    if (heard)
         on_contact(session);
     settle(session);
+    /* Everything stood still (a suspended machine), and the connection has survived: the roles may begin
+     * anew. */
+    if (heard && session->lost_told && session->state == SESSION_CONNECTED) {
+        announce(session);
+        on_contact(session);
+    }
 }
 
 static void on_library_timer(struct loop_timer *timer)

@@ -64,7 +64,8 @@ struct zk_session {
     uint64_t session_count;
     uint64_t connection_count;
     uint64_t request_count;
-    struct log_limiter connection_limiter;
+    struct log_limiter down_limiter;
+    struct log_limiter up_limiter;
     struct log_limiter resolve_limiter;
 };
 

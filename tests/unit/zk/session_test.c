@@ -446,7 +446,7 @@ static void test_frozen_server(void **state)
     await(peer, &peer->lost, 1);
     int64_t took_ms = clock_monotonic_ms() - begin_ms;
     assert_in_range(took_ms, zk_client_session_timeout_ms(peer->client) / 2,
-                    zk_client_session_timeout_ms(peer->client) + 500);
+                    zk_client_session_timeout_ms(peer->client) + 3000);
     assert_int_equal(peer->disconnected, 1);
     assert_int_equal(peer->answers, 1);
     assert_int_equal(peer->result, ZK_UNKNOWN);
@@ -457,6 +457,42 @@ static void test_frozen_server(void **state)
     await(peer, &peer->answers, 2);
     assert_int_equal(peer->result, ZK_OK);
     assert_int_equal(peer->lost, 1);
+    peer_free(peer);
+}
+
+/* This process stands still for longer than the session lives; others see its ephemeral node vanish. */
+static void test_paused_process(void **state)
+{
+    (void)state;
+    struct peer *peer = peer_new("/paused");
+    struct peer *other = peer_new("/paused");
+    assert_int_equal(create(peer, "/e", "1", ZK_EPHEMERAL), ZK_OK);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    while (exists(other, "/e") == ZK_OK)
+        assert_true(clock_monotonic_ms() < deadline_ms);
+    zk_create(peer->client, "/after", slice_of("1"), ZK_PERSISTENT, answer_to(peer));
+    await(peer, &peer->lost, 1);
+    await(peer, &peer->connected, 2);
+    await(peer, &peer->answers, 1);
+    assert_true(peer->result == ZK_UNKNOWN || peer->result == ZK_EXPIRED);
+    assert_int_equal(peer->lost, 1);
+    assert_int_equal(peer->new_sessions, 2);
+    peer_free(other);
+    peer_free(peer);
+}
+
+/* Server and process stand still together, as on a machine that is suspended. */
+static void test_suspended_machine(void **state)
+{
+    (void)state;
+    struct peer *peer = peer_new("/suspended");
+    zookeeper_fixture_command(server, "pause");
+    usleep(1000 * (TIMEOUT_MS + 500));
+    zookeeper_fixture_command(server, "resume");
+    await(peer, &peer->lost, 1);
+    /* Whatever happens to session and connection: in the end it is told to be usable. */
+    await(peer, &peer->connected, 2);
+    assert_int_equal(exists(peer, "/"), ZK_OK);
     peer_free(peer);
 }
 
@@ -536,6 +572,8 @@ int main(void)
         cmocka_unit_test_setup(test_requests_in_flight_at_expiry_are_completed_once, set_up),
         cmocka_unit_test_setup(test_restart_of_the_server_keeps_the_session, set_up),
         cmocka_unit_test_setup(test_frozen_server, set_up),
+        cmocka_unit_test_setup(test_paused_process, set_up),
+        cmocka_unit_test_setup(test_suspended_machine, set_up),
         cmocka_unit_test_setup(test_server_that_comes_later, set_up),
         cmocka_unit_test_setup(test_host_name_is_resolved, set_up),
         cmocka_unit_test_setup(test_blocking, set_up),
