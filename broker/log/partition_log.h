@@ -43,6 +43,14 @@ struct log_settings {
 /* Kafka's defaults. */
 void log_settings_init(struct log_settings *settings);
 
+/*
+ * The recovery point is about to fall to `recovery_point`, because the log is cut below what was flushed:
+ * where the checkpoint on disk says more, it must be made to say this before anything new is appended, or
+ * a crash would trust what is not there. Called by truncations, under the owner's lock. 0, or -errno (then
+ * the truncation does not happen).
+ */
+typedef int log_recovery_point_fell(void *context, int64_t recovery_point);
+
 struct partition_log_options {
     struct file_system *files;
     struct logger *logger;
@@ -53,6 +61,8 @@ struct partition_log_options {
     int64_t log_start_offset; /* checkpointed; 0 where none */
     int64_t now_ms;           /* wall clock */
     uint64_t seed;            /* for the jitter of segment.ms */
+    log_recovery_point_fell *recovery_point_fell; /* may be NULL */
+    void *recovery_point_context;
 };
 
 /*
@@ -185,5 +195,25 @@ MUST_CHECK int16_t partition_log_advance_start(struct partition_log *log, int64_
 /* Makes everything appended so far durable; the recovery point moves to the log's end. 0 or -errno (then the
  * log is offline). */
 MUST_CHECK int partition_log_flush(struct partition_log *log);
+
+/* Whether a whole segment waits for its flush (Kafka flushes in the background after each roll), or
+ * flush.messages asks for one. */
+bool partition_log_wants_flush(const struct partition_log *log);
+
+/*
+ * The same flush in three steps, so that nobody waits for the disk under the partition's lock: begin under
+ * the lock, run on any thread without it, end under the lock again (the log must still be there). Several may
+ * be on their way at once, and appends go on meanwhile; a truncation in between only keeps the recovery point
+ * where it is.
+ */
+struct log_flush;
+/* 0 with *flush to run and end, or -errno. */
+MUST_CHECK int partition_log_flush_begin(struct partition_log *log, struct log_flush **flush);
+/* 0, or -errno: to be handed to the end. */
+MUST_CHECK int log_flush_run(struct log_flush *flush);
+/* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline. */
+MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
+/* Frees a flush whose log is gone. */
+void log_flush_free(struct log_flush *flush);
 
 #endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A partition log's life and its small questions: opened, asked, closed. The work is in partition_log_*.c. */
+#include "broker/log/partition_log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/partition_log_private.h"
+#include "broker/log/partition_metadata.h"
+#include "common/check.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+#define EPOCH_FILE "leader-epoch-checkpoint"
+
+void log_settings_init(struct log_settings *settings)
+{
+    *settings = (struct log_settings){
+        .segment_bytes = 1073741824,
+        .segment_ms = (int64_t)7 * 24 * 3600 * 1000,
+        .segment_jitter_ms = 0,
+        .index_interval_bytes = 4096,
+        .segment_index_bytes = 10485760,
+        .max_message_bytes = 1048588,
+        .flush_messages = INT64_MAX,
+        .log_append_time = false,
+        .timestamp_before_max_ms = INT64_MAX,
+        .timestamp_after_max_ms = INT64_MAX,
+        .compression = -1,
+        .compacted = false,
+        .producer_id_expiration_ms = (int64_t)24 * 3600 * 1000,
+    };
+}
+
+/* ---- errors of the disk ---- */
+
+void partition_log_go_offline(struct partition_log *log, int error, const char *what)
+{
+    if (log->failure != 0)
+        return;
+    log->failure = error;
+    log_error(log->logger, "log", "%s: %s failed (%s): this log is offline until the broker starts again",
+              log->directory, what, strerror(-error));
+}
+
+int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what)
+{
+    if (error == -EIO)
+        partition_log_go_offline(log, error, what);
+    else
+        log_warn(log->logger, "log", "%s: %s failed: %s", log->directory, what, strerror(-error));
+    return KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+/* ---- files beside the segments ---- */
+
+const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path)
+{
+    buffer_clear(path);
+    buffer_print(path, "%s/%s", log->directory, name);
+    return buffer_string(path);
+}
+
+int partition_log_write_epochs(struct partition_log *log)
+{
+    if (!log->epochs.changed)
+        return 0;
+    struct buffer path, text;
+    buffer_init(&path);
+    buffer_init(&text);
+    epoch_cache_format(&log->epochs, &text);
+    int error =
+        file_system_replace(log->files, partition_log_path(log, EPOCH_FILE, &path), text.data, text.length);
+    buffer_release(&path);
+    buffer_release(&text);
+    if (!error)
+        log->epochs.changed = false;
+    return error;
+}
+
+int partition_log_sync_names(struct partition_log *log)
+{
+    if (log->names_synced == log->names_changed)
+        return 0;
+    int error = file_system_sync_directory(log->files, log->directory);
+    if (!error)
+        log->names_synced = log->names_changed;
+    return error;
+}
+
+/* ---- the list of segments ---- */
+
+void partition_log_push_segment(struct partition_log *log, struct segment *segment)
+{
+    log->segments =
+        memory_grow(log->segments, log->segments_count, &log->segments_capacity, sizeof(struct segment *));
+    log->segments[log->segments_count++] = segment;
+}
+
+size_t partition_log_segment_number(const struct partition_log *log, int64_t offset)
+{
+    size_t low = 0, high = log->segments_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (log->segments[middle]->base_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? low - 1 : 0;
+}
+
+int64_t partition_log_segment_end(const struct partition_log *log, size_t number)
+{
+    return number + 1 < log->segments_count ? log->segments[number + 1]->base_offset : log->end_offset;
+}
+
+/* ---- open, close, free ---- */
+
+int partition_log_open(const struct partition_log_options *options, struct partition_log **opened)
+{
+    struct partition_log *log = memory_allocate_zeroed(1, sizeof(*log));
+    log->files = options->files;
+    log->logger = options->logger;
+    log->directory = memory_copy_string(options->directory);
+    log->settings = options->settings;
+    log->recovery_point_fell = options->recovery_point_fell;
+    log->recovery_point_context = options->recovery_point_context;
+    prng_init(&log->prng, options->seed);
+    epoch_cache_init(&log->epochs);
+    log->producers = producer_state_new();
+    buffer_init(&log->scratch);
+    buffer_init(&log->rebuilt);
+    int error = partition_log_load(log, options);
+    if (error) {
+        log_error(log->logger, "log", "%s: cannot open the log: %s", log->directory, strerror(-error));
+        partition_log_free(log);
+        return error;
+    }
+    log->end_offset_at_open = log->end_offset;
+    *opened = log;
+    return 0;
+}
+
+void partition_log_free(struct partition_log *log)
+{
+    if (!log)
+        return;
+    for (size_t i = 0; i < log->segments_count; i++)
+        segment_release(log->segments[i]);
+    free(log->segments);
+    epoch_cache_release(&log->epochs);
+    producer_state_free(log->producers);
+    buffer_release(&log->scratch);
+    buffer_release(&log->rebuilt);
+    free(log->snapshots);
+    free(log->directory);
+    free(log);
+}
+
+int partition_log_close(struct partition_log *log)
+{
+    if (log->failure)
+        return log->failure;
+    int error = segment_seal(partition_log_active(log));
+    log->names_changed++;
+    if (!error)
+        error = partition_log_write_snapshot(log, log->end_offset);
+    if (!error)
+        error = partition_log_drop_stray_snapshots(log);
+    return error ? error : partition_log_flush(log);
+}
+
+/* ---- questions ---- */
+
+void partition_log_configure(struct partition_log *log, const struct log_settings *settings)
+{
+    log->settings = *settings;
+}
+
+const struct log_settings *partition_log_settings(const struct partition_log *log)
+{
+    return &log->settings;
+}
+
+int64_t partition_log_start_offset(const struct partition_log *log)
+{
+    return log->start_offset;
+}
+
+int64_t partition_log_end_offset(const struct partition_log *log)
+{
+    return log->end_offset;
+}
+
+int64_t partition_log_recovery_point(const struct partition_log *log)
+{
+    return log->recovery_point;
+}
+
+int64_t partition_log_size_bytes(const struct partition_log *log)
+{
+    return log->size_bytes;
+}
+
+int partition_log_failure(const struct partition_log *log)
+{
+    return log->failure;
+}
+
+bool partition_log_was_cut_below(const struct partition_log *log, int64_t offset)
+{
+    return log->end_offset_at_open < offset;
+}
+
+struct uuid partition_log_topic_id(const struct partition_log *log)
+{
+    return log->topic_id;
+}
+
+int partition_log_set_topic_id(struct partition_log *log, struct uuid topic_id)
+{
+    if (uuid_equals(log->topic_id, topic_id))
+        return 0;
+    if (!uuid_is_zero(log->topic_id))
+        return -EEXIST;
+    if (log->failure)
+        return log->failure;
+    struct buffer path;
+    buffer_init(&path);
+    int error = partition_metadata_write(log->files, partition_log_path(log, PARTITION_METADATA_FILE, &path),
+                                         topic_id);
+    buffer_release(&path);
+    if (error)
+        partition_log_disk_error(log, error, "writing partition.metadata");
+    else
+        log->topic_id = topic_id;
+    return error;
+}
+
+/* ---- leader epochs ---- */
+
+int32_t partition_log_latest_epoch(const struct partition_log *log)
+{
+    return epoch_cache_latest(&log->epochs);
+}
+
+int partition_log_begin_epoch(struct partition_log *log, int32_t epoch)
+{
+    if (log->failure)
+        return log->failure;
+    epoch_cache_assign(&log->epochs, epoch, log->end_offset);
+    return 0;
+}
+
+void partition_log_epoch_end(const struct partition_log *log, int32_t epoch, int32_t *found_epoch,
+                             int64_t *end_offset)
+{
+    epoch_cache_end(&log->epochs, epoch, log->end_offset, found_epoch, end_offset);
+}
+
+int32_t partition_log_epoch_at(const struct partition_log *log, int64_t offset)
+{
+    return epoch_cache_at(&log->epochs, offset);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Appending. What a leader takes from a producer is validated in Kafka's order and patched in place; what a
+ * follower takes from its leader is checked for CRC, continuity and epochs, and kept byte for byte. Both are
+ * written from where they lie, with one write a segment; no byte of a record is copied on the way.
+ *
+ * Nothing of the log's state moves before the bytes are in the file (invariant I5): then the end offset,
+ * epochs, producer state and the memory of recent appends follow together.
+ */
+#include <errno.h>
+
+#include "broker/log/partition_log_private.h"
+#include "common/check.h"
+#include "proto/kafka/error.h"
+#include "proto/records/builder.h"
+#include "proto/records/validate.h"
+
+#define EXPIRY_INTERVAL_MS (10 * 60 * 1000)
+
+/* Takes note of one batch that is in the active segment now, at `position`. */
+static void note_batch(struct partition_log *log, const struct scanned_batch *batch, const uint8_t *bytes,
+                       int64_t position)
+{
+    struct producer_batch producer;
+    if (batch->leader_epoch >= 0)
+        epoch_cache_assign(&log->epochs, batch->leader_epoch, batch->base_offset);
+    if (partition_log_producer_batch(batch, bytes, &producer))
+        producer_state_update(log->producers, &producer);
+    partition_log_remember(log, batch, position);
+    log->end_offset = batch->last_offset + 1;
+}
+
+/* Writes whole batches behind the end: rolled before, noted after. A Kafka error. */
+static int16_t write_batches(struct partition_log *log, const struct segment_append *append,
+                             int64_t first_offset, int64_t now_ms)
+{
+    CHECK(first_offset >= log->end_offset);
+    int error = partition_log_roll_if_due(log, append, first_offset, now_ms);
+    if (error)
+        return partition_log_disk_error(log, error, "rolling the segment");
+    struct segment *active = partition_log_active(log);
+    int64_t position = active->size_bytes;
+    int index_error;
+    error = segment_append(active, append, log->settings.index_interval_bytes, &index_error);
+    if (error)
+        return partition_log_disk_error(log, error, "appending");
+    log->size_bytes += (int64_t)append->length;
+    for (size_t at = 0; at < append->length;) {
+        struct scanned_batch batch;
+        error = scanned_batch_parse(append->bytes + at, append->length - at, &batch);
+        CHECK(error == 0);
+        note_batch(log, &batch, append->bytes + at, position + (int64_t)at);
+        at += (size_t)batch.size_bytes;
+    }
+    if (index_error)
+        return partition_log_disk_error(log, index_error, "writing an index");
+    if (now_ms >= log->next_expiry_ms) {
+        log->next_expiry_ms = now_ms + EXPIRY_INTERVAL_MS;
+        producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);
+    }
+    if (log->end_offset - log->recovery_point >= log->settings.flush_messages && partition_log_flush(log))
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    return KAFKA_NONE;
+}
+
+/* ---- leader ---- */
+
+static struct record_validation_settings validation_settings(const struct log_settings *settings,
+                                                             int16_t produce_version)
+{
+    return (struct record_validation_settings){
+        .produce_version = produce_version,
+        .compacted = settings->compacted,
+        .append_time = settings->log_append_time,
+        .max_message_bytes = (int32_t)min_i64(settings->max_message_bytes, INT32_MAX),
+        .timestamp_before_max_ms = settings->timestamp_before_max_ms,
+        .timestamp_after_max_ms = settings->timestamp_after_max_ms,
+        .codec = settings->compression,
+    };
+}
+
+/* The bytes to append: the producer's own, or made anew in log->rebuilt. A Kafka error. */
+static int16_t choose_bytes(struct partition_log *log, const struct record_validation *validation,
+                            uint8_t **bytes, size_t *length, const char **error_message)
+{
+    if (validation->must_rebuild) {
+        buffer_clear(&log->rebuilt);
+        if (record_batch_rebuild(&validation->batch, validation->records, validation->target_codec,
+                                 CODEC_DEFAULT_LEVEL, &log->rebuilt)) {
+            *error_message = "The records could not be brought into the form that the topic asks for.";
+            return KAFKA_INVALID_RECORD;
+        }
+        *bytes = log->rebuilt.data;
+        *length = log->rebuilt.length;
+        if ((int64_t)*length > log->settings.max_message_bytes) {
+            *error_message = "The batch is larger than max.message.bytes of the topic allows.";
+            return KAFKA_MESSAGE_TOO_LARGE;
+        }
+    }
+    if ((int64_t)*length > log->settings.segment_bytes) {
+        *error_message = "The batch is larger than segment.bytes of the topic.";
+        return KAFKA_RECORD_LIST_TOO_LARGE;
+    }
+    return KAFKA_NONE;
+}
+
+/* Sequence and epoch of an idempotent producer. A repeat fills *result as the first time did. */
+static int16_t check_producer(struct partition_log *log, const struct record_batch *batch,
+                              struct log_append_result *result)
+{
+    if (batch->producer_id < 0)
+        return KAFKA_NONE;
+    struct producer_duplicate duplicate;
+    const struct producer_batch producer = {
+        .producer_id = batch->producer_id,
+        .epoch = batch->producer_epoch,
+        .first_sequence = batch->base_sequence,
+        .last_sequence = record_batch_last_sequence(batch),
+        .last_offset = batch->last_offset_delta,
+        .transactional = batch->transactional,
+    };
+    int16_t error = producer_state_check(log->producers, &producer, &duplicate);
+    if (error == KAFKA_NONE && duplicate.found) {
+        result->duplicate = true;
+        result->base_offset = duplicate.base_offset;
+        result->last_offset = duplicate.last_offset;
+        result->append_time_ms = log->settings.log_append_time ? duplicate.timestamp : -1;
+    }
+    return error;
+}
+
+/* Writes what only the leader knows into the batch. */
+static void patch_batch(const struct partition_log *log, uint8_t *bytes, size_t length, int64_t max_timestamp,
+                        int32_t leader_epoch)
+{
+    record_batch_set_base_offset(bytes, log->end_offset);
+    record_batch_set_leader_epoch(bytes, leader_epoch);
+    if (log->settings.log_append_time)
+        record_batch_set_append_time(bytes, length, max_timestamp);
+    else
+        record_batch_set_max_timestamp(bytes, length, max_timestamp);
+}
+
+int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
+                                       int16_t produce_version, int32_t leader_epoch, int64_t now_ms,
+                                       struct log_append_result *result)
+{
+    *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    result->log_start_offset = log->start_offset;
+    struct record_validation validation;
+    const struct record_validation_settings settings = validation_settings(&log->settings, produce_version);
+    buffer_clear(&log->scratch);
+    int16_t error =
+        (int16_t)record_validate(slice_make(batch, length), &settings, now_ms, &log->scratch, &validation);
+    result->error_message = validation.reason;
+    if (error == KAFKA_NONE)
+        error = choose_bytes(log, &validation, &batch, &length, &result->error_message);
+    if (error == KAFKA_NONE)
+        error = check_producer(log, &validation.batch, result);
+    if (error != KAFKA_NONE || result->duplicate)
+        return error;
+    patch_batch(log, batch, length, validation.max_timestamp, leader_epoch);
+    struct scanned_batch scanned;
+    int parse_error = scanned_batch_parse(batch, length, &scanned);
+    CHECK(parse_error == 0);
+    const struct segment_append append = {batch, length, scanned.last_offset, scanned.max_timestamp,
+                                          scanned.last_offset};
+    error = write_batches(log, &append, scanned.base_offset, now_ms);
+    if (error != KAFKA_NONE)
+        return error;
+    result->base_offset = scanned.base_offset;
+    result->last_offset = scanned.last_offset;
+    result->append_time_ms = log->settings.log_append_time ? scanned.max_timestamp : -1;
+    return KAFKA_NONE;
+}
+
+/* ---- follower ---- */
+
+/* A run of batches from a fetch answer that goes into one segment. */
+struct chunk {
+    size_t length;
+    int64_t first_offset; /* -1: empty */
+    int64_t last_offset;
+    int64_t max_timestamp;
+    int64_t max_timestamp_offset;
+    int32_t leader_epoch; /* newest seen */
+};
+
+/* Whether the batch continues what is there. A Kafka error. */
+static int16_t check_fetched(const struct partition_log *log, const struct chunk *chunk,
+                             const struct scanned_batch *batch, const uint8_t *bytes)
+{
+    int64_t next = chunk->first_offset >= 0 ? chunk->last_offset + 1 : log->end_offset;
+    if (!scanned_batch_check_crc(batch, bytes))
+        return KAFKA_CORRUPT_MESSAGE;
+    if (batch->base_offset < next)
+        return KAFKA_OFFSET_OUT_OF_RANGE;
+    if (batch->leader_epoch >= 0 && batch->leader_epoch < chunk->leader_epoch)
+        return KAFKA_CORRUPT_MESSAGE;
+    return KAFKA_NONE;
+}
+
+static bool fits_chunk(const struct partition_log *log, const struct chunk *chunk,
+                       const struct scanned_batch *batch)
+{
+    return chunk->first_offset < 0 ||
+           ((int64_t)chunk->length + batch->size_bytes <= log->settings.segment_bytes &&
+            batch->last_offset - chunk->first_offset <= INT32_MAX);
+}
+
+/* Gathers whole batches from the front of the bytes. An empty chunk: nothing whole is left. */
+static int16_t gather_chunk(const struct partition_log *log, const uint8_t *bytes, size_t length,
+                            struct chunk *chunk)
+{
+    *chunk = (struct chunk){
+        .first_offset = -1, .max_timestamp = -1, .leader_epoch = epoch_cache_latest(&log->epochs)};
+    while (chunk->length < length) {
+        const uint8_t *at = bytes + chunk->length;
+        struct scanned_batch batch;
+        size_t size;
+        int magic;
+        int peeked = record_entry_peek(slice_make(at, length - chunk->length), &size, &magic);
+        if (peeked == -ENODATA)
+            break;
+        if (peeked || scanned_batch_parse(at, length - chunk->length, &batch))
+            return KAFKA_CORRUPT_MESSAGE;
+        if (!fits_chunk(log, chunk, &batch))
+            break;
+        int16_t error = check_fetched(log, chunk, &batch, at);
+        if (error != KAFKA_NONE)
+            return error;
+        if (chunk->first_offset < 0)
+            chunk->first_offset = batch.base_offset;
+        if (batch.max_timestamp > chunk->max_timestamp) {
+            chunk->max_timestamp = batch.max_timestamp;
+            chunk->max_timestamp_offset = batch.last_offset;
+        }
+        chunk->last_offset = batch.last_offset;
+        if (batch.leader_epoch > chunk->leader_epoch)
+            chunk->leader_epoch = batch.leader_epoch;
+        chunk->length += (size_t)batch.size_bytes;
+    }
+    return KAFKA_NONE;
+}
+
+int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_t *batches, size_t length,
+                                         int64_t now_ms, size_t *appended)
+{
+    size_t taken = 0;
+    int16_t error = log->failure ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    while (error == KAFKA_NONE && taken < length) {
+        struct chunk chunk;
+        error = gather_chunk(log, batches + taken, length - taken, &chunk);
+        if (error != KAFKA_NONE || chunk.length == 0)
+            break;
+        const struct segment_append append = {batches + taken, chunk.length, chunk.last_offset,
+                                              chunk.max_timestamp, chunk.max_timestamp_offset};
+        error = write_batches(log, &append, chunk.first_offset, now_ms);
+        if (error == KAFKA_NONE)
+            taken += chunk.length;
+    }
+    if (appended)
+        *appended = taken;
+    return error;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Opening a partition's folder.
+ *
+ * 1. List it; what compaction or deletion left behind is finished or removed (partition_log_leftovers.c).
+ * 2. The segments in order of their base; leader-epoch-checkpoint and partition.metadata are read.
+ * 3. After a clean stop only the end of the active segment is looked at; after a crash everything from the
+ *    segment of the recovery point on is checked (partition_log_recover.c). What a clean stop cannot have
+ * left is recovered all the same.
+ * 4. An end below the log start: the log starts anew there.
+ * 5. Epochs are cut to [start, end); producer state is the newest snapshot plus the batches behind it.
+ * 6. After a crash all of it is made durable: the recovery point is the end, and a second opening changes
+ *    nothing.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/log_names.h"
+#include "broker/log/partition_log_leftovers.h"
+#include "broker/log/partition_log_private.h"
+#include "broker/log/partition_metadata.h"
+#include "common/memory.h"
+
+#define EPOCH_FILE_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+static int make_folder(struct partition_log *log)
+{
+    int error = file_system_make_directory(log->files, log->directory);
+    if (error == 0)
+        log->parent_unsynced = true;
+    return error == -EEXIST ? 0 : error;
+}
+
+static int add_existing_segment(struct partition_log *log, int64_t base_offset, struct buffer *path)
+{
+    buffer_clear(path);
+    buffer_print(path, "%s/%020" PRId64 ".log", log->directory, base_offset);
+    struct file_status status;
+    int error = file_system_status(log->files, buffer_string(path), &status);
+    if (error)
+        return error;
+    partition_log_push_segment(
+        log, segment_new_existing(log->files, log->directory, base_offset, status.size, status.modified_ms));
+    log->size_bytes += status.size;
+    return 0;
+}
+
+/* Fills the lists of segments and snapshots. */
+static int load_files(struct partition_log *log)
+{
+    struct log_file_list list;
+    int error = log_file_list_read(&list, log);
+    struct buffer path;
+    buffer_init(&path);
+    for (size_t i = 0; !error && i < list.count; i++) {
+        const struct log_file_name *file = &list.files[i];
+        if (file->kind == LOG_FILE_LOG)
+            error = add_existing_segment(log, file->offset, &path);
+        else if (file->kind == LOG_FILE_SNAPSHOT)
+            partition_log_add_snapshot(log, file->offset);
+    }
+    buffer_release(&path);
+    log_file_list_release(&list);
+    return error;
+}
+
+/* Reads the epoch checkpoint; *known is false where there is no sound one. */
+static int load_epochs(struct partition_log *log, bool *known)
+{
+    struct buffer path, text;
+    buffer_init(&path);
+    buffer_init(&text);
+    partition_log_path(log, "leader-epoch-checkpoint", &path);
+    int error = file_system_read_all(log->files, buffer_string(&path), EPOCH_FILE_BYTES_MAX, &text);
+    *known = error == 0 && epoch_cache_parse(&log->epochs, buffer_slice(&text)) == 0;
+    if (error == 0 && !*known)
+        log_warn(log->logger, "log", "%s is damaged: leader epochs are read from the log",
+                 buffer_string(&path));
+    buffer_release(&path);
+    buffer_release(&text);
+    return error == -ENOENT ? 0 : error;
+}
+
+static int load_topic_id(struct partition_log *log)
+{
+    struct buffer path;
+    buffer_init(&path);
+    partition_log_path(log, PARTITION_METADATA_FILE, &path);
+    int error = partition_metadata_read(log->files, buffer_string(&path), &log->topic_id);
+    if (error == -EBADMSG) {
+        log_warn(log->logger, "log", "%s is damaged: the folder is taken to have no topic id",
+                 buffer_string(&path));
+        error = 0;
+    }
+    buffer_release(&path);
+    return error;
+}
+
+/* The offset behind the last batch of a segment, found from its last index entry on. 0, -EBADMSG, -errno. */
+static int find_segment_end(struct partition_log *log, struct segment *segment, int64_t *end_offset)
+{
+    *end_offset = segment->base_offset;
+    int error = segment_open_file(segment);
+    if (!error)
+        error = segment_load_offsets(segment, log->settings.index_interval_bytes);
+    if (error)
+        return error;
+    struct batch_scanner scanner;
+    struct scanned_batch batch;
+    int64_t from = offset_index_find_position(&segment->offsets, segment->size_bytes);
+    batch_scanner_init(&scanner, segment, from, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    int result;
+    while ((result = batch_scanner_next(&scanner, &batch)) > 0) {
+        if (batch.base_offset < *end_offset) {
+            result = -EBADMSG;
+            break;
+        }
+        *end_offset = batch.last_offset + 1;
+    }
+    batch_scanner_release(&scanner);
+    return result;
+}
+
+/*
+ * After a clean stop: the end of the log from the last batches. -EBADMSG: that was no clean stop, and what
+ * begins at *recover_from is to be checked.
+ */
+static int find_clean_end(struct partition_log *log, int64_t *recover_from)
+{
+    struct segment *active = partition_log_active(log);
+    int64_t before;
+    *recover_from = active->base_offset;
+    int error = find_segment_end(log, active, &log->end_offset);
+    if (!error && active->size_bytes == 0 && log->segments_count > 1) {
+        struct segment *previous = log->segments[log->segments_count - 2];
+        error = find_segment_end(log, previous, &before);
+        if (error == -EBADMSG || (!error && before > active->base_offset)) {
+            *recover_from = previous->base_offset;
+            return -EBADMSG;
+        }
+    }
+    return error ? error : segment_load_times(active, log->settings.index_interval_bytes);
+}
+
+/* Notes the epochs of all batches, of segments that are trusted: where the checkpoint is lost. */
+static int scan_epochs(struct partition_log *log)
+{
+    int result = 0;
+    epoch_cache_clear(&log->epochs);
+    for (size_t i = 0; result == 0 && i < log->segments_count; i++) {
+        struct batch_scanner scanner;
+        struct scanned_batch batch;
+        result = segment_open_file(log->segments[i]);
+        if (result)
+            return result;
+        batch_scanner_init(&scanner, log->segments[i], 0, log->segments[i]->size_bytes, SCAN_CHUNK_WHOLE);
+        while ((result = batch_scanner_next(&scanner, &batch)) > 0)
+            if (batch.leader_epoch >= 0)
+                epoch_cache_assign(&log->epochs, batch.leader_epoch, batch.base_offset);
+        batch_scanner_release(&scanner);
+    }
+    log->epochs.changed = true;
+    return result == -EBADMSG ? 0 : result;
+}
+
+static int start_empty(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    struct segment *segment;
+    int error = segment_create(log->files, log->directory, offset, now_ms, &segment);
+    if (error)
+        return error;
+    log->names_changed++;
+    partition_log_push_segment(log, segment);
+    log->start_offset = offset;
+    log->end_offset = offset;
+    log->size_bytes = 0;
+    epoch_cache_clear(&log->epochs);
+    return partition_log_remove_snapshots(log, 0, INT64_MAX);
+}
+
+/* Segments and end offset; *repaired: what begins at *repaired_from was checked, and may have been changed.
+ */
+static int load_segments(struct partition_log *log, const struct partition_log_options *options,
+                         bool *repaired, int64_t *repaired_from)
+{
+    *repaired = !options->clean;
+    if (log->segments_count == 0)
+        return start_empty(log, options->log_start_offset, options->now_ms);
+    if (options->clean) {
+        int error = find_clean_end(log, repaired_from);
+        if (error != -EBADMSG)
+            return error;
+        log_warn(log->logger, "log", "%s: not what a clean stop leaves behind; it is recovered",
+                 log->directory);
+        *repaired = true;
+    }
+    return partition_log_recover(log, *repaired_from);
+}
+
+/* The log start, and what lies wholly below it. */
+static int load_start(struct partition_log *log, const struct partition_log_options *options)
+{
+    log->start_offset = max_i64(options->log_start_offset, log->segments[0]->base_offset);
+    if (log->start_offset > log->end_offset) {
+        log_warn(log->logger, "log",
+                 "%s: ends at %" PRId64 ", below its start %" PRId64 ": it begins anew there", log->directory,
+                 log->end_offset, log->start_offset);
+        int64_t start = log->start_offset;
+        int error = partition_log_remove_segments(log, 0, log->segments_count);
+        if (!error)
+            error = partition_log_sync_names(log);
+        if (!error)
+            error = start_empty(log, start, options->now_ms);
+        return error;
+    }
+    epoch_cache_truncate_from_end(&log->epochs, log->end_offset);
+    epoch_cache_truncate_from_start(&log->epochs, log->start_offset);
+    return 0;
+}
+
+int partition_log_load(struct partition_log *log, const struct partition_log_options *options)
+{
+    bool epochs_known = false, repaired = false;
+    int64_t repaired_from = options->recovery_point;
+    int error = make_folder(log);
+    if (!error)
+        error = partition_log_clear_leftovers(log);
+    if (!error)
+        error = load_files(log);
+    if (!error)
+        error = load_topic_id(log);
+    if (!error)
+        error = load_epochs(log, &epochs_known);
+    if (!error)
+        error = load_segments(log, options, &repaired, &repaired_from);
+    if (!error && !epochs_known && log->end_offset > log->segments[0]->base_offset)
+        error = scan_epochs(log);
+    if (!error)
+        error = load_start(log, options);
+    if (!error)
+        error = segment_open_file(partition_log_active(log));
+    if (!error)
+        error = partition_log_remove_snapshots(log, log->end_offset + 1, INT64_MAX);
+    if (!error)
+        error = partition_log_sync_names(log);
+    if (!error)
+        error = partition_log_rebuild_producers(log, log->end_offset, options->now_ms);
+    if (error)
+        return error;
+    log->recovery_point = repaired ? min_i64(repaired_from, log->end_offset) : log->end_offset;
+    if (!repaired)
+        return 0;
+    error = partition_log_write_snapshot(log, log->end_offset);
+    if (!error)
+        error = partition_log_drop_stray_snapshots(log);
+    if (!error)
+        error = partition_log_flush(log);
+    return error;
+}

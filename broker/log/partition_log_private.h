@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a partition log, shared by the partition_log_*.c files only. See partition_log.h for the
+ * contract and README.md for who does what.
+ */
+#ifndef BROKER_LOG_PARTITION_LOG_PRIVATE_H
+#define BROKER_LOG_PARTITION_LOG_PRIVATE_H
+
+#include "broker/log/epoch_cache.h"
+#include "broker/log/partition_log.h"
+#include "broker/log/producer_state.h"
+#include "broker/log/segment.h"
+#include "common/buffer.h"
+#include "common/prng.h"
+
+/* Where the last appends lie: reads at the end of the log need no file. */
+#define RECENT_APPENDS 64
+
+struct recent_append {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t position; /* in the active segment */
+    int64_t size_bytes;
+};
+
+struct partition_log {
+    struct file_system *files;
+    struct logger *logger;
+    char *directory;
+    struct log_settings settings;
+    log_recovery_point_fell *recovery_point_fell;
+    void *recovery_point_context;
+    struct prng prng;
+
+    struct segment **segments; /* by base offset; the last one is active. Never empty once open */
+    size_t segments_count;
+    size_t segments_capacity;
+    int64_t start_offset;
+    int64_t end_offset;
+    int64_t size_bytes;
+    int64_t recovery_point;
+    int64_t end_offset_at_open;
+    int failure; /* -errno */
+
+    struct epoch_cache epochs;
+    struct producer_state *producers;
+    int64_t next_expiry_ms;
+    int64_t *snapshots; /* offsets of the .snapshot files, ascending */
+    size_t snapshots_count;
+    size_t snapshots_capacity;
+    struct uuid topic_id;
+
+    struct recent_append recent[RECENT_APPENDS]; /* a ring, of the active segment */
+    size_t recent_next;
+    size_t recent_count;
+
+    uint64_t truncations;   /* a flush that began before one says nothing about what came after */
+    uint64_t names_changed; /* counts created, renamed, removed files */
+    uint64_t names_synced;  /* as of when the directory was synced last */
+    bool parent_unsynced;   /* the folder itself was made since */
+    struct buffer scratch;  /* uncompressed records */
+    struct buffer rebuilt;  /* a batch that had to be made anew */
+};
+
+static inline struct segment *partition_log_active(const struct partition_log *log)
+{
+    return log->segments[log->segments_count - 1];
+}
+
+/* Takes the log offline for good, with a line in the process's log. */
+void partition_log_go_offline(struct partition_log *log, int error, const char *what);
+/* The Kafka error for a -errno of the disk; -EIO takes the log offline. */
+int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what);
+
+/* <directory>/<name> into `path`, which is cleared first. */
+const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path);
+/* Writes leader-epoch-checkpoint where the cache has changed. 0, or -errno. */
+MUST_CHECK int partition_log_write_epochs(struct partition_log *log);
+/* Makes created and removed names durable. 0, or -errno. */
+MUST_CHECK int partition_log_sync_names(struct partition_log *log);
+/* Adds a segment at the end of the list. */
+void partition_log_push_segment(struct partition_log *log, struct segment *segment);
+/* The number of the segment with the greatest base <= `offset`; 0 where there is none. */
+size_t partition_log_segment_number(const struct partition_log *log, int64_t offset);
+/* Where the segment ends: the base of the next one, or the log's end. */
+int64_t partition_log_segment_end(const struct partition_log *log, size_t number);
+
+/* partition_log_load.c: fills an empty log from its folder. 0, or -errno. */
+MUST_CHECK int partition_log_load(struct partition_log *log, const struct partition_log_options *options);
+
+/* partition_log_recover.c: checks and repairs the segments from the recovery point on. 0, or -errno. */
+MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t recovery_point);
+
+/* partition_log_roll.c */
+MUST_CHECK int partition_log_roll(struct partition_log *log, int64_t base_offset, int64_t now_ms);
+/* Rolls where Kafka's rules ask for it before an append. 0, or -errno. */
+MUST_CHECK int partition_log_roll_if_due(struct partition_log *log, const struct segment_append *append,
+                                         int64_t first_offset, int64_t now_ms);
+
+/* partition_log_producers.c */
+void partition_log_add_snapshot(struct partition_log *log, int64_t offset);
+/* Writes <offset>.snapshot of the present state. 0, or -EIO; another failure costs a longer replay only. */
+MUST_CHECK int partition_log_write_snapshot(struct partition_log *log, int64_t offset);
+/* Removes the snapshots from offset `from` to offset `to`, both included. 0, or -errno. */
+MUST_CHECK int partition_log_remove_snapshots(struct partition_log *log, int64_t from, int64_t to);
+/* The state at `offset`: newest sound snapshot at or below it, then the batches between. 0, or -errno. */
+MUST_CHECK int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, int64_t now_ms);
+/* Removes the snapshots that neither stand at a segment's base nor are the newest. 0, or -errno. */
+MUST_CHECK int partition_log_drop_stray_snapshots(struct partition_log *log);
+/* What the producer state wants to know of a batch; false where it does not matter to it. */
+bool partition_log_producer_batch(const struct scanned_batch *scanned, const uint8_t *bytes,
+                                  struct producer_batch *batch);
+
+/* partition_log_read.c */
+void partition_log_remember(struct partition_log *log, const struct scanned_batch *batch, int64_t position);
+void partition_log_forget_recent(struct partition_log *log);
+/* The first batch of the segment whose last offset is >= `offset`: 1, 0, -errno. */
+MUST_CHECK int partition_log_find(struct partition_log *log, size_t segment_number, int64_t offset,
+                                  struct scanned_batch *batch);
+
+/* partition_log_truncate.c: unlinks the segments numbers from..to-1, newest first, and forgets them. 0, or
+ * -errno. */
+MUST_CHECK int partition_log_remove_segments(struct partition_log *log, size_t from, size_t to);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Recovery after a crash (invariant I7): from the segment that holds the recovery point on, every batch is
+ * read and its CRC checked; both indexes and the leader epochs are rebuilt on the way. At the first byte that
+ * is no sound batch the segment is cut, and all later segments go. A disk that refuses to read ends recovery
+ * with its error: that is never a reason to cut (I6).
+ *
+ * A segment that ends short of the base of the next one has lost its tail in a power cut, with nothing torn
+ * to show for it: what comes later must go as well, or the log would have a hole. The exception is a segment
+ * that compaction has thinned out, which shows in gaps between or within its batches.
+ */
+#include <errno.h>
+#include <inttypes.h>
+
+#include "broker/log/partition_log_private.h"
+
+struct recovery {
+    struct partition_log *log;
+    int64_t next_offset;
+    bool thinned;
+    int64_t batches;
+};
+
+static void take_batch(void *context, const struct scanned_batch *batch)
+{
+    struct recovery *recovery = context;
+    if (batch->base_offset != recovery->next_offset || batch->thinned)
+        recovery->thinned = true;
+    if (batch->leader_epoch >= 0)
+        epoch_cache_assign(&recovery->log->epochs, batch->leader_epoch, batch->base_offset);
+    recovery->next_offset = batch->last_offset + 1;
+    recovery->batches++;
+}
+
+/* Removes the segments behind number `i`. */
+static int remove_later(struct partition_log *log, size_t i)
+{
+    int error =
+        i + 1 < log->segments_count ? partition_log_remove_segments(log, i + 1, log->segments_count) : 0;
+    return error ? error : partition_log_sync_names(log);
+}
+
+static int cut_segment(struct partition_log *log, size_t i, int64_t valid_bytes)
+{
+    struct segment *segment = log->segments[i];
+    log_warn(log->logger, "log",
+             "%s: segment %" PRId64 ": no sound batch at byte %" PRId64 " of %" PRId64
+             ": cut there, with the %zu segments behind it",
+             log->directory, segment->base_offset, valid_bytes, segment->size_bytes,
+             log->segments_count - i - 1);
+    int error = remove_later(log, i);
+    if (!error)
+        error = file_truncate(log->files, segment->file, valid_bytes);
+    if (error)
+        return error;
+    log->size_bytes -= segment->size_bytes - valid_bytes;
+    segment->size_bytes = valid_bytes;
+    return 0;
+}
+
+/* Whether the segments behind number `i` hang in the air. */
+static bool tail_is_lost(const struct recovery *recovery, size_t i)
+{
+    const struct partition_log *log = recovery->log;
+    return i + 1 < log->segments_count && !recovery->thinned &&
+           recovery->next_offset < log->segments[i + 1]->base_offset;
+}
+
+int partition_log_recover(struct partition_log *log, int64_t recovery_point)
+{
+    size_t first = partition_log_segment_number(log, recovery_point);
+    struct recovery recovery = {.log = log, .next_offset = log->segments[first]->base_offset};
+    epoch_cache_truncate_from_end(&log->epochs, recovery.next_offset);
+    bool cut = false;
+    for (size_t i = first; i < log->segments_count && !cut; i++) {
+        struct segment *segment = log->segments[i];
+        int64_t lowest = recovery.next_offset, valid;
+        if (segment->base_offset < lowest) {
+            log_warn(log->logger, "log",
+                     "%s: segment %" PRId64 " begins below %" PRId64 ": removed, with all later",
+                     log->directory, segment->base_offset, lowest);
+            int overlap_error = remove_later(log, i - 1);
+            if (overlap_error)
+                return overlap_error;
+            break;
+        }
+        recovery.thinned = false;
+        recovery.next_offset = max_i64(lowest, segment->base_offset);
+        int error = segment_rebuild(segment, true, lowest, log->settings.index_interval_bytes, take_batch,
+                                    &recovery, &valid);
+        if (error)
+            return error;
+        cut = valid < segment->size_bytes;
+        if (cut) {
+            error = cut_segment(log, i, valid);
+        } else if (tail_is_lost(&recovery, i)) {
+            log_warn(log->logger, "log",
+                     "%s: segment %" PRId64 " ends at %" PRId64
+                     ", short of the next one: %zu segments removed",
+                     log->directory, segment->base_offset, recovery.next_offset, log->segments_count - i - 1);
+            error = remove_later(log, i);
+            cut = true;
+        }
+        if (error)
+            return error;
+    }
+    for (size_t i = first; i + 1 < log->segments_count; i++) {
+        int error = segment_seal(log->segments[i]);
+        if (error == -EIO)
+            return error;
+    }
+    log->names_changed++;
+    log->end_offset = recovery.next_offset;
+    log_info(log->logger, "log", "%s: recovered from %" PRId64 " to %" PRId64 ", %" PRId64 " batches checked",
+             log->directory, log->segments[first]->base_offset, log->end_offset, recovery.batches);
+    return 0;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From timestamps to offsets (ListOffsets). A segment whose greatest timestamp lies below the target is
+ * passed over; in the first other one the time index says where to begin, and batches are walked until one
+ * whose greatest timestamp reaches the target; only that one is opened and its records looked at.
+ */
+#include <errno.h>
+
+#include "broker/log/partition_log_private.h"
+#include "proto/kafka/error.h"
+#include "proto/records/batch.h"
+#include "proto/records/record.h"
+
+/* What one batch may unfold to here; more is no honest data (B29). */
+#define DECOMPRESSED_BYTES_MAX ((size_t)512 * 1024 * 1024)
+
+/* What is looked for: the first record that satisfies all of it. */
+struct wanted {
+    int64_t timestamp;   /* at least this */
+    int64_t low_offset;  /* at least this */
+    int64_t upper_bound; /* below this */
+};
+
+/* The first wanted record among those of a v2 batch. 1, 0, -errno. */
+static int find_in_records(struct partition_log *log, const struct record_batch *batch,
+                           const struct wanted *wanted, struct log_timestamp_offset *found)
+{
+    struct slice records;
+    buffer_clear(&log->scratch);
+    int error = record_batch_decompress(batch, DECOMPRESSED_BYTES_MAX, &log->scratch, &records);
+    if (error)
+        return error;
+    struct record_iterator iterator;
+    struct record record;
+    record_iterator_init(&iterator, batch, records);
+    int result;
+    while ((result = record_iterator_next(&iterator, &record)) > 0) {
+        if (record.timestamp < wanted->timestamp || record.offset < wanted->low_offset)
+            continue;
+        if (record.offset >= wanted->upper_bound)
+            return 0;
+        *found = (struct log_timestamp_offset){record.timestamp, record.offset, batch->leader_epoch};
+        return 1;
+    }
+    return result;
+}
+
+/* As find_in_records, for a batch of any format at the scanner. */
+static int find_in_batch(struct partition_log *log, struct batch_scanner *scanner,
+                         const struct scanned_batch *scanned, const struct wanted *wanted,
+                         struct log_timestamp_offset *found)
+{
+    if (scanned->last_offset < wanted->low_offset || scanned->max_timestamp < wanted->timestamp)
+        return 0;
+    if (scanned->magic != RECORD_MAGIC_V2) {
+        if (scanned->last_offset >= wanted->upper_bound)
+            return 0;
+        *found = (struct log_timestamp_offset){scanned->max_timestamp, scanned->last_offset, -1};
+        return 1;
+    }
+    const uint8_t *bytes;
+    struct record_batch batch;
+    int error = batch_scanner_bytes(scanner, scanned, &bytes);
+    if (!error)
+        error = record_batch_parse(slice_make(bytes, (size_t)scanned->size_bytes), &batch);
+    return error ? error : find_in_records(log, &batch, wanted, found);
+}
+
+/* The first wanted record of a segment. 1, 0, -errno. */
+static int find_in_segment(struct partition_log *log, struct segment *segment, const struct wanted *wanted,
+                           struct log_timestamp_offset *found)
+{
+    int64_t interval = log->settings.index_interval_bytes;
+    struct time_index_entry entry = time_index_find(&segment->times, wanted->timestamp);
+    struct scanned_batch batch = {0};
+    int64_t from_offset =
+        max_i64(entry.timestamp >= 0 ? entry.offset : segment->base_offset, wanted->low_offset);
+    int result = segment_find(segment, from_offset, interval, &batch);
+    if (result <= 0)
+        return result;
+    struct batch_scanner scanner;
+    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.base_offset < wanted->upper_bound) {
+        result = find_in_batch(log, &scanner, &batch, wanted, found);
+        if (result != 0)
+            break;
+    }
+    batch_scanner_release(&scanner);
+    if (result > 0 && batch.base_offset >= wanted->upper_bound)
+        return 0;
+    return result;
+}
+
+int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestamp_ms, int64_t upper_bound,
+                                     struct log_timestamp_offset *found)
+{
+    *found = (struct log_timestamp_offset){-1, -1, -1};
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    const struct wanted wanted = {timestamp_ms, log->start_offset, min_i64(upper_bound, log->end_offset)};
+    int result = 0;
+    for (size_t i = partition_log_segment_number(log, log->start_offset);
+         i < log->segments_count && result == 0; i++) {
+        struct segment *segment = log->segments[i];
+        if (segment->base_offset >= wanted.upper_bound)
+            break;
+        result = segment_load_times(segment, log->settings.index_interval_bytes);
+        if (result == 0)
+            result = segment_open_file(segment);
+        if (result == 0 && segment->max_timestamp >= timestamp_ms)
+            result = find_in_segment(log, segment, &wanted, found);
+    }
+    return result < 0 ? partition_log_disk_error(log, result, "looking up a timestamp") : KAFKA_NONE;
+}
+
+/* The greatest timestamp of the segment's batches, as far as they can be wanted. 0, or -errno. */
+static int greatest_of_segment(struct partition_log *log, size_t number, const struct wanted *wanted,
+                               int64_t *greatest)
+{
+    struct segment *segment = log->segments[number];
+    if (segment->base_offset >= wanted->low_offset &&
+        partition_log_segment_end(log, number) <= wanted->upper_bound) {
+        *greatest = segment->max_timestamp;
+        return 0;
+    }
+    struct scanned_batch batch;
+    *greatest = -1;
+    int result = segment_find(segment, wanted->low_offset, log->settings.index_interval_bytes, &batch);
+    if (result <= 0)
+        return result;
+    struct batch_scanner scanner;
+    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.last_offset < wanted->upper_bound)
+        *greatest = max_i64(*greatest, batch.max_timestamp);
+    batch_scanner_release(&scanner);
+    return result < 0 ? result : 0;
+}
+
+int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t upper_bound,
+                                         struct log_timestamp_offset *found)
+{
+    *found = (struct log_timestamp_offset){-1, -1, -1};
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    const struct wanted wanted = {0, log->start_offset, min_i64(upper_bound, log->end_offset)};
+    int64_t greatest = -1;
+    int error = 0;
+    for (size_t i = partition_log_segment_number(log, log->start_offset); i < log->segments_count && !error;
+         i++) {
+        if (log->segments[i]->base_offset >= wanted.upper_bound)
+            break;
+        int64_t of_segment = -1;
+        error = segment_load_times(log->segments[i], log->settings.index_interval_bytes);
+        if (!error)
+            error = segment_open_file(log->segments[i]);
+        if (!error)
+            error = greatest_of_segment(log, i, &wanted, &of_segment);
+        greatest = max_i64(greatest, of_segment);
+    }
+    if (error)
+        return partition_log_disk_error(log, error, "looking up the greatest timestamp");
+    return greatest < 0 ? KAFKA_NONE : partition_log_find_timestamp(log, greatest, upper_bound, found);
+}

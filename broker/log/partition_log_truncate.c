@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Cutting a log, at its end (a follower that diverged) or at its start (retention, DeleteRecords).
+ *
+ * Crash behaviour of a cut at the end, in this order: the recovery point on disk falls to the cut; producer
+ * snapshots above it go, then the later segments, newest first; the directory is synced; then the segment is
+ * cut. A crash in between leaves a longer prefix of the old log, never a hole, and everything at or above the
+ * cut is checked and rebuilt at the next start. The cut itself is not synced: should a power cut undo it, the
+ * old tail is back, and replication removes it again.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "broker/log/partition_log_private.h"
+#include "proto/kafka/error.h"
+
+int partition_log_remove_segments(struct partition_log *log, size_t from, size_t to)
+{
+    int error = 0;
+    size_t end = to;
+    while (end > from && !error) {
+        struct segment *segment = log->segments[end - 1];
+        log->names_changed++;
+        error = segment_remove(segment);
+        if (error)
+            break;
+        log->size_bytes -= segment->size_bytes;
+        segment_release(segment);
+        end--;
+    }
+    memmove(log->segments + end, log->segments + to, (log->segments_count - to) * sizeof(struct segment *));
+    log->segments_count -= to - end;
+    return error;
+}
+
+/* Before anything at or above `offset` goes. 0, or -errno. */
+static int lower_recovery_point(struct partition_log *log, int64_t offset)
+{
+    log->truncations++;
+    if (offset >= log->recovery_point)
+        return 0;
+    int error = log->recovery_point_fell ? log->recovery_point_fell(log->recovery_point_context, offset) : 0;
+    if (!error)
+        log->recovery_point = offset;
+    return error;
+}
+
+/* Removes what stands in files of their own above the cut. 0, or -errno. */
+static int remove_above(struct partition_log *log, size_t first_segment, int64_t offset)
+{
+    int error = partition_log_remove_snapshots(log, offset + 1, INT64_MAX);
+    if (!error && first_segment < log->segments_count)
+        error = partition_log_remove_segments(log, first_segment, log->segments_count);
+    return error ? error : partition_log_sync_names(log);
+}
+
+/* Cuts the last segment so that nothing at or above `offset` is left; *end is where the log ends then. */
+static int cut_last_segment(struct partition_log *log, int64_t offset, int64_t *end)
+{
+    struct segment *segment = partition_log_active(log);
+    struct scanned_batch batch;
+    *end = offset;
+    int found = segment_find(segment, offset, log->settings.index_interval_bytes, &batch);
+    if (found <= 0)
+        return found;
+    int64_t before = segment->size_bytes;
+    /* A batch is never split: it comes again whole from the leader. */
+    *end = min_i64(offset, batch.base_offset);
+    int error = segment_truncate(segment, batch.position, *end, log->settings.index_interval_bytes);
+    log->size_bytes -= before - segment->size_bytes;
+    return error;
+}
+
+static int truncate_at(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    int error = lower_recovery_point(log, offset);
+    if (error)
+        return error;
+    size_t number = partition_log_segment_number(log, offset);
+    partition_log_forget_recent(log);
+    error = remove_above(log, number + 1, offset);
+    int64_t end = offset;
+    if (!error)
+        error = cut_last_segment(log, offset, &end);
+    if (!error && end < offset)
+        error = lower_recovery_point(log, end);
+    if (!error)
+        error = partition_log_remove_snapshots(log, end + 1, INT64_MAX);
+    if (error)
+        return error;
+    log->end_offset = end;
+    epoch_cache_truncate_from_end(&log->epochs, end);
+    error = segment_load_offsets(partition_log_active(log), log->settings.index_interval_bytes);
+    if (!error)
+        error = segment_load_times(partition_log_active(log), log->settings.index_interval_bytes);
+    if (!error)
+        error = segment_open_file(partition_log_active(log));
+    return error ? error : partition_log_rebuild_producers(log, end, now_ms);
+}
+
+int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    if (offset >= log->end_offset) {
+        epoch_cache_truncate_from_end(&log->epochs, offset);
+        return KAFKA_NONE;
+    }
+    if (offset <= log->start_offset)
+        return partition_log_truncate_fully(log, offset, now_ms);
+    int error = truncate_at(log, offset, now_ms);
+    if (error)
+        partition_log_go_offline(log, error, "truncation");
+    return error ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+}
+
+static int start_anew(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    int error = lower_recovery_point(log, offset);
+    if (error)
+        return error;
+    partition_log_forget_recent(log);
+    error = partition_log_remove_snapshots(log, 0, INT64_MAX);
+    if (!error)
+        error = partition_log_remove_segments(log, 0, log->segments_count);
+    if (!error)
+        error = partition_log_sync_names(log);
+    struct segment *segment;
+    if (!error)
+        error = segment_create(log->files, log->directory, offset, now_ms, &segment);
+    if (error)
+        return error;
+    log->names_changed++;
+    partition_log_push_segment(log, segment);
+    log->start_offset = offset;
+    log->end_offset = offset;
+    log->recovery_point = min_i64(log->recovery_point, offset);
+    epoch_cache_clear(&log->epochs);
+    producer_state_clear(log->producers);
+    return 0;
+}
+
+int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    int error = start_anew(log, offset, now_ms);
+    if (error)
+        partition_log_go_offline(log, error, "emptying the log");
+    return error ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+}
+
+int16_t partition_log_advance_start(struct partition_log *log, int64_t offset)
+{
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    if (offset > log->end_offset)
+        return KAFKA_OFFSET_OUT_OF_RANGE;
+    if (offset <= log->start_offset)
+        return KAFKA_NONE;
+    log->start_offset = offset;
+    epoch_cache_truncate_from_start(&log->epochs, offset);
+    int error = 0;
+    while (!error && log->segments_count > 1 && log->segments[1]->base_offset <= offset) {
+        int64_t base = log->segments[0]->base_offset;
+        error = partition_log_remove_segments(log, 0, 1);
+        if (!error)
+            error = partition_log_remove_snapshots(log, base, base);
+    }
+    if (error)
+        return partition_log_disk_error(log, error, "removing old segments");
+    return KAFKA_NONE;
+}

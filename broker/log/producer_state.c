@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Producers: sequences, duplicates, epochs, and their snapshots. */
+#include "broker/log/producer_state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/bytes.h"
+#include "common/crc32c.h"
+#include "common/map.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_HEADER_BYTES 10
+#define SNAPSHOT_ENTRY_BYTES 46
+
+struct known_batch {
+    int32_t last_sequence;
+    int32_t offset_delta; /* last offset - first offset, and so of the sequences */
+    int64_t last_offset;
+    int64_t timestamp;
+};
+
+struct producer {
+    int64_t id;
+    int16_t epoch;
+    int32_t coordinator_epoch;
+    int64_t last_timestamp;
+    int64_t transaction_first_offset; /* -1: none open */
+    int batches_count;
+    struct known_batch batches[PRODUCER_BATCHES_KEPT]; /* oldest first */
+};
+
+struct producer_state {
+    struct map *producers; /* id -> struct producer */
+};
+
+struct producer_state *producer_state_new(void)
+{
+    struct producer_state *state = memory_allocate(sizeof(*state));
+    state->producers = map_new(0);
+    return state;
+}
+
+void producer_state_clear(struct producer_state *state)
+{
+    size_t position = 0;
+    void *producer;
+    while (map_next(state->producers, &position, NULL, &producer))
+        free(producer);
+    map_free(state->producers);
+    state->producers = map_new(0);
+}
+
+void producer_state_free(struct producer_state *state)
+{
+    if (!state)
+        return;
+    producer_state_clear(state);
+    map_free(state->producers);
+    free(state);
+}
+
+size_t producer_state_count(const struct producer_state *state)
+{
+    return map_size(state->producers);
+}
+
+static struct producer *find_producer(const struct producer_state *state, int64_t id)
+{
+    uint64_t key = (uint64_t)id;
+    return map_get(state->producers, map_integer_key(&key));
+}
+
+static struct producer *add_producer(struct producer_state *state, int64_t id)
+{
+    struct producer *producer = memory_allocate_zeroed(1, sizeof(*producer));
+    uint64_t key = (uint64_t)id;
+    producer->id = id;
+    producer->epoch = -1;
+    producer->coordinator_epoch = -1;
+    producer->last_timestamp = -1;
+    producer->transaction_first_offset = -1;
+    map_put(state->producers, map_integer_key(&key), producer);
+    return producer;
+}
+
+int32_t producer_sequence_add(int32_t base, int32_t delta)
+{
+    return (int32_t)(((int64_t)base + delta) & INT32_MAX);
+}
+
+static int32_t first_sequence(const struct known_batch *batch)
+{
+    return (int32_t)(((int64_t)batch->last_sequence - batch->offset_delta) & INT32_MAX);
+}
+
+static int32_t newest_sequence(const struct producer *producer)
+{
+    return producer->batches_count > 0 ? producer->batches[producer->batches_count - 1].last_sequence : -1;
+}
+
+static bool find_duplicate(const struct producer *producer, const struct producer_batch *batch,
+                           struct producer_duplicate *duplicate)
+{
+    for (int i = 0; i < producer->batches_count; i++) {
+        const struct known_batch *known = &producer->batches[i];
+        if (known->last_sequence != batch->last_sequence || first_sequence(known) != batch->first_sequence)
+            continue;
+        *duplicate = (struct producer_duplicate){true, known->last_offset - known->offset_delta,
+                                                 known->last_offset, known->timestamp};
+        return true;
+    }
+    return false;
+}
+
+static int16_t check_marker(const struct producer *producer, const struct producer_batch *batch)
+{
+    if (batch->epoch < producer->epoch)
+        return KAFKA_INVALID_PRODUCER_EPOCH;
+    if (batch->coordinator_epoch < producer->coordinator_epoch)
+        return KAFKA_TRANSACTION_COORDINATOR_FENCED;
+    return KAFKA_NONE;
+}
+
+int16_t producer_state_check(const struct producer_state *state, const struct producer_batch *batch,
+                             struct producer_duplicate *duplicate)
+{
+    *duplicate = (struct producer_duplicate){false, -1, -1, -1};
+    const struct producer *producer = find_producer(state, batch->producer_id);
+    if (!producer)
+        return KAFKA_NONE;
+    if (batch->is_marker)
+        return check_marker(producer, batch);
+    if (batch->epoch < producer->epoch)
+        return KAFKA_INVALID_PRODUCER_EPOCH;
+    if (batch->epoch > producer->epoch) {
+        if (batch->first_sequence != 0)
+            return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    } else {
+        if (find_duplicate(producer, batch, duplicate))
+            return KAFKA_NONE;
+        int32_t newest = newest_sequence(producer);
+        int32_t expected = newest < 0 ? 0 : producer_sequence_add(newest, 1);
+        if (batch->first_sequence != expected)
+            return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    }
+    if (producer->transaction_first_offset >= 0 && !batch->transactional)
+        return KAFKA_INVALID_TXN_STATE;
+    return KAFKA_NONE;
+}
+
+static void remember_batch(struct producer *producer, const struct producer_batch *batch)
+{
+    if (producer->batches_count == PRODUCER_BATCHES_KEPT) {
+        memmove(producer->batches, producer->batches + 1,
+                (PRODUCER_BATCHES_KEPT - 1) * sizeof(*producer->batches));
+        producer->batches_count--;
+    }
+    producer->batches[producer->batches_count++] =
+        (struct known_batch){batch->last_sequence, (int32_t)(batch->last_offset - batch->base_offset),
+                             batch->last_offset, batch->timestamp};
+}
+
+void producer_state_update(struct producer_state *state, const struct producer_batch *batch)
+{
+    struct producer *producer = find_producer(state, batch->producer_id);
+    if (!producer)
+        producer = add_producer(state, batch->producer_id);
+    if (producer->epoch != batch->epoch) {
+        producer->epoch = batch->epoch;
+        producer->batches_count = 0;
+    }
+    producer->last_timestamp = batch->timestamp;
+    if (batch->is_marker) {
+        producer->coordinator_epoch = batch->coordinator_epoch;
+        producer->transaction_first_offset = -1;
+        return;
+    }
+    remember_batch(producer, batch);
+    if (batch->transactional && producer->transaction_first_offset < 0)
+        producer->transaction_first_offset = batch->base_offset;
+}
+
+void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms)
+{
+    size_t position = 0;
+    struct slice key;
+    void *value;
+    while (map_next(state->producers, &position, &key, &value)) {
+        struct producer *producer = value;
+        if (producer->transaction_first_offset >= 0 || now_ms - producer->last_timestamp < expiration_ms)
+            continue;
+        map_remove(state->producers, key);
+        free(producer);
+    }
+}
+
+int64_t producer_state_first_open_offset(const struct producer_state *state)
+{
+    int64_t first = -1;
+    size_t position = 0;
+    void *value;
+    while (map_next(state->producers, &position, NULL, &value)) {
+        int64_t offset = ((const struct producer *)value)->transaction_first_offset;
+        if (offset >= 0 && (first < 0 || offset < first))
+            first = offset;
+    }
+    return first;
+}
+
+static int compare_producers(const void *left, const void *right)
+{
+    const struct producer *a = *(struct producer *const *)left;
+    const struct producer *b = *(struct producer *const *)right;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static void encode_producer(const struct producer *producer, struct buffer *out)
+{
+    const struct known_batch none = {-1, 0, -1, producer->last_timestamp};
+    const struct known_batch *newest =
+        producer->batches_count > 0 ? &producer->batches[producer->batches_count - 1] : &none;
+    writer_u64(out, (uint64_t)producer->id);
+    writer_u16(out, (uint16_t)producer->epoch);
+    writer_u32(out, (uint32_t)newest->last_sequence);
+    writer_u64(out, (uint64_t)newest->last_offset);
+    writer_u32(out, (uint32_t)newest->offset_delta);
+    writer_u64(out, (uint64_t)producer->last_timestamp);
+    writer_u32(out, (uint32_t)producer->coordinator_epoch);
+    writer_u64(out, (uint64_t)producer->transaction_first_offset);
+}
+
+void producer_state_encode(const struct producer_state *state, struct buffer *out)
+{
+    size_t start = out->length;
+    size_t count = map_size(state->producers);
+    struct producer **sorted = memory_allocate(count * sizeof(struct producer *));
+    size_t position = 0, taken = 0;
+    void *value;
+    while (map_next(state->producers, &position, NULL, &value))
+        sorted[taken++] = value;
+    if (count > 1)
+        qsort(sorted, count, sizeof(*sorted), compare_producers);
+    writer_u16(out, SNAPSHOT_VERSION);
+    writer_u32(out, 0);
+    writer_u32(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++)
+        encode_producer(sorted[i], out);
+    store_u32(out->data + start + 2, crc32c(0, out->data + start + 6, out->length - start - 6));
+    free(sorted);
+}
+
+static void decode_producer(struct producer_state *state, struct byte_reader *reader)
+{
+    int64_t id = reader_i64(reader);
+    struct producer *producer = find_producer(state, id);
+    if (!producer)
+        producer = add_producer(state, id);
+    producer->epoch = reader_i16(reader);
+    struct known_batch batch;
+    batch.last_sequence = reader_i32(reader);
+    batch.last_offset = reader_i64(reader);
+    batch.offset_delta = reader_i32(reader);
+    batch.timestamp = reader_i64(reader);
+    producer->last_timestamp = batch.timestamp;
+    producer->coordinator_epoch = reader_i32(reader);
+    producer->transaction_first_offset = reader_i64(reader);
+    producer->batches_count = 0;
+    if (batch.last_offset >= 0 && batch.last_sequence >= 0 && batch.offset_delta >= 0)
+        producer->batches[producer->batches_count++] = batch;
+}
+
+int producer_state_decode(struct producer_state *state, struct slice snapshot)
+{
+    producer_state_clear(state);
+    struct byte_reader reader;
+    reader_init(&reader, snapshot);
+    int16_t version = reader_i16(&reader);
+    uint32_t crc = reader_u32(&reader);
+    int32_t count = reader_i32(&reader);
+    if (reader_failed(&reader) || version != SNAPSHOT_VERSION || count < 0 ||
+        (uint64_t)count * SNAPSHOT_ENTRY_BYTES != snapshot.length - SNAPSHOT_HEADER_BYTES ||
+        crc32c(0, snapshot.data + 6, snapshot.length - 6) != crc)
+        return -EBADMSG;
+    for (int32_t i = 0; i < count; i++)
+        decode_producer(state, &reader);
+    return 0;
+}

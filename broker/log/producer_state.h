@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a log knows of idempotent and transactional producers: for each producer id its epoch, its last five
+ * batches, the coordinator epoch of its last marker and the first offset of its open transaction. A pure
+ * function of the log (invariant I49); it decides what is a repeat and what is out of order (I48).
+ *
+ * Snapshot format (.snapshot files): int16 version 1, uint32 CRC-32C of all that follows, int32 count, then
+ * 46 bytes a producer: producerId 8, producerEpoch 2, lastSequence 4, lastOffset 8, offsetDelta 4,
+ * timestamp 8, coordinatorEpoch 4 (-1: none), currentTxnFirstOffset 8 (-1: none), here in the order of the
+ * ids. Only the newest batch of a producer is in it.
+ *
+ * Pure. Not thread-safe: guarded by the log's owner.
+ */
+#ifndef BROKER_LOG_PRODUCER_STATE_H
+#define BROKER_LOG_PRODUCER_STATE_H
+
+#include "common/base.h"
+#include "common/buffer.h"
+#include "common/slice.h"
+
+struct producer_state;
+
+#define PRODUCER_BATCHES_KEPT 5
+
+/* What of a batch matters here. */
+struct producer_batch {
+    int64_t producer_id; /* >= 0 */
+    int16_t epoch;
+    int32_t first_sequence; /* -1 in markers */
+    int32_t last_sequence;
+    int64_t base_offset; /* not looked at by the check */
+    int64_t last_offset;
+    int64_t timestamp; /* greatest of the batch */
+    bool transactional;
+    bool is_marker;
+    int32_t coordinator_epoch; /* of a marker */
+};
+
+struct producer_duplicate {
+    bool found;
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t timestamp;
+};
+
+struct producer_state *producer_state_new(void);
+void producer_state_free(struct producer_state *state);
+void producer_state_clear(struct producer_state *state);
+size_t producer_state_count(const struct producer_state *state);
+
+/* base + delta in the sequence space, where 0 comes after 2147483647. */
+int32_t producer_sequence_add(int32_t base, int32_t delta);
+
+/*
+ * Whether a leader may append this batch of a client, or this marker of a coordinator: KAFKA_NONE (look at
+ * duplicate->found first), INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE,
+ * TRANSACTION_COORDINATOR_FENCED.
+ */
+MUST_CHECK int16_t producer_state_check(const struct producer_state *state,
+                                        const struct producer_batch *batch,
+                                        struct producer_duplicate *duplicate);
+/* Takes note of a batch that is in the log now, whoever checked it. */
+void producer_state_update(struct producer_state *state, const struct producer_batch *batch);
+/* Forgets producers without an open transaction whose last batch is older than expiration_ms. */
+void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms);
+/* First offset of the earliest open transaction, -1 where none is open. */
+int64_t producer_state_first_open_offset(const struct producer_state *state);
+
+/* Appends the snapshot. */
+void producer_state_encode(const struct producer_state *state, struct buffer *out);
+/* Replaces the state by that of the snapshot. 0, or -EBADMSG (the state is then empty). */
+MUST_CHECK int producer_state_decode(struct producer_state *state, struct slice snapshot);
+
+#endif

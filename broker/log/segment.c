@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A segment's life: made, appended to, cut, sealed, removed. */
+#include "broker/log/segment.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/memory.h"
+
+static struct segment *new_segment(struct file_system *files, const char *directory, int64_t base_offset,
+                                   int64_t created_ms)
+{
+    struct segment *segment = memory_allocate_zeroed(1, sizeof(*segment));
+    atomic_init(&segment->references, 1);
+    segment->files = files;
+    segment->base_offset = base_offset;
+    segment->created_ms = created_ms;
+    segment->max_timestamp = -1;
+    segment->max_timestamp_offset = base_offset;
+    segment->first_timestamp = -1;
+    struct buffer path;
+    buffer_init(&path);
+    buffer_print(&path, "%s/%020" PRId64, directory, base_offset);
+    size_t stem = path.length;
+    buffer_print(&path, ".log");
+    segment->path = memory_copy_string(buffer_string(&path));
+    path.length = stem;
+    buffer_print(&path, ".index");
+    offset_index_init(&segment->offsets, files, buffer_string(&path), base_offset);
+    path.length = stem;
+    buffer_print(&path, ".timeindex");
+    time_index_init(&segment->times, files, buffer_string(&path), base_offset);
+    buffer_release(&path);
+    return segment;
+}
+
+struct segment *segment_new_existing(struct file_system *files, const char *directory, int64_t base_offset,
+                                     int64_t size_bytes, int64_t modified_ms)
+{
+    struct segment *segment = new_segment(files, directory, base_offset, modified_ms);
+    segment->size_bytes = size_bytes;
+    return segment;
+}
+
+int segment_create(struct file_system *files, const char *directory, int64_t base_offset, int64_t now_ms,
+                   struct segment **created)
+{
+    struct segment *segment = new_segment(files, directory, base_offset, now_ms);
+    segment->offsets_loaded = true;
+    segment->times_loaded = true;
+    int error = file_open(files, segment->path, FILE_CREATE, &segment->file);
+    if (!error)
+        error = file_truncate(files, segment->file, 0);
+    if (error) {
+        /* An empty file left here would hide what is appended elsewhere. */
+        int remove_error = segment->file ? file_system_remove(files, segment->path) : 0;
+        segment_release(segment);
+        return remove_error && remove_error != -ENOENT ? -EIO : error;
+    }
+    *created = segment;
+    return 0;
+}
+
+void segment_take(struct segment *segment)
+{
+    atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
+}
+
+void segment_release(struct segment *segment)
+{
+    if (!segment || atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) > 1)
+        return;
+    if (segment->file)
+        file_close(segment->files, segment->file);
+    offset_index_release(&segment->offsets);
+    time_index_release(&segment->times);
+    free(segment->path);
+    free(segment);
+}
+
+int segment_open_file(struct segment *segment)
+{
+    return segment->file ? 0 : file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
+}
+
+/* The entries that Kafka's rule of sparsity asks for after an append. 0, or -EIO. */
+static int add_index_entries(struct segment *segment, int64_t last_offset, int64_t position, int64_t length,
+                             int64_t interval_bytes)
+{
+    int error = 0;
+    if (segment->bytes_since_index_entry > interval_bytes) {
+        error = offset_index_append(&segment->offsets, last_offset, position);
+        int time_error =
+            time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
+        error = error ? error : time_error;
+        segment->bytes_since_index_entry = 0;
+    }
+    segment->bytes_since_index_entry += length;
+    return error;
+}
+
+/* Notes the timestamps of what stands at the end of the segment now. */
+static void note_timestamps(struct segment *segment, int64_t max_timestamp, int64_t last_offset)
+{
+    if (!segment->first_timestamp_known) {
+        segment->first_timestamp_known = true;
+        segment->first_timestamp = max_timestamp;
+    }
+    if (max_timestamp > segment->max_timestamp) {
+        segment->max_timestamp = max_timestamp;
+        segment->max_timestamp_offset = last_offset;
+    }
+}
+
+int segment_append(struct segment *segment, const struct segment_append *append, int64_t index_interval_bytes,
+                   int *index_error)
+{
+    CHECK(segment->offsets_loaded && segment->times_loaded && segment->file);
+    *index_error = 0;
+    struct iovec part = {(void *)append->bytes, append->length};
+    int64_t position = segment->size_bytes;
+    ssize_t written = file_write(segment->files, segment->file, &part, 1, position);
+    if (written != (ssize_t)append->length) {
+        int cut = file_truncate(segment->files, segment->file, position);
+        return cut ? -EIO : written < 0 ? (int)written : -ENOSPC;
+    }
+    if (segment->size_bytes == 0)
+        segment->first_timestamp_known = false;
+    segment->size_bytes += (int64_t)append->length;
+    note_timestamps(segment, append->max_timestamp, append->max_timestamp_offset);
+    *index_error = add_index_entries(segment, append->last_offset, position, (int64_t)append->length,
+                                     index_interval_bytes);
+    return 0;
+}
+
+/* ---- rebuilding and loading the indexes ---- */
+
+struct rebuild {
+    struct segment *segment;
+    struct batch_scanner scanner;
+    int64_t next_offset; /* nothing below may come */
+    int64_t interval_bytes;
+    bool check;
+    segment_visit *visit;
+    void *context;
+};
+
+/* 1: the batch is taken; 0: the end; -EBADMSG: not sane; -errno. */
+static int rebuild_step(struct rebuild *rebuild)
+{
+    struct segment *segment = rebuild->segment;
+    struct scanned_batch batch;
+    int result = batch_scanner_next(&rebuild->scanner, &batch);
+    if (result <= 0)
+        return result;
+    if (batch.base_offset < rebuild->next_offset || batch.last_offset - segment->base_offset > INT32_MAX)
+        return -EBADMSG;
+    if (rebuild->check) {
+        const uint8_t *bytes;
+        int error = batch_scanner_bytes(&rebuild->scanner, &batch, &bytes);
+        if (error)
+            return error;
+        if (!scanned_batch_check_crc(&batch, bytes))
+            return -EBADMSG;
+    }
+    note_timestamps(segment, batch.max_timestamp, batch.last_offset);
+    int error = add_index_entries(segment, batch.last_offset, batch.position, batch.size_bytes,
+                                  rebuild->interval_bytes);
+    rebuild->next_offset = batch.last_offset + 1;
+    if (rebuild->visit)
+        rebuild->visit(rebuild->context, &batch);
+    return error ? error : 1;
+}
+
+static void forget_indexed(struct segment *segment)
+{
+    segment->max_timestamp = -1;
+    segment->max_timestamp_offset = segment->base_offset;
+    segment->first_timestamp_known = false;
+    segment->first_timestamp = -1;
+    segment->bytes_since_index_entry = 0;
+    segment->offsets_loaded = true;
+    segment->times_loaded = true;
+}
+
+int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, int64_t index_interval_bytes,
+                    segment_visit *visit, void *context, int64_t *valid_bytes)
+{
+    int error = segment_open_file(segment);
+    if (!error)
+        error = index_file_truncate(&segment->offsets.file, 0);
+    if (!error)
+        error = index_file_truncate(&segment->times.file, 0);
+    if (error)
+        return error;
+    forget_indexed(segment);
+    segment->offsets.file.deferred = true;
+    segment->times.file.deferred = true;
+    struct rebuild rebuild = {.segment = segment,
+                              .next_offset = max_i64(first_offset, segment->base_offset),
+                              .interval_bytes = index_interval_bytes,
+                              .check = check,
+                              .visit = visit,
+                              .context = context};
+    batch_scanner_init(&rebuild.scanner, segment, 0, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    int64_t valid = 0;
+    int result;
+    while ((result = rebuild_step(&rebuild)) > 0)
+        valid = rebuild.scanner.position;
+    batch_scanner_release(&rebuild.scanner);
+    *valid_bytes = valid;
+    int offsets_error = index_file_rewrite(&segment->offsets.file);
+    int times_error = index_file_rewrite(&segment->times.file);
+    if (result < 0 && result != -EBADMSG)
+        return result;
+    return offsets_error ? offsets_error : times_error;
+}
+
+/* Rebuilds for a reader, in memory and on disk; a segment that is not sane to its end is an error. */
+static int rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes)
+{
+    int64_t valid;
+    int error = segment_rebuild(segment, false, 0, index_interval_bytes, NULL, NULL, &valid);
+    if (error)
+        return error;
+    return valid == segment->size_bytes ? 0 : -EBADMSG;
+}
+
+/* An index that ends further from the end of the segment than this is completed by a scan. */
+#define INDEX_TAIL_BYTES_MAX ((int64_t)1024 * 1024)
+
+int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes)
+{
+    if (segment->offsets_loaded)
+        return 0;
+    bool missing;
+    int error = offset_index_load(&segment->offsets, segment->size_bytes, &missing);
+    if (error)
+        return error;
+    int64_t last = offset_index_find_position(&segment->offsets, segment->size_bytes);
+    if (segment->size_bytes - last > INDEX_TAIL_BYTES_MAX + 2 * index_interval_bytes)
+        return rebuild_for_reading(segment, index_interval_bytes);
+    segment->offsets_loaded = true;
+    return 0;
+}
+
+/* Notes the greatest timestamps from `position` on. 0, -EBADMSG, -errno. */
+static int scan_timestamps(struct segment *segment, int64_t position)
+{
+    struct batch_scanner scanner;
+    batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    struct scanned_batch batch;
+    int result;
+    while ((result = batch_scanner_next(&scanner, &batch)) > 0) {
+        if (batch.max_timestamp > segment->max_timestamp) {
+            segment->max_timestamp = batch.max_timestamp;
+            segment->max_timestamp_offset = batch.last_offset;
+        }
+    }
+    batch_scanner_release(&scanner);
+    return result;
+}
+
+int segment_load_times(struct segment *segment, int64_t index_interval_bytes)
+{
+    if (segment->times_loaded)
+        return 0;
+    int error = segment_open_file(segment);
+    if (!error)
+        error = segment_load_offsets(segment, index_interval_bytes);
+    if (error || segment->times_loaded)
+        return error;
+    error = time_index_load(&segment->times);
+    if (error)
+        return error;
+    struct time_index_entry last = time_index_last(&segment->times);
+    int64_t position = 0;
+    if (last.timestamp >= 0) {
+        struct scanned_batch batch;
+        int found = segment_find(segment, last.offset, index_interval_bytes, &batch);
+        if (found < 0)
+            return found;
+        if (found == 0 || batch.max_timestamp != last.timestamp)
+            return rebuild_for_reading(segment, index_interval_bytes);
+        position = batch.position;
+    }
+    segment->max_timestamp = -1;
+    segment->max_timestamp_offset = segment->base_offset;
+    int result = scan_timestamps(segment, position);
+    if (result < 0)
+        return result;
+    segment->times_loaded = true;
+    return 0;
+}
+
+int segment_load_first_timestamp(struct segment *segment)
+{
+    if (segment->first_timestamp_known || segment->size_bytes == 0)
+        return 0;
+    int error = segment_open_file(segment);
+    if (error)
+        return error;
+    struct batch_scanner scanner;
+    struct scanned_batch batch;
+    batch_scanner_init(&scanner, segment, 0, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    int result = batch_scanner_next(&scanner, &batch);
+    batch_scanner_release(&scanner);
+    if (result < 0 && result != -EBADMSG)
+        return result;
+    segment->first_timestamp = result > 0 ? batch.max_timestamp : -1;
+    segment->first_timestamp_known = true;
+    return 0;
+}
+
+/* ---- finding ---- */
+
+/* As segment_find, from `position` on; -EBADMSG where the position was no beginning of a batch before it. */
+static int find_from(struct segment *segment, int64_t position, int64_t offset, struct scanned_batch *batch)
+{
+    struct batch_scanner scanner;
+    batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    bool first = true;
+    int result;
+    while ((result = batch_scanner_next(&scanner, batch)) > 0) {
+        if (batch->base_offset < segment->base_offset ||
+            (first && position > 0 && batch->base_offset > offset)) {
+            result = -EBADMSG;
+            break;
+        }
+        first = false;
+        if (batch->last_offset >= offset)
+            break;
+    }
+    batch_scanner_release(&scanner);
+    return result;
+}
+
+int segment_find(struct segment *segment, int64_t offset, int64_t index_interval_bytes,
+                 struct scanned_batch *batch)
+{
+    int error = segment_open_file(segment);
+    if (!error)
+        error = segment_load_offsets(segment, index_interval_bytes);
+    if (error)
+        return error;
+    int result = find_from(segment, offset_index_find(&segment->offsets, offset), offset, batch);
+    if (result != -EBADMSG)
+        return result;
+    error = rebuild_for_reading(segment, index_interval_bytes);
+    if (error)
+        return error;
+    return find_from(segment, offset_index_find(&segment->offsets, offset), offset, batch);
+}
+
+/* ---- the end of it ---- */
+
+int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset,
+                     int64_t index_interval_bytes)
+{
+    int error = segment_open_file(segment);
+    if (!error)
+        error = segment_load_times(segment, index_interval_bytes);
+    if (!error)
+        error = offset_index_truncate(&segment->offsets, offset, size_bytes);
+    if (!error)
+        error = time_index_truncate(&segment->times, offset);
+    if (!error)
+        error = file_truncate(segment->files, segment->file, size_bytes);
+    if (error)
+        return error;
+    segment->size_bytes = size_bytes;
+    segment->bytes_since_index_entry = 0;
+    if (size_bytes == 0) {
+        forget_indexed(segment);
+        return 0;
+    }
+    struct time_index_entry last = time_index_last(&segment->times);
+    struct scanned_batch batch;
+    int64_t position = 0;
+    if (last.timestamp >= 0) {
+        int found = segment_find(segment, last.offset, index_interval_bytes, &batch);
+        if (found < 0)
+            return found;
+        position = found > 0 ? batch.position : 0;
+    }
+    segment->max_timestamp = last.timestamp;
+    segment->max_timestamp_offset = last.offset;
+    return scan_timestamps(segment, position);
+}
+
+int segment_seal(struct segment *segment)
+{
+    if (!segment->offsets_loaded || !segment->times_loaded)
+        return 0;
+    int error = time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
+    int offsets_error = index_file_create(&segment->offsets.file);
+    int times_error = index_file_create(&segment->times.file);
+    index_file_seal(&segment->offsets.file);
+    index_file_seal(&segment->times.file);
+    return error ? error : offsets_error ? offsets_error : times_error;
+}
+
+int segment_remove(struct segment *segment)
+{
+    int error = file_system_remove(segment->files, segment->path);
+    int offsets_error = index_file_remove(&segment->offsets.file);
+    int times_error = index_file_remove(&segment->times.file);
+    error = error == -ENOENT ? 0 : error;
+    return error ? error : offsets_error ? offsets_error : times_error;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One segment of a log: the file of batches with its offset index and time index.
+ *
+ *   <20 digits>.log        batches; the digits are the base offset
+ *   <20 digits>.index      offset_index.h
+ *   <20 digits>.timeindex  time_index.h
+ *
+ * A segment is held by its log and by every log_range that was handed out; it is freed, and its file closed,
+ * when the last of them lets go, on whatever thread. All else is guarded by the log's owner; `file` never
+ * changes once it is set.
+ *
+ * Removal unlinks the names at once; who still holds the segment reads on from the open file.
+ *
+ * An append is one write. What was written in part is cut off again (invariant I5); where that fails the
+ * error is -EIO, and the log must go offline.
+ */
+#ifndef BROKER_LOG_SEGMENT_H
+#define BROKER_LOG_SEGMENT_H
+
+#include <stdatomic.h>
+
+#include "broker/log/batch_scan.h"
+#include "broker/log/offset_index.h"
+#include "broker/log/time_index.h"
+#include "common/base.h"
+#include "common/file.h"
+
+struct segment {
+    atomic_int references;
+    struct file_system *files;
+    char *path;
+    struct file *file; /* NULL: not opened yet */
+    int64_t base_offset;
+    int64_t size_bytes;
+    struct offset_index offsets;
+    struct time_index times;
+    bool offsets_loaded;
+    bool times_loaded;            /* and so max_timestamp is known */
+    int64_t max_timestamp;        /* -1: none */
+    int64_t max_timestamp_offset; /* last offset of the batch that has it */
+    bool first_timestamp_known;
+    int64_t first_timestamp; /* greatest of the first append; -1: none */
+    int64_t created_ms;
+    int64_t jitter_ms; /* taken off segment.ms */
+    int64_t bytes_since_index_entry;
+};
+
+/* Makes a new, empty segment with its file open. 0, or -errno. */
+MUST_CHECK int segment_create(struct file_system *files, const char *directory, int64_t base_offset,
+                              int64_t now_ms, struct segment **segment);
+/* A segment that is there, of `size_bytes` in the file. Opens and reads nothing yet. */
+struct segment *segment_new_existing(struct file_system *files, const char *directory, int64_t base_offset,
+                                     int64_t size_bytes, int64_t modified_ms);
+void segment_take(struct segment *segment);
+void segment_release(struct segment *segment);
+
+/* Opens the file where it is not open. 0, or -errno. */
+MUST_CHECK int segment_open_file(struct segment *segment);
+/* Loads the offset index, or rebuilds it where it is missing or falls far short. 0, or -errno. */
+MUST_CHECK int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes);
+/* Loads the time index and finds the greatest timestamp, whatever the index lacks. 0, or -errno. */
+MUST_CHECK int segment_load_times(struct segment *segment, int64_t index_interval_bytes);
+/* The greatest timestamp of the first batch, for segment.ms. 0, or -errno. */
+MUST_CHECK int segment_load_first_timestamp(struct segment *segment);
+
+struct segment_append {
+    const uint8_t *bytes; /* whole batches */
+    size_t length;
+    int64_t last_offset;
+    int64_t max_timestamp;        /* of all batches, -1: none */
+    int64_t max_timestamp_offset; /* last offset of the batch that has it */
+};
+
+/* Writes behind what is there. Both indexes are loaded. 0, or -errno: nothing was appended unless it is the
+ * *index_error (-EIO, or 0) that says so. */
+MUST_CHECK int segment_append(struct segment *segment, const struct segment_append *append,
+                              int64_t index_interval_bytes, int *index_error);
+
+/*
+ * The first batch whose last offset is >= `offset`: 1; none: 0; -errno. An index that leads astray is rebuilt
+ * from the segment (I11); -EBADMSG where the segment itself is not sane.
+ */
+MUST_CHECK int segment_find(struct segment *segment, int64_t offset, int64_t index_interval_bytes,
+                            struct scanned_batch *batch);
+
+typedef void segment_visit(void *context, const struct scanned_batch *batch);
+
+/*
+ * Reads the segment from its start and rebuilds both indexes. check: with the CRC of every batch. Stops at
+ * the first batch that is not sane, overlaps what came before (offsets below first_offset included) or, with
+ * check, has a wrong CRC: *valid_bytes is where it begins, the segment's size where there is none. 0, or
+ * -errno of the disk.
+ */
+MUST_CHECK int segment_rebuild(struct segment *segment, bool check, int64_t first_offset,
+                               int64_t index_interval_bytes, segment_visit *visit, void *context,
+                               int64_t *valid_bytes);
+
+/* Cuts the file to `size_bytes`, a batch boundary; all below `offset` stays in the indexes. 0, or -errno
+ * (then the log must go offline). */
+MUST_CHECK int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset,
+                                int64_t index_interval_bytes);
+
+/* Adds the final time entry, sees that both index files are there, and closes them: at a roll and at a clean
+ * stop. 0, or -errno. */
+MUST_CHECK int segment_seal(struct segment *segment);
+/* Unlinks all files of the segment. 0, or the first -errno. */
+MUST_CHECK int segment_remove(struct segment *segment);
+
+#endif
