@@ -3,6 +3,7 @@
 Brokers die, stop and freeze under a producer with acks=all: it goes on in time, and what was acknowledged stays where
 it was acknowledged.
 """
+import re
 import time
 
 import kafka.errors
@@ -10,7 +11,7 @@ import pytest
 
 from clients import SteadyProducer, create_topic, kcat_read, python_producer
 from cluster import SESSION_TIMEOUT_MS
-from processes import SCALE, wait_until
+from processes import SCALE, Process, wait_until
 
 # Broker 1 leads half of six partitions; every broker has a copy of each.
 HALF_LED_BY_1 = {0: [1, 2, 3], 1: [1, 3, 2], 2: [1, 2, 3], 3: [2, 3, 1], 4: [3, 1, 2], 5: [2, 1, 3]}
@@ -103,6 +104,31 @@ def test_frozen_leader_is_replaced_and_comes_back_as_follower(cluster):
     acknowledged = producer.stop()
     check_acknowledged(cluster, "steady", acknowledged)
     check_copies(cluster, "steady", acknowledged)
+
+
+def test_consumer_follows_the_leaders(cluster, folder):
+    """It sees every offset once and in order, before and after, and goes on in time."""
+    producer = steady(cluster)
+    consumer = Process(["kcat", "-C", "-b", cluster.bootstrap, "-t", "steady", "-o", "beginning", "-u", "-q",
+                        "-X", "topic.metadata.refresh.interval.ms=500", "-X", "log_level=0", "-f", "%p %o\n"],
+                       folder / "consumed")
+    consumer.start()
+    try:
+        def consumed():
+            rows = re.findall(r"(?m)^(\d+) (\d+)\n", consumer.log_text())
+            return [(int(partition), int(offset)) for partition, offset in rows]
+
+        wait_until(lambda: len(consumed()) > 200, 20, "the consumer reads nothing")
+        cluster.brokers[1].kill()
+        wait_acknowledged_since(producer, time.monotonic())
+        acknowledged = producer.stop()
+        wait_until(lambda: set(acknowledged) <= set(consumed()), 20,
+                   lambda: "%d records were not read" % len(set(acknowledged) - set(consumed())))
+        for partition in range(len(HALF_LED_BY_1)):
+            offsets = [offset for where, offset in consumed() if where == partition]
+            assert offsets == list(range(len(offsets))), "partition %d was read in leaps" % partition
+    finally:
+        consumer.kill()
 
 
 def test_orderly_stop_moves_leaders_first(cluster):

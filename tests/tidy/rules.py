@@ -16,7 +16,7 @@ PYTHON_COLUMNS = 120
 
 _CALL = r"(?<![\w.>])(?:%s)\s*\("
 BANNED = ("sprintf", "vsprintf", "strcpy", "strcat", "strncpy", "strncat", "strtok", "strtok_r", "rand", "srand",
-          "random", "gets", "atoi", "atol", "atoll", "alloca", "tmpnam", "mktemp", "usleep",
+          "random", "gets", "atoi", "atol", "atoll", "alloca", "tmpnam", "mktemp",
           "system", "popen")
 CLOCKS = ("time", "gettimeofday", "clock_gettime", "clock", "ftime")
 WORLD = ("malloc", "calloc", "realloc", "strdup", "strndup", "printf", "fprintf", "fopen", "open", "read", "write",
