@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a request to its handler; and the life of what handlers share. */
+#include <stdlib.h>
+
+#include "broker/api/api.h"
+#include "broker/api/auto_create.h"
+#include "broker/api/fetch_sessions.h"
+#include "broker/api/producer_ids.h"
+#include "broker/api/table.h"
+#include "common/clock.h"
+#include "common/memory.h"
+#include "proto/kafka/api.h"
+
+struct api {
+    struct request_handler handler;
+    struct api_context context;
+};
+
+static int64_t system_monotonic_ms(const struct api_clock *clock)
+{
+    (void)clock;
+    return clock_monotonic_ms();
+}
+
+static int64_t system_wall_ms(const struct api_clock *clock)
+{
+    (void)clock;
+    return clock_wall_ms();
+}
+
+const struct api_clock *api_clock_system(void)
+{
+    static const struct api_clock clock = {system_monotonic_ms, system_wall_ms};
+    return &clock;
+}
+
+static void dispatch(struct request_handler *handler, struct request *request)
+{
+    struct api *api = container_of(handler, struct api, handler);
+    const struct request_header *header = &request->header;
+    const struct api_row *row = api_row_find(header->api_key);
+    if (row == NULL) {
+        request_close_connection(request, "this API is not served");
+        return;
+    }
+    if (row->inter_broker && !request->inter_broker) {
+        request_close_connection(request, "this API is for brokers only");
+        return;
+    }
+    bool served = header->api_version >= row->minimum_version && header->api_version <= row->maximum_version;
+    /* ApiVersions answers for itself: a client must learn what we know (KIP-511). */
+    if (!served && row->key != KAFKA_API_API_VERSIONS) {
+        request_close_connection(request, "this version of the API is not served");
+        return;
+    }
+    row->handle(&api->context, request);
+}
+
+struct api *api_new(const struct api_context *context, uint64_t seed)
+{
+    struct api *api = memory_allocate_zeroed(1, sizeof(*api));
+    api->handler.handle = dispatch;
+    api->context = *context;
+    if (api->context.clock == NULL)
+        api->context.clock = api_clock_system();
+    api->context.sessions =
+        fetch_sessions_new((size_t)context->config->max_incremental_fetch_session_cache_slots, seed);
+    api->context.producer_ids = producer_ids_new();
+    api->context.topic_creator = topic_creator_new();
+    return api;
+}
+
+void api_free(struct api *api)
+{
+    if (api == NULL)
+        return;
+    fetch_sessions_free(api->context.sessions);
+    producer_ids_free(api->context.producer_ids);
+    topic_creator_free(api->context.topic_creator);
+    free(api);
+}
+
+struct request_handler *api_handler(struct api *api)
+{
+    return &api->handler;
+}
+
+struct api_context *api_context_of(struct api *api)
+{
+    return &api->context;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fetch: arrival, and waiting for enough to be there (KIP-227 sessions, long poll). */
+#include <stdlib.h>
+
+#include "broker/api/answering.h"
+#include "broker/api/fetch_operation.h"
+#include "broker/api/fetch_sessions.h"
+#include "broker/api/table.h"
+#include "common/map.h"
+#include "common/memory.h"
+#include "common/prng.h"
+#include "proto/kafka/error.h"
+
+static void operation_free(struct fetch_operation *operation)
+{
+    parking_release(&operation->parking);
+    fetch_operation_forget(operation);
+    arena_release(&operation->arena);
+    free(operation);
+}
+
+static void finish(struct fetch_operation *operation)
+{
+    /* The request is gone with its answer, and what waits for it must be so before. */
+    parking_release(&operation->parking);
+    fetch_operation_answer(operation);
+    fetch_operation_forget(operation);
+    arena_release(&operation->arena);
+    free(operation);
+}
+
+static bool is_enough(const struct fetch_operation *operation)
+{
+    const struct api_clock *clock = operation->context->clock;
+    return operation->must_answer || operation->bytes >= operation->min_bytes ||
+           operation->fetch.partitions_count == 0 || clock->monotonic_ms(clock) >= operation->deadline_ms;
+}
+
+/* Watches every partition; false: one has moved since it was read. */
+static bool watch_all(struct fetch_operation *operation)
+{
+    for (size_t i = 0; i < operation->fetch.partitions_count; i++) {
+        const struct fetch_read *read = &operation->reads[i];
+        bool follower = operation->replica_id >= 0;
+        int64_t offset = follower ? read->result.log_end_offset : read->result.high_watermark + 1;
+        if (!parking_watch(&operation->parking, read->partition, follower ? WATCH_END : WATCH_HIGH_WATERMARK,
+                           offset, read->result.leader_epoch, i)) {
+            parking_unwatch_all(&operation->parking);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Reads until there is enough, or until all partitions stand still and are watched. */
+static void proceed(struct fetch_operation *operation)
+{
+    for (;;) {
+        fetch_operation_read(operation);
+        if (is_enough(operation)) {
+            finish(operation);
+            return;
+        }
+        bool watching = watch_all(operation);
+        fetch_operation_forget(operation);
+        if (watching) {
+            parking_set_deadline(&operation->parking, operation->deadline_ms);
+            return;
+        }
+    }
+}
+
+static void wake(struct parking *parking, size_t tag)
+{
+    (void)tag;
+    parking_unwatch_all(parking);
+    proceed(container_of(parking, struct fetch_operation, parking));
+}
+
+static void expired(struct parking *parking)
+{
+    struct fetch_operation *operation = container_of(parking, struct fetch_operation, parking);
+    parking_unwatch_all(parking);
+    fetch_operation_read(operation);
+    finish(operation);
+}
+
+static void abandoned(struct parking *parking)
+{
+    struct fetch_operation *operation = container_of(parking, struct fetch_operation, parking);
+    struct request *request = operation->request;
+    operation_free(operation);
+    request_answer_nothing(request);
+}
+
+/* A partition that is named twice counts once, as it was named last. */
+static struct fetch_partition *collect_partitions(struct fetch_operation *operation, size_t *count)
+{
+    const struct fetch_request *body = &operation->body;
+    size_t total = 0;
+    for (size_t i = 0; i < body->topics_count; i++)
+        total += body->topics[i].partitions_count;
+    struct fetch_partition *partitions = answer_array(&operation->arena, total, sizeof(partitions[0]));
+    struct map *seen = map_new(random_u64());
+    *count = 0;
+    for (size_t i = 0; i < body->topics_count; i++) {
+        const struct fetch_request_topic *topic = &body->topics[i];
+        for (size_t j = 0; j < topic->partitions_count; j++) {
+            const struct fetch_request_partition *asked = &topic->partitions[j];
+            struct slice name = operation->fetch.uses_topic_ids
+                                    ? slice_make(topic->topic_id.bytes, sizeof(topic->topic_id.bytes))
+                                    : topic->topic;
+            uint8_t *key = answer_array(&operation->arena, name.length + sizeof(asked->partition), 1);
+            memcpy(key, &asked->partition, sizeof(asked->partition));
+            if (name.length > 0)
+                memcpy(key + sizeof(asked->partition), name.data, name.length);
+            struct slice key_slice = slice_make(key, name.length + sizeof(asked->partition));
+            struct fetch_partition *out = map_get(seen, key_slice);
+            if (out == NULL) {
+                out = &partitions[(*count)++];
+                (void)map_put(seen, key_slice, out);
+            }
+            *out = (struct fetch_partition){.topic = topic->topic,
+                                            .topic_id = topic->topic_id,
+                                            .partition = asked->partition,
+                                            .current_leader_epoch = asked->current_leader_epoch,
+                                            .last_fetched_epoch = asked->last_fetched_epoch,
+                                            .fetch_offset = asked->fetch_offset,
+                                            .log_start_offset = asked->log_start_offset,
+                                            .max_bytes = asked->partition_max_bytes};
+        }
+    }
+    map_free(seen);
+    return partitions;
+}
+
+static struct forgotten_partition *collect_forgotten(struct fetch_operation *operation, size_t *count)
+{
+    const struct fetch_request *body = &operation->body;
+    size_t total = 0;
+    for (size_t i = 0; i < body->forgotten_topics_data_count; i++)
+        total += body->forgotten_topics_data[i].partitions_count;
+    struct forgotten_partition *forgotten = answer_array(&operation->arena, total, sizeof(forgotten[0]));
+    *count = 0;
+    for (size_t i = 0; i < body->forgotten_topics_data_count; i++) {
+        const struct fetch_request_forgotten_topic *topic = &body->forgotten_topics_data[i];
+        for (size_t j = 0; j < topic->partitions_count; j++)
+            forgotten[(*count)++] =
+                (struct forgotten_partition){topic->topic, topic->topic_id, topic->partitions[j]};
+    }
+    return forgotten;
+}
+
+/* Finds out what to read: the request's partitions, or those of its session. */
+static int16_t begin(struct fetch_operation *operation)
+{
+    const struct api_clock *clock = operation->context->clock;
+    const struct fetch_request *body = &operation->body;
+    struct fetch_session_request session = {
+        .session_id = body->session_id,
+        .session_epoch = body->session_epoch,
+        .uses_topic_ids = operation->fetch.uses_topic_ids,
+        .follower = operation->replica_id >= 0,
+    };
+    session.partitions = collect_partitions(operation, &session.partitions_count);
+    session.forgotten = collect_forgotten(operation, &session.forgotten_count);
+    int16_t error = fetch_sessions_begin(operation->context->sessions, &session, clock->monotonic_ms(clock),
+                                         &operation->arena, &operation->fetch);
+    if (error != KAFKA_NONE)
+        return error;
+    operation->reads =
+        answer_array(&operation->arena, operation->fetch.partitions_count, sizeof(operation->reads[0]));
+    for (size_t i = 0; i < operation->fetch.partitions_count; i++)
+        operation->reads[i].topic = slice_of(NULL);
+    return KAFKA_NONE;
+}
+
+static void set_limits(struct fetch_operation *operation)
+{
+    const struct fetch_request *body = &operation->body;
+    bool has_state = operation->version >= FETCH_FIRST_VERSION_REPLICA_STATE;
+    operation->replica_id = has_state ? body->replica_state.replica_id : body->replica_id;
+    operation->replica_epoch = has_state ? body->replica_state.replica_epoch : NO_BROKER_EPOCH;
+    if (operation->replica_id < 0)
+        operation->replica_id = -1;
+    operation->max_bytes = max_i64(body->max_bytes, 0);
+    if (operation->replica_id < 0)
+        operation->max_bytes = min_i64(operation->max_bytes, operation->context->config->fetch_max_bytes);
+    operation->min_bytes = min_i64(body->min_bytes, operation->max_bytes);
+    operation->deadline_ms = operation->request->received_ms + max_i64(body->max_wait_ms, 0);
+    operation->fetch.uses_topic_ids = operation->version >= FETCH_FIRST_VERSION_TOPIC_IDS;
+}
+
+void handle_fetch(struct api_context *context, struct request *request)
+{
+    struct fetch_operation *operation = memory_allocate_zeroed(1, sizeof(*operation));
+    operation->context = context;
+    operation->request = request;
+    operation->version = request->header.api_version;
+    int rc = fetch_request_decode(&operation->body, &request->body, operation->version, &request->arena);
+    if (rc < 0) {
+        free(operation);
+        request_refuse_malformed(request, rc);
+        return;
+    }
+    arena_init(&operation->arena, ARENA_NO_BUDGET);
+    set_limits(operation);
+    int16_t error = begin(operation);
+    if (error != KAFKA_NONE) {
+        arena_release(&operation->arena);
+        free(operation);
+        fetch_answer_error(request, error);
+        return;
+    }
+    parking_init(&operation->parking, request, wake, expired, abandoned);
+    proceed(operation);
+}

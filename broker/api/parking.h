@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request that waits: for partitions to move, for a deadline, or for its client to go away; whichever comes
+ * first wakes it, on its reactor's thread. Everything here belongs to that thread; only the firing of a
+ * partition's watcher comes from others, and posts a mail.
+ *
+ * A watch that has fired cannot be called back: its mail is on the way. Such a watch lets go of its parking
+ * and is freed when the mail arrives. So a parking may be released at any time.
+ */
+#ifndef BROKER_API_PARKING_H
+#define BROKER_API_PARKING_H
+
+#include "broker/net/request.h"
+#include "broker/replica/partition.h"
+#include "common/list.h"
+#include "common/loop.h"
+
+struct parking {
+    struct request *request;
+    struct list watches;
+    struct loop_timer timer;
+    /* A watch fired; `tag` is that of parking_watch. The watch is gone. */
+    void (*wake)(struct parking *parking, size_t tag);
+    /* The deadline has passed. */
+    void (*expired)(struct parking *parking);
+    /* The connection died; finish the request with request_answer_nothing. */
+    void (*abandoned)(struct parking *parking);
+};
+
+/* Sets request->state and request->abandoned. */
+void parking_init(struct parking *parking, struct request *request,
+                  void (*wake)(struct parking *parking, size_t tag), void (*expired)(struct parking *parking),
+                  void (*abandoned)(struct parking *parking));
+/* Ends all waits. */
+void parking_release(struct parking *parking);
+
+void parking_set_deadline(struct parking *parking, int64_t deadline_ms);
+/*
+ * Watches a partition (see partition_watch); takes its own reference. False: not armed, look at the partition
+ * again.
+ */
+MUST_CHECK bool parking_watch(struct parking *parking, struct partition *partition, enum watch_kind kind,
+                              int64_t offset, int32_t leader_epoch, size_t tag);
+/* Ends the waits for partitions; the deadline stays. */
+void parking_unwatch_all(struct parking *parking);
+
+#endif

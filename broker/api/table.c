@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows; a new API is one line here. */
+#include "broker/api/table.h"
+
+#include "proto/control/control.h"
+#include "proto/kafka/api.h"
+
+/* By ascending key: ApiVersions lists them so. */
+const struct api_row api_rows[] = {
+    {KAFKA_API_PRODUCE, 0, 11, false, handle_produce},
+    {KAFKA_API_FETCH, 0, 17, false, handle_fetch},
+    {KAFKA_API_LIST_OFFSETS, 0, 9, false, handle_list_offsets},
+    {KAFKA_API_METADATA, 0, 12, false, handle_metadata},
+    {KAFKA_API_API_VERSIONS, 0, 4, false, handle_api_versions},
+    {KAFKA_API_CREATE_TOPICS, 0, 7, false, handle_create_topics},
+    {KAFKA_API_DELETE_TOPICS, 0, 6, false, handle_delete_topics},
+    {KAFKA_API_INIT_PRODUCER_ID, 0, 5, false, handle_init_producer_id},
+    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 0, 4, false, handle_offset_for_leader_epoch},
+    {KAFKA_API_DESCRIBE_CONFIGS, 0, 4, false, handle_describe_configs},
+    {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions},
+    {KAFKA_API_DESCRIBE_CLUSTER, 0, 1, false, handle_describe_cluster},
+    {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control},
+};
+
+const size_t api_rows_count = ARRAY_SIZE(api_rows);
+
+const struct api_row *api_row_find(int16_t key)
+{
+    for (size_t i = 0; i < api_rows_count; i++)
+        if (api_rows[i].key == key)
+            return &api_rows[i];
+    return NULL;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CreateTopics, DeleteTopics, CreatePartitions: only the controller carries them out, so they are sent on to
+ * it as they came, and its answer is handed back. Where no controller answers, every topic gets the error.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "broker/api/answering.h"
+#include "broker/api/config_entries.h"
+#include "broker/api/table.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+#include "proto/kafka/messages/create_partitions.h"
+#include "proto/kafka/messages/create_topics.h"
+#include "proto/kafka/messages/delete_topics.h"
+
+/* A request's own timeout counts up to this; and the controller is given this much more to say so itself. */
+#define TIMEOUT_GREATEST_MS 3600000
+#define TIMEOUT_SLACK_MS 500
+#define FIRST_VERSION_WITH_CONFIGS 5
+
+/* A request that the controller has. */
+struct forwarded {
+    struct controller_call call;
+    struct api_context *context;
+    struct request *request;
+    union {
+        struct create_topics_request create_topics;
+        struct delete_topics_request delete_topics;
+        struct create_partitions_request create_partitions;
+    } body;
+    /* Answers with what the controller said, or with an error for every topic. */
+    void (*relay)(struct forwarded *forwarded, struct slice body);
+    void (*fail)(struct forwarded *forwarded, int16_t error, struct slice message);
+};
+
+static void relay_bytes(struct forwarded *forwarded, struct slice body)
+{
+    writer_slice(request_begin_answer(forwarded->request)->buffer, body);
+    request_answer(forwarded->request);
+}
+
+static int16_t error_of_status(int status)
+{
+    switch (status) {
+    case -ETIMEDOUT:
+    case -ECONNRESET:
+        return KAFKA_REQUEST_TIMED_OUT; /* perhaps carried out */
+    case -ENOTCONN:
+    case -ECANCELED:
+        return KAFKA_NOT_CONTROLLER;
+    default:
+        return KAFKA_UNKNOWN_SERVER_ERROR;
+    }
+}
+
+static void call_done(struct controller_call *call)
+{
+    struct forwarded *forwarded = container_of(call, struct forwarded, call);
+    struct arena arena;
+    struct control_answer answer;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    int rc = controller_call_answer(call, &arena, &answer);
+    if (rc < 0)
+        forwarded->fail(forwarded, error_of_status(rc), slice_of("the controller did not answer in time"));
+    else if (answer.forward.error == KAFKA_INVALID_REQUEST)
+        request_close_connection(forwarded->request, "the controller could not read the request");
+    else if (answer.forward.error != KAFKA_NONE)
+        forwarded->fail(forwarded, answer.forward.error, slice_of("the controller has moved; try again"));
+    else
+        forwarded->relay(forwarded, answer.forward.body);
+    arena_release(&arena);
+    controller_call_release(call);
+    free(forwarded);
+}
+
+/* The body's bytes must be taken before they are decoded: decoding moves the reader. */
+static struct slice body_bytes(const struct request *request)
+{
+    return slice_make(request->body.at, reader_left(&request->body));
+}
+
+static void forward(struct forwarded *forwarded, struct slice body, int32_t timeout_ms)
+{
+    struct request *request = forwarded->request;
+    struct api_context *context = forwarded->context;
+    const struct control_request message = {
+        .kind = CONTROL_FORWARD,
+        .forward = {.api_key = request->header.api_key,
+                    .api_version = request->header.api_version,
+                    .client_id = request->header.client_id,
+                    .client_host = slice_of(request->client_address),
+                    .principal = request->principal,
+                    .body = body},
+    };
+    int64_t wait_ms = min_i64(max_i64(timeout_ms, 0), TIMEOUT_GREATEST_MS) + TIMEOUT_SLACK_MS;
+    controller_call_init(&forwarded->call, &message, reactor_mailbox(request->reactor),
+                         request->received_ms + wait_ms, call_done);
+    context->controller->forward(context->controller, &forwarded->call);
+}
+
+static struct forwarded *forwarded_new(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = memory_allocate_zeroed(1, sizeof(*forwarded));
+    forwarded->context = context;
+    forwarded->request = request;
+    return forwarded;
+}
+
+static void refuse(struct forwarded *forwarded, int rc)
+{
+    struct request *request = forwarded->request;
+    free(forwarded);
+    request_refuse_malformed(request, rc);
+}
+
+/* ---- CreateTopics ---- */
+
+static void fail_create_topics(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    const struct create_topics_request *body = &forwarded->body.create_topics;
+    struct arena arena;
+    struct create_topics_response response;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    create_topics_response_init(&response);
+    response.topics = answer_array(&arena, body->topics_count, sizeof(response.topics[0]));
+    for (size_t i = 0; i < body->topics_count; i++) {
+        struct create_topics_response_creatable_topic_result *topic =
+            &response.topics[response.topics_count++];
+        create_topics_response_creatable_topic_result_init(topic);
+        topic->name = body->topics[i].name;
+        topic->error_code = error;
+        topic->error_message = message;
+    }
+    create_topics_response_encode(&response, request_begin_answer(request), request->header.api_version);
+    arena_release(&arena);
+    request_answer(request);
+}
+
+/* The settings that a topic which was just created has. */
+static void fill_configs(struct forwarded *forwarded, struct arena *arena,
+                         struct create_topics_response_creatable_topic_result *topic)
+{
+    const struct create_topics_request *body = &forwarded->body.create_topics;
+    const struct create_topics_request_creatable_topic *asked = NULL;
+    for (size_t i = 0; i < body->topics_count; i++)
+        if (slice_equals(body->topics[i].name, topic->name))
+            asked = &body->topics[i];
+    if (asked == NULL)
+        return;
+    struct topic_setting *own = answer_array(arena, asked->configs_count, sizeof(own[0]));
+    for (size_t i = 0; i < asked->configs_count; i++)
+        own[i] = (struct topic_setting){asked->configs[i].name, asked->configs[i].value};
+    topic->configs = answer_array(arena, topic_key_count(), sizeof(topic->configs[0]));
+    for (size_t i = 0; i < topic_key_count(); i++) {
+        struct config_entry entry;
+        config_entry_of_topic(forwarded->context->config, topic_key_at(i), own, asked->configs_count, arena,
+                              &entry);
+        topic->configs[topic->configs_count++] = (struct create_topics_response_creatable_topic_configs){
+            slice_of(entry.key->name), entry.value, false, (int8_t)entry.source, false};
+    }
+}
+
+static void relay_create_topics(struct forwarded *forwarded, struct slice body)
+{
+    struct request *request = forwarded->request;
+    int16_t version = request->header.api_version;
+    struct arena arena;
+    struct create_topics_response response;
+    struct byte_reader reader;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    reader_init(&reader, body);
+    bool readable = version >= FIRST_VERSION_WITH_CONFIGS &&
+                    create_topics_response_decode(&response, &reader, version, &arena) == 0;
+    if (!readable) {
+        arena_release(&arena);
+        relay_bytes(forwarded, body);
+        return;
+    }
+    for (size_t i = 0; i < response.topics_count; i++)
+        if (response.topics[i].error_code == KAFKA_NONE && response.topics[i].configs_count == 0)
+            fill_configs(forwarded, &arena, &response.topics[i]);
+    create_topics_response_encode(&response, request_begin_answer(request), version);
+    arena_release(&arena);
+    request_answer(request);
+}
+
+void handle_create_topics(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct slice body = body_bytes(request);
+    int rc = create_topics_request_decode(&forwarded->body.create_topics, &request->body,
+                                          request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_create_topics;
+    forwarded->fail = fail_create_topics;
+    forward(forwarded, body, forwarded->body.create_topics.timeout_ms);
+}
+
+/* ---- DeleteTopics ---- */
+
+static void fail_delete_topics(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    const struct delete_topics_request *body = &forwarded->body.delete_topics;
+    struct arena arena;
+    struct delete_topics_response response;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    delete_topics_response_init(&response);
+    response.responses =
+        answer_array(&arena, body->topics_count + body->topic_names_count, sizeof(response.responses[0]));
+    for (size_t i = 0; i < body->topics_count + body->topic_names_count; i++) {
+        struct delete_topics_response_deletable_topic_result *topic =
+            &response.responses[response.responses_count++];
+        delete_topics_response_deletable_topic_result_init(topic);
+        topic->name =
+            i < body->topics_count ? body->topics[i].name : body->topic_names[i - body->topics_count];
+        if (i < body->topics_count)
+            topic->topic_id = body->topics[i].topic_id;
+        topic->error_code = error;
+        topic->error_message = message;
+    }
+    delete_topics_response_encode(&response, request_begin_answer(request), request->header.api_version);
+    arena_release(&arena);
+    request_answer(request);
+}
+
+void handle_delete_topics(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct slice body = body_bytes(request);
+    int rc = delete_topics_request_decode(&forwarded->body.delete_topics, &request->body,
+                                          request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_bytes;
+    forwarded->fail = fail_delete_topics;
+    forward(forwarded, body, forwarded->body.delete_topics.timeout_ms);
+}
+
+/* ---- CreatePartitions ---- */
+
+static void fail_create_partitions(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    const struct create_partitions_request *body = &forwarded->body.create_partitions;
+    struct arena arena;
+    struct create_partitions_response response;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    create_partitions_response_init(&response);
+    response.results = answer_array(&arena, body->topics_count, sizeof(response.results[0]));
+    for (size_t i = 0; i < body->topics_count; i++)
+        response.results[response.results_count++] =
+            (struct create_partitions_response_topic_result){body->topics[i].name, error, message};
+    create_partitions_response_encode(&response, request_begin_answer(request), request->header.api_version);
+    arena_release(&arena);
+    request_answer(request);
+}
+
+void handle_create_partitions(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct slice body = body_bytes(request);
+    int rc = create_partitions_request_decode(&forwarded->body.create_partitions, &request->body,
+                                              request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_bytes;
+    forwarded->fail = fail_create_partitions;
+    forward(forwarded, body, forwarded->body.create_partitions.timeout_ms);
+}
