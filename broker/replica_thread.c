@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/check.h"
@@ -54,6 +55,11 @@ struct replica_thread {
     bool wanted_posted;
 
     struct proposals proposals; /* the thread's own */
+
+    struct worker *storage; /* waits for the disk so that this thread need not */
+    struct mail flush_mail;
+    atomic_bool
+        flushing; /* a pass over the logs is queued or runs: the thread sets it, the worker clears it */
 };
 
 /* ---- ISR proposals ---- */
@@ -187,11 +193,34 @@ void replica_thread_deliver(struct replica_thread *thread, struct control_delive
 
 /* ---- periodic work ---- */
 
+static void flush_if_wanted(void *context, struct partition *partition)
+{
+    struct replica_thread *thread = context;
+    if (partition_wants_flush(partition) && partition_flush(partition) != 0)
+        log_error(thread->context->logger, "replica", "%.*s-%d: cannot be flushed",
+                  SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition));
+}
+
+/* On the storage worker, which may wait for the disk. */
+static void handle_flush(struct mail *mail)
+{
+    struct replica_thread *thread = container_of(mail, struct replica_thread, flush_mail);
+    replica_manager_each(thread->context->replicas, flush_if_wanted, thread);
+    atomic_store(&thread->flushing, false);
+}
+
+static void start_flush(struct replica_thread *thread)
+{
+    if (!atomic_exchange(&thread->flushing, true))
+        worker_post(thread->storage, &thread->flush_mail);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct replica_thread *thread = container_of(timer, struct replica_thread, tick_timer);
     int64_t now_ms = clock_monotonic_ms();
     replica_manager_tick(thread->context->replicas, now_ms);
+    start_flush(thread);
     loop_timer_set(thread->loop, timer, now_ms + REPLICA_TICK_MS);
 }
 
@@ -223,6 +252,8 @@ struct replica_thread *replica_thread_new(void)
     thread->mailbox = mailbox_new(thread->loop);
     thread->wanted = map_new(0);
     thread->wanted_mail.handle = handle_wanted;
+    thread->flush_mail.handle = handle_flush;
+    atomic_init(&thread->flushing, false);
     thread->tick_timer.fire = on_tick;
     thread->high_watermark_timer.fire = on_high_watermark_timer;
     thread->recovery_timer.fire = on_recovery_timer;
@@ -247,7 +278,10 @@ int replica_thread_start(struct replica_thread *thread, struct api_context *cont
                    now_ms + config->replica_high_watermark_checkpoint_interval_ms);
     loop_timer_set(thread->loop, &thread->recovery_timer,
                    now_ms + config->log_flush_offset_checkpoint_interval_ms);
-    int error = thread_start(&thread->thread, "replicas", run_replica_thread, thread);
+    int error = worker_new("storage", 1, &thread->storage);
+    if (error != 0)
+        return error;
+    error = thread_start(&thread->thread, "replicas", run_replica_thread, thread);
     thread->started = error == 0;
     return error;
 }
@@ -270,6 +304,8 @@ void replica_thread_stop(struct replica_thread *thread)
     thread->stop_mail.handle = handle_stop;
     mailbox_post(thread->mailbox, &thread->stop_mail);
     pthread_join(thread->thread, NULL);
+    worker_free(thread->storage);
+    thread->storage = NULL;
 }
 
 void replica_thread_free(struct replica_thread *thread)

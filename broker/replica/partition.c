@@ -6,6 +6,7 @@
  */
 #include "broker/replica/partition.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "broker/replica/partition_internal.h"
@@ -285,10 +286,28 @@ void partition_on_proposal_answer(struct partition *partition, int32_t leader_ep
     partition_leave(partition, &effects);
 }
 
-int partition_flush(struct partition *partition)
+bool partition_wants_flush(struct partition *partition)
 {
     pthread_mutex_lock(&partition->mutex);
-    int error = partition->closed ? 0 : partition_log_flush(partition->log);
+    bool wants = !partition->closed && partition_log_wants_flush(partition->log);
+    pthread_mutex_unlock(&partition->mutex);
+    return wants;
+}
+
+int partition_flush(struct partition *partition)
+{
+    struct log_flush *flush = NULL;
+    pthread_mutex_lock(&partition->mutex);
+    int error = partition->closed ? -ESHUTDOWN : partition_log_flush_begin(partition->log, &flush);
+    pthread_mutex_unlock(&partition->mutex);
+    if (error != 0)
+        return error == -ESHUTDOWN ? 0 : error;
+    error = log_flush_run(flush);
+    pthread_mutex_lock(&partition->mutex);
+    if (partition->closed)
+        log_flush_free(flush);
+    else
+        error = partition_log_flush_end(partition->log, flush, error);
     pthread_mutex_unlock(&partition->mutex);
     return error;
 }

@@ -203,8 +203,12 @@ MUST_CHECK bool partition_take_proposal(struct partition *partition, int64_t now
 void partition_on_proposal_answer(struct partition *partition, int32_t leader_epoch,
                                   const struct alter_partition_result *result, int64_t now_ms);
 
-/* Makes durable what was appended; the flush runs under the mutex only where the settings ask for it at
- * append. 0 or -errno. */
+/* Whether the log asks to be flushed (a whole segment, or flush.messages). */
+bool partition_wants_flush(struct partition *partition);
+/*
+ * Makes durable what was appended so far. Blocks for the disk, without the mutex: appends go on meanwhile. 0
+ * or -errno (then the log is offline).
+ */
 int partition_flush(struct partition *partition);
 
 /* ---- waiting ---- */

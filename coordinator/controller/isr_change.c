@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checks of AlterPartition, see isr_change.h. */
+#include "coordinator/controller/isr_change.h"
+
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+int16_t isr_change_check_sender(const struct image *image, int32_t broker_id, int64_t broker_epoch)
+{
+    int64_t registered = image_broker_epoch(image, broker_id);
+    return registered >= 0 && registered == broker_epoch ? KAFKA_NONE : KAFKA_STALE_BROKER_EPOCH;
+}
+
+/* The epoch of the seat that a broker has; -2: none. */
+static int64_t seat_epoch(const struct node_partition_state *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == broker_id)
+            return state->isr_broker_epochs != NULL ? state->isr_broker_epochs[i] : -1;
+    return -2;
+}
+
+static bool is_current(const struct node_partition_state *state, const struct alter_partition_item *item,
+                       bool by_id)
+{
+    if (state->isr_count != item->isr_count || item->recovering != (state->leader_recovery != 0))
+        return false;
+    for (size_t i = 0; i < item->isr_count; i++) {
+        int64_t seated = seat_epoch(state, item->isr[i].broker_id);
+        if (seated == -2 || (!by_id && seated != item->isr[i].broker_epoch))
+            return false;
+    }
+    return true;
+}
+
+/* Members that make sense: some, no duplicates, all replicas, the leader among them. */
+static bool is_well_formed(const struct image_partition *partition, const struct alter_partition_item *item)
+{
+    bool has_leader = false;
+    for (size_t i = 0; i < item->isr_count; i++) {
+        int32_t broker_id = item->isr[i].broker_id;
+        if (!node_replicas_contains(&partition->assignment.replicas, broker_id))
+            return false;
+        for (size_t j = 0; j < i; j++)
+            if (item->isr[j].broker_id == broker_id)
+                return false;
+        has_leader = has_leader || broker_id == partition->state.leader;
+    }
+    return has_leader;
+}
+
+/* A member must be alive in the life that the leader has heard, and staying, unless it sits there already. */
+static bool is_eligible(const struct image *image, const struct node_partition_state *state,
+                        const struct isr_member *member, bool by_id)
+{
+    int64_t registered = image_broker_epoch(image, member->broker_id);
+    if (registered < 0)
+        return false;
+    if (!by_id && registered != member->broker_epoch)
+        return false;
+    return !image_is_shutting_down(image, member->broker_id) ||
+           seat_epoch(state, member->broker_id) == registered;
+}
+
+static int16_t check_epochs(const struct image_partition *partition, int32_t sender,
+                            const struct alter_partition_item *item)
+{
+    const struct node_partition_state *state = &partition->state;
+    if (item->leader_epoch > state->leader_epoch || item->partition_epoch > partition->version)
+        return KAFKA_NOT_CONTROLLER;
+    if (item->leader_epoch < state->leader_epoch)
+        return KAFKA_FENCED_LEADER_EPOCH;
+    return sender == state->leader ? KAFKA_NONE : KAFKA_INVALID_REQUEST;
+}
+
+static void fill_next(const struct image *image, const struct image_partition *partition,
+                      const struct alter_partition_item *item, int32_t controller_epoch,
+                      struct node_partition_state *next)
+{
+    int32_t *ids = memory_allocate(item->isr_count * sizeof(*ids));
+    int64_t *epochs = memory_allocate(item->isr_count * sizeof(*epochs));
+    for (size_t i = 0; i < item->isr_count; i++) {
+        ids[i] = item->isr[i].broker_id;
+        epochs[i] = image_broker_epoch(image, ids[i]);
+    }
+    node_partition_state_init(next);
+    next->leader = partition->state.leader;
+    next->leader_epoch = partition->state.leader_epoch;
+    next->controller_epoch = controller_epoch;
+    next->leader_recovery = item->recovering ? NODE_LEADER_RECOVERING : NODE_LEADER_RECOVERED;
+    node_partition_state_set_isr(next, ids, epochs, item->isr_count);
+    free(ids);
+    free(epochs);
+}
+
+int16_t isr_change_check(const struct image *image, int32_t sender, const struct alter_partition_item *item,
+                         int32_t controller_epoch, bool by_id, bool *write, struct node_partition_state *next)
+{
+    *write = false;
+    const struct image_topic *topic = image_find_topic(image, item->topic);
+    bool names_id = !uuid_is_zero(item->topic_id);
+    if (names_id && (topic == NULL || !topic->has_id || !uuid_equals(topic->topic_id, item->topic_id)))
+        return KAFKA_UNKNOWN_TOPIC_ID;
+    const struct image_partition *partition =
+        topic != NULL && !topic->deleting ? image_find_partition(topic, item->partition) : NULL;
+    if (partition == NULL || !partition->has_state)
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    int16_t error = check_epochs(partition, sender, item);
+    if (error != KAFKA_NONE)
+        return error;
+    const struct node_partition_state *state = &partition->state;
+    bool current = is_current(state, item, by_id);
+    if (current && item->partition_epoch == partition->version) {
+        /* A barrier: see the header. */
+        node_partition_state_copy(next, state);
+        next->controller_epoch = controller_epoch;
+        *write = true;
+        return KAFKA_NONE;
+    }
+    if (current)
+        return KAFKA_NONE;
+    if (item->partition_epoch < partition->version)
+        return KAFKA_INVALID_UPDATE_VERSION;
+    if (item->recovering && (item->isr_count > 1 || state->leader_recovery == NODE_LEADER_RECOVERED))
+        return KAFKA_INVALID_REQUEST;
+    if (!is_well_formed(partition, item))
+        return KAFKA_INVALID_REQUEST;
+    for (size_t i = 0; i < item->isr_count; i++)
+        if (!is_eligible(image, state, &item->isr[i], by_id))
+            return KAFKA_INELIGIBLE_REPLICA;
+    fill_next(image, partition, item, controller_epoch, next);
+    *write = true;
+    return KAFKA_NONE;
+}
