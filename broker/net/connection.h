@@ -44,7 +44,7 @@ struct connection {
 
     struct list node;           /* in reactor->connections */
     struct list unflushed_node; /* in reactor->unflushed */
-    struct list starved_node;   /* in reactor->starved */
+    struct list starved_node;   /* in reactor->starved or growing */
     struct list graveyard_node; /* in reactor->graveyard */
     struct list requests;       /* handed to the handler and not finished (struct inbound) */
     int64_t active_ms;          /* last complete request, or progress with an answer */
@@ -65,8 +65,9 @@ struct connection {
     size_t frame_size; /* of the body at `begin`, once checked; 0: not known */
     uint8_t prefix[FRAME_PREFIX_SIZE];
     size_t prefix_length;
-    size_t expected_bytes; /* size of recent frames: what the next one will probably need */
-    uint64_t received;     /* bytes, ever */
+    size_t expected_bytes;      /* size of recent frames: what the next one will probably need */
+    uint64_t received;          /* bytes, ever */
+    uint64_t received_at_check; /* when memory was short and the reactor looked who holds it */
 
     struct answer_queue answers;
 };

@@ -11,9 +11,9 @@
 #include "common/memory.h"
 #include "common/worker.h"
 
-/* While memory is short, the frame that may still grow must gain this much in this time, or it is cut off. */
-#define CHOSEN_INTERVAL_MS 10000
-#define CHOSEN_PROGRESS_BYTES ((uint64_t)64 * 1024)
+/* While memory is short, a frame must gain so much in this time, or it is cut off. */
+#define PRESSURE_INTERVAL_MS 10000
+#define PRESSURE_PROGRESS_BYTES ((uint64_t)64 * 1024)
 
 static void flush_connections(struct reactor *reactor)
 {
@@ -26,24 +26,48 @@ static void flush_connections(struct reactor *reactor)
         connection_flush(container_of(node, struct connection, unflushed_node));
 }
 
-static bool memory_may_help(struct reactor *reactor)
+/* Whether one of the frames that were begun may grow although there is no room. */
+static bool reserve_may_help(struct reactor *reactor)
 {
-    struct request_memory *memory = &reactor->shared->memory;
-    return request_memory_has_room(memory) ||
-           (request_memory_has_reserve(memory) &&
-            (reactor->chosen == NULL || !list_is_empty(&reactor->chosen->starved_node)));
+    return !list_is_empty(&reactor->growing) && request_memory_has_reserve(&reactor->shared->memory) &&
+           (reactor->chosen == NULL || !list_is_empty(&reactor->chosen->starved_node));
 }
 
 static void feed_starved(struct reactor *reactor)
 {
-    if (list_is_empty(&reactor->starved) || !memory_may_help(reactor))
-        return;
     struct list round;
     list_init(&round);
-    list_move_all(&reactor->starved, &round);
+    bool room = request_memory_has_room(&reactor->shared->memory);
+    /* What was begun goes first: it is complete the sooner, and then gives memory back. */
+    if (room || reserve_may_help(reactor))
+        list_move_all(&reactor->growing, &round);
+    if (room)
+        list_move_all(&reactor->starved, &round);
     struct list *node;
     while ((node = list_pop_front(&round)) != NULL)
         connection_read(container_of(node, struct connection, starved_node));
+}
+
+/* Here or elsewhere: the halves of frames that use it up may be those of another reactor. */
+static bool is_memory_short(const struct reactor *reactor)
+{
+    return !list_is_empty(&reactor->starved) || !list_is_empty(&reactor->growing) ||
+           !request_memory_has_room(&reactor->shared->memory);
+}
+
+/* How long a frame may stand still while others wait for the memory it holds. */
+static int64_t pressure_interval_ms(const struct reactor *reactor)
+{
+    int64_t idle_ms = reactor->shared->connections_max_idle_ms;
+    return idle_ms < 0 ? PRESSURE_INTERVAL_MS : min_i64(PRESSURE_INTERVAL_MS, max_i64(idle_ms / 4, 1));
+}
+
+/* Asks to be woken when there is memory; looks once more, as it may have come just now. */
+static void wait_for_memory(struct reactor *reactor)
+{
+    request_memory_wait(&reactor->memory_waiter);
+    if (request_memory_has_room(&reactor->shared->memory) || reserve_may_help(reactor))
+        loop_timer_set(reactor->loop, &reactor->flush_timer, loop_now_ms(reactor->loop));
 }
 
 static void free_buried(struct reactor *reactor)
@@ -62,10 +86,12 @@ static void end_turn(struct reactor *reactor)
     feed_starved(reactor);
     flush_connections(reactor);
     free_buried(reactor);
-    if (!list_is_empty(&reactor->starved)) {
-        request_memory_wait(&reactor->memory_waiter);
-        if (request_memory_has_room(&reactor->shared->memory))
-            loop_timer_set(reactor->loop, &reactor->flush_timer, loop_now_ms(reactor->loop));
+    if (!list_is_empty(&reactor->starved) || !list_is_empty(&reactor->growing))
+        wait_for_memory(reactor);
+    if (is_memory_short(reactor) && !loop_timer_is_set(&reactor->pressure_timer)) {
+        reactor->pressure_checked_ms = 0;
+        loop_timer_set(reactor->loop, &reactor->pressure_timer,
+                       loop_now_ms(reactor->loop) + pressure_interval_ms(reactor));
     }
     if (!list_is_empty(&reactor->unflushed))
         loop_timer_set(reactor->loop, &reactor->flush_timer, loop_now_ms(reactor->loop));
@@ -118,19 +144,31 @@ static void on_idle_timer(struct loop_timer *timer)
     }
 }
 
-static void on_chosen_timer(struct loop_timer *timer)
+/*
+ * Memory is short: frames that have hardly moved since the last look, although they were free to, are closed.
+ * A connection that completed a request meanwhile is none of them.
+ */
+static void on_pressure_timer(struct loop_timer *timer)
 {
-    struct reactor *reactor = container_of(timer, struct reactor, chosen_timer);
-    struct connection *chosen = reactor->chosen;
-    bool held_up = !list_is_empty(&chosen->starved_node);
-    bool slow = chosen->received - reactor->chosen_received < CHOSEN_PROGRESS_BYTES;
-    if (slow && !held_up && !list_is_empty(&reactor->starved)) {
-        connection_refuse(chosen, "slow frame, memory short",
-                          "its request arrives too slowly while queued.max.request.bytes is used up");
+    struct reactor *reactor = container_of(timer, struct reactor, pressure_timer);
+    if (!is_memory_short(reactor))
         return;
+    bool first = reactor->pressure_checked_ms == 0;
+    if (first)
+        request_memory_wake_all(&reactor->shared->memory);
+    list_for_each_safe(node, after, &reactor->connections)
+    {
+        struct connection *connection = container_of(node, struct connection, node);
+        bool held_up = connection->stalled || !list_is_empty(&connection->starved_node);
+        bool moved = connection->received - connection->received_at_check >= PRESSURE_PROGRESS_BYTES ||
+                     connection->active_ms >= reactor->pressure_checked_ms;
+        connection->received_at_check = connection->received;
+        if (!first && connection->chunk != NULL && !held_up && !moved)
+            connection_refuse(connection, "slow frame, memory short",
+                              "its request arrives too slowly while queued.max.request.bytes is used up");
     }
-    reactor->chosen_received = chosen->received;
-    loop_timer_set(reactor->loop, timer, loop_now_ms(reactor->loop) + CHOSEN_INTERVAL_MS);
+    reactor->pressure_checked_ms = loop_now_ms(reactor->loop);
+    loop_timer_set(reactor->loop, timer, loop_now_ms(reactor->loop) + pressure_interval_ms(reactor));
 }
 
 static void on_drain_deadline(struct loop_timer *timer)
@@ -167,12 +205,13 @@ struct reactor *reactor_new(int number, struct reactor_shared *shared)
     list_init(&reactor->connections);
     list_init(&reactor->unflushed);
     list_init(&reactor->starved);
+    list_init(&reactor->growing);
     list_init(&reactor->graveyard);
     reactor->flush_hook.flush = on_turn_end;
     loop_hook_add(reactor->loop, &reactor->flush_hook);
     reactor->flush_timer.fire = on_flush_timer;
     reactor->idle_timer.fire = on_idle_timer;
-    reactor->chosen_timer.fire = on_chosen_timer;
+    reactor->pressure_timer.fire = on_pressure_timer;
     reactor->drain_timer.fire = on_drain_deadline;
     reactor->drain_mail.handle = on_drain;
     reactor->memory_waiter.loop = reactor->loop;
@@ -225,7 +264,7 @@ void reactor_free(struct reactor *reactor)
     end_turn(reactor);
     loop_timer_cancel(reactor->loop, &reactor->flush_timer);
     loop_timer_cancel(reactor->loop, &reactor->idle_timer);
-    loop_timer_cancel(reactor->loop, &reactor->chosen_timer);
+    loop_timer_cancel(reactor->loop, &reactor->pressure_timer);
     loop_timer_cancel(reactor->loop, &reactor->drain_timer);
     loop_hook_remove(&reactor->flush_hook);
     frame_pool_release(&reactor->pool);
@@ -252,28 +291,23 @@ void reactor_want_flush(struct reactor *reactor, struct connection *connection)
 void reactor_starve(struct reactor *reactor, struct connection *connection)
 {
     if (list_is_empty(&connection->starved_node))
-        list_push_back(&reactor->starved, &connection->starved_node);
+        list_push_back(connection->chunk != NULL ? &reactor->growing : &reactor->starved,
+                       &connection->starved_node);
 }
 
 bool reactor_choose(struct reactor *reactor, struct connection *connection)
 {
     if (!request_memory_has_reserve(&reactor->shared->memory))
         return false;
-    if (reactor->chosen == NULL) {
+    if (reactor->chosen == NULL)
         reactor->chosen = connection;
-        reactor->chosen_received = connection->received;
-        loop_timer_set(reactor->loop, &reactor->chosen_timer,
-                       loop_now_ms(reactor->loop) + CHOSEN_INTERVAL_MS);
-    }
     return reactor->chosen == connection;
 }
 
 void reactor_unchoose(struct reactor *reactor, struct connection *connection)
 {
-    if (reactor->chosen != connection)
-        return;
-    reactor->chosen = NULL;
-    loop_timer_cancel(reactor->loop, &reactor->chosen_timer);
+    if (reactor->chosen == connection)
+        reactor->chosen = NULL;
 }
 
 void reactor_note_activity(struct reactor *reactor, struct connection *connection)

@@ -50,7 +50,8 @@ struct reactor {
     size_t open_connections; /* in `connections` */
     size_t live_requests;    /* handed out and not yet finished by the handler */
     struct list unflushed;   /* connections that may have something to send or to do this turn */
-    struct list starved;     /* connections that wait for request memory */
+    struct list starved;     /* connections that wait for request memory to begin a frame */
+    struct list growing;     /* connections that wait for request memory to go on with one */
     struct list graveyard;   /* closed connections that nobody refers to any more; freed at the turn's end */
     struct loop_hook flush_hook;
     struct loop_timer
@@ -59,8 +60,8 @@ struct reactor {
     struct request_memory_waiter memory_waiter;
 
     struct connection *chosen; /* may grow its frame beyond the bound of request memory; NULL: nobody */
-    uint64_t chosen_received;  /* what it had received when its time was last prolonged */
-    struct loop_timer chosen_timer;
+    struct loop_timer pressure_timer; /* while memory is short: closes connections that hold it up */
+    int64_t pressure_checked_ms;      /* when it looked last; 0: never in this shortage */
 
     struct mail drain_mail;
     struct loop_timer drain_timer;

@@ -66,6 +66,12 @@ bool request_memory_has_reserve(const struct request_memory *memory)
     return atomic_load(&memory->pending) < memory->limit / 2;
 }
 
+void request_memory_wake_all(struct request_memory *memory)
+{
+    for (size_t i = 0; i < memory->waiter_count; i++)
+        loop_wake(memory->waiters[i]->loop);
+}
+
 void request_memory_wait(struct request_memory_waiter *waiter)
 {
     atomic_store(&waiter->waiting, true);

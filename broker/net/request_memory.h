@@ -48,6 +48,8 @@ void request_memory_give(struct request_memory *memory, size_t used, size_t pend
 bool request_memory_has_room(const struct request_memory *memory);
 /* Whether the chosen frame of a reactor may grow although there is no room. */
 bool request_memory_has_reserve(const struct request_memory *memory);
+/* Wakes all reactors, so that they see that memory is short. */
+void request_memory_wake_all(struct request_memory *memory);
 /* Asks for a wake-up of the loop; look again afterwards, room may have come in between. */
 void request_memory_wait(struct request_memory_waiter *waiter);
 

@@ -111,6 +111,30 @@ static void test_vanish_and_close(void **state)
     answer_slot_close(&slots[0]);
 }
 
+/* Every byte of a stream times its place; a byte of a gap counts as 1000 and its offset. */
+static uint64_t sum_of_slots(const struct list *done)
+{
+    uint64_t expected = 0;
+    int64_t place = 0;
+    list_for_each(node, done)
+    {
+        struct answer_slot *slot = container_of(node, struct answer_slot, node);
+        size_t g = 0;
+        for (size_t at = 0; at <= slot->bytes.length; at++) {
+            for (; g < slot->gap_count && slot->gaps[g].position == at; g++) {
+                for (int64_t offset = 0; offset < slot->gaps[g].length; offset++, place++)
+                    expected += (uint64_t)(place + 1) * (1000u + (uint64_t)offset);
+            }
+            if (at < slot->bytes.length)
+                expected += (uint64_t)(place++ + 1) * slot->bytes.data[at];
+        }
+        /* In order of reservation. */
+        if (node->next != done)
+            assert_true(slot < container_of(node->next, struct answer_slot, node));
+    }
+    return expected;
+}
+
 /* Slots of random shapes, finished in random order, sent in random steps: the stream is theirs, in order. */
 #define MODEL_SLOTS 400
 static void test_random(void **state)
@@ -126,7 +150,7 @@ static void test_random(void **state)
     list_init(&done);
     answer_queue_init(&queue);
     int reserved = 0, finished = 0;
-    uint64_t expected = 0, seen = 0; /* every byte that is to be sent, and was, is summed up with its place */
+    uint64_t seen = 0;
     int64_t place = 0;
     while (finished < MODEL_SLOTS || queue.count > 0) {
         if (reserved < MODEL_SLOTS && prng_one_in(&prng, 2))
@@ -170,24 +194,7 @@ static void test_random(void **state)
         }
         answer_queue_advance(&queue, step, &done);
     }
-    place = 0;
-    list_for_each(node, &done)
-    {
-        struct answer_slot *slot = container_of(node, struct answer_slot, node);
-        size_t g = 0;
-        for (size_t at = 0; at <= slot->bytes.length; at++) {
-            for (; g < slot->gap_count && slot->gaps[g].position == at; g++) {
-                for (int64_t offset = 0; offset < slot->gaps[g].length; offset++, place++)
-                    expected += (uint64_t)(place + 1) * (1000u + (uint64_t)offset);
-            }
-            if (at < slot->bytes.length)
-                expected += (uint64_t)(place++ + 1) * slot->bytes.data[at];
-        }
-        /* In order of reservation. */
-        if (node->next != &done)
-            assert_true(slot < container_of(node->next, struct answer_slot, node));
-    }
-    assert_int_equal(seen, expected);
+    assert_int_equal(seen, sum_of_slots(&done));
 }
 
 int main(void)

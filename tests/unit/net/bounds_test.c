@@ -407,6 +407,49 @@ static void test_halves(void **state)
     fixture_release(&fixture);
 }
 
+/* Frames that stand still while others wait for their memory are cut off. */
+static void test_pressure(void **state)
+{
+    (void)state;
+    enum { PEERS = 20 };
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.queued_max_request_bytes = 1024 * 1024;
+    fixture.options.connections_max_idle_ms = 4000; /* looks each second */
+    fixture_start(&fixture);
+    int port = network_server_port(fixture.server, 0);
+    int peers[PEERS];
+    uint8_t *half = memory_allocate_zeroed(1, 64 * 1024);
+    store_u32(half, 10 * 1024 * 1024);
+    for (int i = 0; i < PEERS; i++) {
+        peers[i] = dial(port);
+        send_bytes(peers[i], half, 64 * 1024 - 10);
+    }
+    int64_t deadline_ms = clock_monotonic_ms() + FIXTURE_DEADLINE_MS;
+    struct network_server_statistics statistics;
+    do {
+        network_server_statistics(fixture.server, &statistics);
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        pause_ms(1);
+    } while (statistics.queued_request_bytes < 1024 * 1024);
+    int canaries[4];
+    for (int i = 0; i < 4; i++) {
+        canaries[i] = dial(port);
+        send_command(canaries[i], i, COMMAND_ECHO, "x", 1);
+    }
+    int64_t start_ms = clock_monotonic_ms();
+    for (int i = 0; i < 4; i++)
+        expect_answer(canaries[i], i, "x", 1);
+    assert_in_range(clock_monotonic_ms() - start_ms, 500, 3900);
+    assert_true(fixture_logged(&fixture, "arrives too slowly while queued.max.request.bytes is used up"));
+    for (int i = 0; i < PEERS; i++)
+        close(peers[i]);
+    for (int i = 0; i < 4; i++)
+        close(canaries[i]);
+    free(half);
+    fixture_release(&fixture);
+}
+
 /* B2: a thousand announcements of 100 MB cost a thousand small buffers, and nobody else his service. */
 static void test_announcements(void **state)
 {
@@ -442,7 +485,8 @@ int main(void)
         cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_never_reads),    cmocka_unit_test(test_api_versions_passes),
         cmocka_unit_test(test_pipelined),      cmocka_unit_test(test_queued_bytes),
-        cmocka_unit_test(test_halves),         cmocka_unit_test(test_announcements),
+        cmocka_unit_test(test_halves),         cmocka_unit_test(test_pressure),
+        cmocka_unit_test(test_announcements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
