@@ -33,7 +33,11 @@ struct log_manager_options {
     int32_t broker_id;
     const char *cluster_id; /* as ZooKeeper has it; written into meta.properties where that is missing */
     struct log_settings defaults;
-    int recovery_threads; /* num.recovery.threads.per.data.dir */
+    int recovery_threads; /* num.recovery.threads.per.data.dir; below 2: all on the caller's thread */
+    /* The wall clock and the seed of everything random here; NULL and 0 outside of simulations. */
+    int64_t (*wall_clock_ms)(void *context);
+    void *wall_clock_context;
+    uint64_t seed;
 };
 
 /*
@@ -58,7 +62,8 @@ MUST_CHECK int log_manager_obtain(struct log_manager *manager, struct slice topi
  */
 MUST_CHECK int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition);
 
-/* Calls visit for each log. Nothing may be obtained or deleted from within. */
+/* Calls visit for each log, under the lock of the map: nothing may be found, obtained or deleted from within.
+ */
 void log_manager_each(struct log_manager *manager,
                       void (*visit)(void *context, struct slice topic, int32_t partition,
                                     struct partition_log *log),
@@ -74,8 +79,8 @@ struct high_watermark_entry {
     int64_t high_watermark;
 };
 
-/* Writes the replication-offset-checkpoint of every directory from the entries (each in its log's directory).
- * 0 or the first -errno. */
+/* Writes the replication-offset-checkpoint of every directory from the entries (each in its log's directory);
+ * logs without an entry keep what was written before. 0 or the first -errno. */
 MUST_CHECK int log_manager_checkpoint_high_watermarks(struct log_manager *manager,
                                                       const struct high_watermark_entry *entries,
                                                       size_t count);

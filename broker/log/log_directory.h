@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One directory of log.dirs: its lock, its meta.properties, its mark of a clean stop.
+ *
+ * .kafka_cleanshutdown holds {"version":0,"brokerEpoch":-1}; only that it is there counts. It is the last
+ * thing written at a clean stop and, at start, removed durably before anything is loaded (invariant I8): a
+ * crash at any time between leaves none.
+ *
+ * Not thread-safe: used by log_manager.
+ */
+#ifndef BROKER_LOG_LOG_DIRECTORY_H
+#define BROKER_LOG_LOG_DIRECTORY_H
+
+#include "common/base.h"
+#include "common/buffer.h"
+#include "common/file.h"
+#include "common/list.h"
+
+#define CLEAN_SHUTDOWN_FILE ".kafka_cleanshutdown"
+#define LOG_DIRECTORY_LOCK_FILE ".lock"
+#define RECOVERY_POINT_CHECKPOINT "recovery-point-offset-checkpoint"
+#define REPLICATION_CHECKPOINT "replication-offset-checkpoint"
+#define LOG_START_CHECKPOINT "log-start-offset-checkpoint"
+
+struct log_directory {
+    struct file_system *files;
+    char *path;
+    struct file *lock; /* NULL: not held */
+    bool was_clean;    /* the last stop was */
+    size_t logs_count;
+    struct list logs; /* the log manager's list of what lies here */
+};
+
+void log_directory_init(struct log_directory *directory, struct file_system *files, const char *path);
+/* Unlocks. */
+void log_directory_release(struct log_directory *directory);
+/* Makes it if needed, locks, checks meta.properties, takes the clean mark away. 0, or -errno with a sentence
+ * in `error`. */
+MUST_CHECK int log_directory_open(struct log_directory *directory, int32_t broker_id, const char *cluster_id,
+                                  struct buffer *error);
+/* Writes the mark. 0, or -errno. */
+MUST_CHECK int log_directory_mark_clean(struct log_directory *directory);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The checkpoint files of the log directories, written from what each log last said.
+ *
+ * A truncation below the checkpointed recovery point rewrites the file before it happens, from under the
+ * partition's lock. So what the files are made of is guarded by a lock of its own that is taken last, and
+ * under which nothing but the disk is waited for.
+ */
+#include <errno.h>
+
+#include "broker/log/log_manager_private.h"
+
+static int64_t offset_of(const struct managed_log *managed, unsigned which)
+{
+    if (which == LOG_CHECKPOINT_RECOVERY)
+        return managed->recovery_point;
+    return which == LOG_CHECKPOINT_START ? managed->log_start_offset : managed->high_watermark;
+}
+
+static const char *name_of(unsigned which)
+{
+    if (which == LOG_CHECKPOINT_RECOVERY)
+        return RECOVERY_POINT_CHECKPOINT;
+    return which == LOG_CHECKPOINT_START ? LOG_START_CHECKPOINT : REPLICATION_CHECKPOINT;
+}
+
+static int write_one(struct log_manager *manager, const struct log_directory *directory, unsigned which)
+{
+    struct checkpoint checkpoint;
+    checkpoint_init(&checkpoint);
+    list_for_each(node, &directory->logs)
+    {
+        const struct managed_log *managed = container_of(node, struct managed_log, link);
+        int64_t offset = offset_of(managed, which);
+        if (offset > 0 || which != LOG_CHECKPOINT_START)
+            checkpoint_add(&checkpoint, slice_of(managed->topic), managed->partition, offset);
+    }
+    int error = checkpoint_write(manager->files, directory->path, name_of(which), &checkpoint);
+    checkpoint_release(&checkpoint);
+    return error;
+}
+
+int log_manager_write_checkpoints(struct log_manager *manager, const struct log_directory *directory,
+                                  unsigned which)
+{
+    static const unsigned all[] = {LOG_CHECKPOINT_RECOVERY, LOG_CHECKPOINT_START,
+                                   LOG_CHECKPOINT_HIGH_WATERMARK};
+    int first_error = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+        int error = which & all[i] ? write_one(manager, directory, all[i]) : 0;
+        first_error = first_error ? first_error : error;
+    }
+    return first_error;
+}
+
+/* In every directory. */
+static int write_all(struct log_manager *manager, unsigned which)
+{
+    int first_error = 0;
+    for (size_t i = 0; i < manager->directories_count; i++) {
+        int error = log_manager_write_checkpoints(manager, &manager->directories[i], which);
+        first_error = first_error ? first_error : error;
+    }
+    return first_error;
+}
+
+int log_manager_recovery_point_fell(void *context, int64_t recovery_point)
+{
+    struct managed_log *managed = context;
+    struct log_manager *manager = managed->manager;
+    int error = 0;
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    if (managed->recovery_point > recovery_point) {
+        managed->recovery_point = recovery_point;
+        error = log_manager_write_checkpoints(manager, managed->directory, LOG_CHECKPOINT_RECOVERY);
+    }
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    return error;
+}
+
+int log_manager_checkpoint_high_watermarks(struct log_manager *manager,
+                                           const struct high_watermark_entry *entries, size_t count)
+{
+    struct buffer key;
+    buffer_init(&key);
+    pthread_mutex_lock(&manager->mutex);
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    for (size_t i = 0; i < count; i++) {
+        struct managed_log *managed =
+            map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
+        if (managed)
+            managed->high_watermark = entries[i].high_watermark;
+    }
+    pthread_mutex_unlock(&manager->mutex);
+    int error = write_all(manager, LOG_CHECKPOINT_HIGH_WATERMARK);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    buffer_release(&key);
+    return error;
+}
+
+int log_manager_checkpoint_recovery(struct log_manager *manager, const struct recovery_entry *entries,
+                                    size_t count)
+{
+    struct buffer key;
+    buffer_init(&key);
+    pthread_mutex_lock(&manager->mutex);
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    for (size_t i = 0; i < count; i++) {
+        struct managed_log *managed =
+            map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
+        if (!managed)
+            continue;
+        managed->recovery_point = entries[i].recovery_point;
+        managed->log_start_offset = entries[i].log_start_offset;
+    }
+    pthread_mutex_unlock(&manager->mutex);
+    int error = write_all(manager, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    buffer_release(&key);
+    return error;
+}
