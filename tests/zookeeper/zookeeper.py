@@ -118,7 +118,15 @@ class ZooKeeper:
         self._end(signal.SIGKILL)
 
     def pause(self):
+        """Freezes the server, all its threads, before it returns; connections stay."""
         self.process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + 10
+        while not self._is_stopped() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _is_stopped(self):
+        tasks = Path("/proc/%d/task" % self.process.pid)
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir())
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
