@@ -15,9 +15,9 @@ int16_t isr_change_check_sender(const struct image *image, int32_t broker_id, in
  * released) is to be written over the known version. Else the error for the leader.
  *
  * A leader that knows the present partition epoch and proposes the ISR as it is wants a barrier: it has an
- * earlier proposal in doubt that may still arrive. The state is written unchanged, so that the partition epoch
- * rises and nothing older can be applied any more (partition_core.h).
- * by_id: the fault that looks at broker ids only.
+ * earlier proposal in doubt that may still arrive. The state is written unchanged, so that the partition
+ * epoch rises and nothing older can be applied any more (partition_core.h). by_id: the fault that looks at
+ * broker ids only.
  */
 int16_t isr_change_check(const struct image *image, int32_t sender, const struct alter_partition_item *item,
                          int32_t controller_epoch, bool by_id, bool *write,

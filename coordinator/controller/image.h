@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the controller knows: live brokers, topics, partitions and their states, as last read from ZooKeeper
+ * or as last written to it (I30). The image only remembers; it decides nothing. Pure.
+ *
+ * Every partition that changes gets the next number of one sequence and moves to the end of the list of
+ * changes. A channel to a broker remembers up to which number it has told; so what it has to tell is found
+ * from the end of the list, and nothing has to be marked for each broker.
+ */
+#ifndef COORDINATOR_CONTROLLER_IMAGE_H
+#define COORDINATOR_CONTROLLER_IMAGE_H
+
+#include "common/buffer.h"
+#include "common/list.h"
+#include "common/map.h"
+#include "common/uuid.h"
+#include "coordinator/membership/roster.h"
+#include "coordinator/zk/node_config.h"
+#include "coordinator/zk/node_partition_state.h"
+#include "coordinator/zk/node_topic.h"
+
+struct image_topic;
+
+struct image_partition {
+    struct image_topic *topic;
+    int32_t number;
+    struct node_assignment assignment; /* as in the topic's znode */
+
+    bool state_known; /* false: not read yet; nothing is decided */
+    bool has_state;   /* the state znode exists */
+    struct node_partition_state state;
+    int32_t version;  /* of the state znode: the partition epoch */
+    bool is_new;      /* created in this term, no later change */
+    bool node_exists; /* …/partitions/<p> is believed to be there */
+
+    /* The decision about it: see decide.h and the shell. */
+    bool dirty;           /* in image.dirty: to be decided */
+    bool unsettled;       /* the state does not fit the live brokers: no broker is told of it (I31) */
+    bool busy;            /* a read or write of its state is in flight */
+    bool looking;         /* its state is to be read, or is being read */
+    bool look_again;      /* something happened while it was being read */
+    bool withheld;        /* a message went out without it because it was unsettled */
+    struct list requests; /* alter-partition items that wait for it; the shell's */
+
+    int32_t *deleted_on; /* brokers that have removed their replica; only while the topic is deleted */
+    size_t deleted_on_count;
+
+    uint64_t sequence;            /* of its last change: metadata */
+    uint64_t leader_isr_sequence; /* of its last change that replicas must hear of */
+    struct list changes;          /* node in image.changes */
+    struct list dirty_node;       /* node in image.dirty */
+};
+
+struct image_topic {
+    char *name;
+    struct uuid topic_id;
+    bool has_id;
+    int32_t version;                     /* of the topic's znode */
+    struct image_partition **partitions; /* sorted by number */
+    size_t partition_count;
+    struct node_config config;
+    bool config_known;
+    bool partitions_node_exists; /* …/partitions is believed to be there */
+    bool deleting;               /* /admin/delete_topics/<t> exists, and deletion is enabled */
+    uint64_t deletion_sequence;  /* of the change that took it from the brokers' metadata */
+    void *shell;                 /* the shell's record of its reads and writes */
+};
+
+/* A topic that brokers must forget; told up to the sequence, like changes. */
+struct image_removed {
+    struct list node;
+    char *name;
+    struct uuid topic_id;
+    uint64_t sequence;
+};
+
+struct image {
+    struct roster brokers;
+    struct map *topics; /* name -> image_topic, in order of discovery */
+    uint64_t sequence;
+    uint64_t brokers_sequence; /* of the last change of the set of live brokers */
+    struct list changes;       /* image_partition by ascending sequence */
+    struct list removed;       /* image_removed by ascending sequence */
+    struct list dirty;         /* image_partition to be decided */
+    size_t partition_count;
+    /* Brokers that are about to stop, with the epoch that is; their leaderships move away. Memory only: a new
+     * controller is asked again. */
+    struct image_shutdown {
+        int32_t broker_id;
+        int64_t broker_epoch;
+    } * shutdowns;
+    size_t shutdown_count;
+    size_t shutdown_capacity;
+};
+
+void image_init(struct image *image);
+void image_release(struct image *image);
+
+/* Live brokers. Setting or removing one numbers the change; false: nothing has changed (or an old answer).
+ * Takes over what `node` owns, in any case. */
+bool image_set_broker(struct image *image, int32_t broker_id, int64_t broker_epoch, struct node_broker *node);
+bool image_remove_broker(struct image *image, int32_t broker_id);
+/* The epoch of a live broker; -1: it is not alive. */
+int64_t image_broker_epoch(const struct image *image, int32_t broker_id);
+/* The registered broker says that its logs have lost nothing since this epoch; INT64_MAX: it does not say. */
+int64_t image_broker_intact_since(const struct image *image, int32_t broker_id);
+
+void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_epoch);
+/* It has asked to stop, in its present life. */
+bool image_is_shutting_down(const struct image *image, int32_t broker_id);
+
+struct image_topic *image_find_topic(const struct image *image, struct slice name);
+struct image_topic *image_find_topic_by_id(const struct image *image, struct uuid topic_id);
+/* A topic without partitions. */
+struct image_topic *image_add_topic(struct image *image, struct slice name);
+/* Forgets a topic; brokers are told that it is gone. */
+void image_remove_topic(struct image *image, struct image_topic *topic);
+/* Takes over id and assignment of a znode: adds partitions, drops those that are not in it. */
+void image_set_topic(struct image *image, struct image_topic *topic, const struct node_topic *node,
+                     int32_t version);
+/* The topic vanishes from the brokers' metadata while its replicas are being removed. */
+void image_begin_deletion(struct image *image, struct image_topic *topic);
+struct image_partition *image_find_partition(const struct image_topic *topic, int32_t number);
+/* The topic with this name, and its partition; NULL: there is none. */
+struct image_partition *image_partition_of(const struct image *image, struct slice topic, int32_t number);
+
+/* The state as read or written; NULL: the znode is not there. False: that is what was known. */
+bool image_set_state(struct image *image, struct image_partition *partition,
+                     const struct node_partition_state *state, int32_t version);
+
+/* Numbers a change: metadata only, or also what replicas must hear. */
+void image_touch(struct image *image, struct image_partition *partition, bool leader_and_isr);
+/* Brokers are told of every partition of the topic (its settings have changed). */
+void image_touch_topic(struct image *image, struct image_topic *topic);
+/* To be decided (again). */
+void image_mark_dirty(struct image *image, struct image_partition *partition);
+/* The same for all in which a broker has a seat, a leadership or a replica. */
+void image_mark_dirty_of_broker(struct image *image, int32_t broker_id);
+void image_clear_dirty(struct image_partition *partition);
+/* Forgets removals that every channel has told of. */
+void image_trim_removed(struct image *image, uint64_t told);
+
+bool node_replicas_contains(const struct node_replicas *replicas, int32_t broker_id);
+
+void image_dump(const struct image *image, struct buffer *out);
+
+#endif

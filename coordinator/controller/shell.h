@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The controller from inside: what the files of its shell share. Only they include this.
+ *
+ *   controller.c      the public functions, and the order of work
+ *   shell_request.c   requests to ZooKeeper that may outlive a term or the controller
+ *   shell_election.c  competing for office, taking and leaving it
+ *   shell_look.c      reading: every read is a "look", repeated until it has been answered
+ *   shell_apply.c     what a look has shown goes into the image
+ *   shell_write.c     decisions and accepted ISR changes become fenced multis
+ *   shell_topic.c     a topic's own znodes: repairing and deleting them
+ *   shell_channel.c   messages to brokers
+ *   shell_broker.c    requests of brokers
+ *   admin*.c          requests of clients
+ */
+#ifndef COORDINATOR_CONTROLLER_SHELL_H
+#define COORDINATOR_CONTROLLER_SHELL_H
+
+#include "common/arena.h"
+#include "coordinator/controller/controller.h"
+#include "coordinator/controller/decide.h"
+#include "coordinator/controller/image.h"
+#include "coordinator/controller/push.h"
+
+enum office {
+    OFFICE_OUT,       /* no session, or not started */
+    OFFICE_FOLLOWING, /* somebody else is in office, or about to be */
+    OFFICE_LOADING,   /* elected; the state is being read */
+    OFFICE_IN
+};
+
+/*
+ * A request to ZooKeeper. Its completion is forgotten when the term in which it was made is over (any_term:
+ * only when the controller is gone); `release` then frees the payload all the same.
+ */
+struct shell_request {
+    struct list node; /* in controller.requests */
+    struct controller *controller;
+    uint64_t term;
+    bool any_term;
+    void (*done)(struct controller *controller, void *payload, const struct zk_response *response);
+    void (*release)(void *payload); /* may be NULL */
+    void *payload;
+};
+
+enum look_kind {
+    LOOK_BROKERS,        /* children of /brokers/ids */
+    LOOK_BROKER,         /* number: the broker */
+    LOOK_TOPICS,         /* children of /brokers/topics */
+    LOOK_TOPIC,          /* name */
+    LOOK_CONFIG,         /* name: the topic's settings */
+    LOOK_CONFIG_CHANGES, /* children of /config/changes */
+    LOOK_CONFIG_CHANGE,  /* name: the notification */
+    LOOK_DELETIONS,      /* children of /admin/delete_topics */
+    LOOK_STATE           /* name, number: a partition's state */
+};
+
+/* Something to be read. It exists until ZooKeeper has answered and nothing asked again meanwhile. */
+struct look {
+    struct list node; /* in controller.looks_waiting, or unlinked while in flight */
+    enum look_kind kind;
+    char *name;
+    int32_t number;
+    bool in_flight;
+    bool again;
+    bool periodic; /* only the periodic comparison has asked: a difference is a miss */
+    int64_t not_before_ms;
+};
+
+struct channel {
+    struct push_channel push;
+    uint64_t token; /* of the message in flight; 0: none */
+    int64_t not_before_ms;
+};
+
+/* A broker's or client's request that waits for something. */
+struct alter_request;
+struct producer_ids_request;
+struct shutdown_request;
+struct admin_request;
+
+struct controller {
+    struct controller_options options;
+    struct zk_client *zk;
+    struct logger *logger;
+    struct zk_listener listener;
+    int64_t now_ms;
+    int64_t wall_ms;
+    bool started;
+    bool working, work_again;
+
+    struct list requests; /* shell_request */
+    size_t request_count;
+    uint64_t term; /* rises when office is taken and when it is left */
+
+    /* Election. */
+    enum office office;
+    int32_t current; /* broker in office, -1 */
+    int32_t epoch;   /* of our term */
+    struct zk_fence fence;
+    bool election_busy, election_again;
+    int64_t election_not_before_ms;
+    /* The last attempt in this session: the epoch and its znode version if it was applied. */
+    bool attempted;
+    int32_t attempt_epoch;
+    int32_t attempt_version;
+
+    /* What follows lives for a term. */
+    struct image image;
+    struct map *looks; /* key -> look */
+    struct list looks_waiting;
+    size_t looks_in_flight;
+    size_t writes_in_flight;
+    int32_t last_config_change;
+    bool config_changes_seen;
+    int64_t next_compare_ms;
+    struct map *deletions; /* names in /admin/delete_topics -> deletion */
+    struct channel *channels;
+    size_t channel_count;
+    size_t channel_capacity;
+    uint64_t last_token;
+    struct list producer_ids; /* producer_ids_request */
+    bool producer_ids_busy;
+    int64_t producer_ids_not_before_ms;
+    struct list shutdowns; /* shutdown_request */
+    struct list alters;    /* alter_request not answered */
+    struct list admins;    /* admin_request */
+
+    struct controller_gauges gauges;
+};
+
+#define SHELL_AREA "controller"
+#define SHELL_LOOKS_IN_FLIGHT_MAX 500
+#define SHELL_WRITES_IN_FLIGHT_MAX 8
+
+/* controller.c */
+void shell_work(struct controller *controller);
+struct decide_settings shell_decide_settings(const struct controller *controller);
+void shell_tell_changed(struct controller *controller);
+void shell_term_init(struct controller *controller);
+void shell_term_release(struct controller *controller);
+
+/* shell_request.c */
+struct zk_completion shell_request(struct controller *controller, bool any_term,
+                                   void (*done)(struct controller *, void *, const struct zk_response *),
+                                   void (*release)(void *), void *payload);
+void shell_requests_orphan(struct controller *controller);
+
+/* shell_election.c */
+void shell_election_look(struct controller *controller);
+void shell_election_tick(struct controller *controller);
+void shell_election_stop(struct controller *controller);
+/* Leaves office and forgets the term; then looks who is in office. */
+void shell_resign(struct controller *controller, const char *why);
+/* The same without looking: there is no session. */
+void shell_session_lost(struct controller *controller);
+
+/* shell_look.c */
+void shell_look(struct controller *controller, enum look_kind kind, struct slice name, int32_t number);
+void shell_look_later(struct controller *controller, enum look_kind kind, struct slice name, int32_t number);
+void shell_look_periodic(struct controller *controller, enum look_kind kind, struct slice name,
+                         int32_t number);
+void shell_look_at_state(struct controller *controller, struct image_partition *partition);
+bool shell_is_looking(const struct controller *controller, enum look_kind kind, struct slice name,
+                      int32_t number);
+void shell_looks_pump(struct controller *controller);
+void shell_looks_clear(struct controller *controller);
+int64_t shell_looks_deadline(const struct controller *controller);
+void shell_watch_event(struct controller *controller, enum zk_event event, const char *path);
+
+/* shell_apply.c */
+void shell_apply(struct controller *controller, const struct look *look, const struct zk_response *response);
+void shell_forget_topic(struct controller *controller, struct image_topic *topic);
+
+/* shell_write.c */
+/* Partition states on their way into one or more fenced multis. */
+struct write_batch;
+struct write_batch *shell_batch_new(struct controller *controller);
+enum write_kind {
+    WRITE_CREATE,   /* a decision: the state of a new partition */
+    WRITE_SET,      /* a decision about a partition that has a state */
+    WRITE_OF_LEADER /* an ISR change that its leader asked for */
+};
+/* Takes over what `next` owns. The partition is busy until the write has ended, then it is dirty again. */
+void shell_batch_add(struct write_batch *batch, struct image_partition *partition, enum write_kind kind,
+                     struct node_partition_state *next, bool unclean);
+/* Sends what is left in it; the batch is gone. */
+void shell_batch_flush(struct write_batch *batch);
+/* Decides all dirty partitions that are not busy. */
+void shell_decide_pump(struct controller *controller);
+
+/* shell_topic.c */
+void shell_topic_rewrite(struct controller *controller, struct slice name, const struct node_topic *node,
+                         struct zk_version version);
+void shell_deletions_set(struct controller *controller, const char *const *names, size_t count,
+                         bool periodic);
+void shell_deletions_pump(struct controller *controller);
+int64_t shell_deletions_deadline(const struct controller *controller);
+void shell_deletions_clear(struct controller *controller);
+bool shell_is_being_deleted(const struct controller *controller, struct slice name);
+
+/* shell_channel.c */
+void shell_channel_open(struct controller *controller, int32_t broker_id, int64_t broker_epoch);
+void shell_channel_close(struct controller *controller, int32_t broker_id);
+void shell_channels_clear(struct controller *controller);
+void shell_channels_pump(struct controller *controller);
+int64_t shell_channels_deadline(const struct controller *controller);
+/* All live brokers have been told of everything up to the sequence. */
+bool shell_all_told(struct controller *controller, uint64_t sequence);
+
+/* shell_broker.c */
+void shell_alter_pump(struct controller *controller, struct image_partition *partition,
+                      struct write_batch *batch);
+void shell_alters_fail(struct controller *controller, struct image_partition *partition, int16_t error);
+void shell_brokers_pump(struct controller *controller);
+void shell_brokers_clear(struct controller *controller);
+int64_t shell_brokers_deadline(const struct controller *controller);
+
+/* admin.c */
+void shell_forward(struct controller *controller, const struct forward_request *request, int64_t deadline_ms,
+                   struct controller_respond respond);
+void shell_admin_pump(struct controller *controller);
+void shell_admin_clear(struct controller *controller);
+int64_t shell_admin_deadline(const struct controller *controller);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages to brokers: what push.c chooses goes out, and what comes back moves the channel on. */
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "coordinator/controller/shell.h"
+#include "proto/kafka/error.h"
+
+static struct channel *channel_find(struct controller *controller, int32_t broker_id)
+{
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (controller->channels[i].push.broker_id == broker_id)
+            return &controller->channels[i];
+    return NULL;
+}
+
+static void drop(struct controller *controller, int32_t broker_id)
+{
+    const struct controller_transport *transport = &controller->options.transport;
+    if (transport->drop != NULL)
+        transport->drop(transport->context, broker_id);
+}
+
+void shell_channel_open(struct controller *controller, int32_t broker_id, int64_t broker_epoch)
+{
+    struct channel *channel = channel_find(controller, broker_id);
+    if (channel == NULL) {
+        controller->channels = memory_grow(controller->channels, controller->channel_count,
+                                           &controller->channel_capacity, sizeof(*controller->channels));
+        channel = &controller->channels[controller->channel_count++];
+    } else {
+        drop(controller, broker_id);
+    }
+    *channel = (struct channel){0};
+    push_channel_init(&channel->push, broker_id, broker_epoch);
+}
+
+void shell_channel_close(struct controller *controller, int32_t broker_id)
+{
+    struct channel *channel = channel_find(controller, broker_id);
+    if (channel == NULL)
+        return;
+    drop(controller, broker_id);
+    *channel = controller->channels[--controller->channel_count];
+}
+
+void shell_channels_clear(struct controller *controller)
+{
+    for (size_t i = 0; i < controller->channel_count; i++)
+        drop(controller, controller->channels[i].push.broker_id);
+    free(controller->channels);
+    controller->channels = NULL;
+    controller->channel_count = controller->channel_capacity = 0;
+}
+
+static void send(struct controller *controller, struct channel *channel, enum control_kind kind)
+{
+    struct arena arena;
+    struct control_request request;
+    const struct roster_member *member = roster_find(&controller->image.brokers, channel->push.broker_id);
+    if (member == NULL)
+        return;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    push_build(&controller->image, &channel->push, kind, controller->options.broker_id, controller->epoch,
+               &arena, &request);
+    struct control_broker broker;
+    push_build_broker(&arena, member, &broker);
+    channel->token = ++controller->last_token;
+    controller->options.transport.send(controller->options.transport.context, &broker, channel->token,
+                                       &request);
+    arena_release(&arena);
+}
+
+static void trim(struct controller *controller)
+{
+    uint64_t told = UINT64_MAX;
+    for (size_t i = 0; i < controller->channel_count; i++) {
+        const struct push_channel *push = &controller->channels[i].push;
+        if (!push->full)
+            told = push->metadata_told < told ? push->metadata_told : told;
+        else if (push->in_flight != CONTROL_NONE)
+            told = push->in_flight_sequence < told ? push->in_flight_sequence : told;
+    }
+    image_trim_removed(&controller->image, told);
+}
+
+void shell_channels_pump(struct controller *controller)
+{
+    for (size_t i = 0; i < controller->channel_count; i++) {
+        struct channel *channel = &controller->channels[i];
+        if (channel->not_before_ms > controller->now_ms)
+            continue;
+        enum control_kind kind = push_next(&controller->image, &channel->push);
+        if (kind != CONTROL_NONE)
+            send(controller, channel, kind);
+    }
+    trim(controller);
+}
+
+int64_t shell_channels_deadline(const struct controller *controller)
+{
+    int64_t deadline = INT64_MAX;
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (controller->channels[i].not_before_ms > controller->now_ms)
+            deadline = min_i64(deadline, controller->channels[i].not_before_ms);
+    return deadline;
+}
+
+bool shell_all_told(struct controller *controller, uint64_t sequence)
+{
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (!push_has_told(&controller->image, &controller->channels[i].push, sequence))
+            return false;
+    return true;
+}
+
+static void retry_later(struct controller *controller, struct channel *channel)
+{
+    channel->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+}
+
+static void note_partition_errors(struct controller *controller, const struct channel *channel,
+                                  const struct control_response *response)
+{
+    size_t failed = 0;
+    const struct control_partition_error *first = NULL;
+    for (size_t i = 0; i < response->partitions_count; i++) {
+        if (response->partitions[i].error == KAFKA_NONE)
+            continue;
+        if (failed++ == 0)
+            first = &response->partitions[i];
+    }
+    if (failed > 0)
+        log_warn(controller->logger, SHELL_AREA, "broker %d refused %zu partitions, first %.*s-%d: %s",
+                 channel->push.broker_id, failed, SLICE_ARGUMENTS(first->topic), first->partition,
+                 kafka_error_name(first->error));
+}
+
+/* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again. */
+static void stopped(struct controller *controller, struct channel *channel,
+                    const struct control_response *response)
+{
+    for (size_t i = 0; i < response->partitions_count; i++) {
+        const struct control_partition_error *item = &response->partitions[i];
+        struct image_partition *partition =
+            image_partition_of(&controller->image, item->topic, item->partition);
+        if (partition == NULL || !partition->topic->deleting)
+            continue;
+        if (item->error == KAFKA_NONE || item->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
+            push_note_deleted(partition, channel->push.broker_id);
+        else
+            retry_later(controller, channel);
+    }
+    /* a partition left out of the answer must not be asked for in a tight loop */
+    if (response->partitions_count == 0)
+        retry_later(controller, channel);
+}
+
+static void refused(struct controller *controller, struct channel *channel, int status, int16_t error)
+{
+    if (status != 0)
+        log_debug(controller->logger, SHELL_AREA, "broker %d has not answered (%d)", channel->push.broker_id,
+                  status);
+    else
+        log_warn(controller->logger, SHELL_AREA, "broker %d refused a message: %s", channel->push.broker_id,
+                 kafka_error_name(error));
+    push_failed(&channel->push);
+    retry_later(controller, channel);
+    if (status == 0 && error == KAFKA_STALE_CONTROLLER_EPOCH)
+        shell_election_look(controller);
+    if (status == 0 && error == KAFKA_STALE_BROKER_EPOCH)
+        shell_look(controller, LOOK_BROKER, slice_of(""), channel->push.broker_id);
+}
+
+void controller_on_answer(struct controller *controller, uint64_t token, int status,
+                          const struct control_answer *answer)
+{
+    struct channel *channel = NULL;
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (controller->channels[i].token == token && token != 0)
+            channel = &controller->channels[i];
+    if (channel == NULL)
+        return;
+    channel->token = 0;
+    bool answered = status == 0 && answer != NULL && answer->kind == channel->push.in_flight;
+    if (!answered || answer->response.error != KAFKA_NONE) {
+        refused(controller, channel, answered ? 0 : (status != 0 ? status : -1),
+                answered ? answer->response.error : KAFKA_NONE);
+    } else {
+        push_succeeded(&channel->push);
+        if (answer->kind == CONTROL_STOP_REPLICA)
+            stopped(controller, channel, &answer->response);
+        note_partition_errors(controller, channel, &answer->response);
+    }
+    shell_work(controller);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks: everything that is read from ZooKeeper. A look names what to read, never what was seen (I34). It is
+ * repeated until there is an answer; asked for again while it is in flight, it is read once more after it.
+ * Loading the state at a failover is nothing else than looking at everything.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "coordinator/controller/shell.h"
+#include "coordinator/zk/path.h"
+
+/* The key of a look in the map: kind, number, name. */
+static struct slice look_key(struct buffer *key, enum look_kind kind, struct slice name, int32_t number)
+{
+    buffer_init(key);
+    buffer_print(key, "%d %d ", (int)kind, number);
+    buffer_append(key, name.data, name.length);
+    return buffer_slice(key);
+}
+
+static struct look *look_find(const struct controller *controller, enum look_kind kind, struct slice name,
+                              int32_t number)
+{
+    struct buffer key;
+    struct look *look = map_get(controller->looks, look_key(&key, kind, name, number));
+    buffer_release(&key);
+    return look;
+}
+
+static void look_free(struct look *look)
+{
+    list_remove(&look->node);
+    free(look->name);
+    free(look);
+}
+
+static struct look *look_add(struct controller *controller, enum look_kind kind, struct slice name,
+                             int32_t number)
+{
+    struct look *look = memory_allocate_zeroed(1, sizeof(*look));
+    struct buffer key;
+    look->kind = kind;
+    look->name = memory_copy_bytes(name.data, name.length);
+    look->number = number;
+    list_init(&look->node);
+    map_put(controller->looks, look_key(&key, kind, name, number), look);
+    buffer_release(&key);
+    list_push_back(&controller->looks_waiting, &look->node);
+    return look;
+}
+
+void shell_look(struct controller *controller, enum look_kind kind, struct slice name, int32_t number)
+{
+    struct look *look = look_find(controller, kind, name, number);
+    if (look == NULL)
+        look = look_add(controller, kind, name, number);
+    look->again = look->in_flight;
+    look->periodic = false;
+}
+
+void shell_look_later(struct controller *controller, enum look_kind kind, struct slice name, int32_t number)
+{
+    shell_look(controller, kind, name, number);
+    struct look *look = look_find(controller, kind, name, number);
+    look->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+}
+
+void shell_look_periodic(struct controller *controller, enum look_kind kind, struct slice name,
+                         int32_t number)
+{
+    if (look_find(controller, kind, name, number) == NULL)
+        look_add(controller, kind, name, number)->periodic = true;
+}
+
+void shell_look_at_state(struct controller *controller, struct image_partition *partition)
+{
+    partition->busy = true;
+    shell_look(controller, LOOK_STATE, slice_of(partition->topic->name), partition->number);
+}
+
+bool shell_is_looking(const struct controller *controller, enum look_kind kind, struct slice name,
+                      int32_t number)
+{
+    return look_find(controller, kind, name, number) != NULL;
+}
+
+static void look_done(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    struct look *look = payload;
+    controller->looks_in_flight--;
+    look->in_flight = false;
+    bool answered = response->result == ZK_OK || response->result == ZK_NO_NODE;
+    bool again = look->again || !answered;
+    if (!answered)
+        look->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+    if (response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR)
+        log_error(controller->logger, SHELL_AREA, "cannot read %s: %s", look->name,
+                  zk_result_name(response->result));
+    look->again = false;
+    if (again)
+        list_push_back(&controller->looks_waiting, &look->node);
+    if (answered)
+        shell_apply(controller, look, response);
+    if (again)
+        return;
+    struct buffer key;
+    map_remove(controller->looks, look_key(&key, look->kind, slice_of(look->name), look->number));
+    buffer_release(&key);
+    look_free(look);
+}
+
+/* A topic whose watch would be one too many is read without; the periodic comparison looks after it. */
+static void read_topic_unwatched(struct controller *controller, void *payload,
+                                 const struct zk_response *response)
+{
+    struct look *look = payload;
+    if (response->result != ZK_TOO_BIG) {
+        look_done(controller, payload, response);
+        return;
+    }
+    struct arena arena;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    zk_get(controller->zk, zk_path_topic(&arena, slice_of(look->name)), false,
+           shell_request(controller, false, look_done, NULL, look));
+    arena_release(&arena);
+}
+
+static void look_send(struct controller *controller, struct look *look)
+{
+    struct arena arena;
+    struct slice name = slice_of(look->name);
+    struct zk_client *zk = controller->zk;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    look->in_flight = true;
+    controller->looks_in_flight++;
+    struct zk_completion done = shell_request(
+        controller, false, look->kind == LOOK_TOPIC ? read_topic_unwatched : look_done, NULL, look);
+    switch (look->kind) {
+    case LOOK_BROKERS:
+        zk_children(zk, ZK_PATH_BROKER_IDS, true, done);
+        break;
+    case LOOK_BROKER:
+        zk_get(zk, zk_path_broker(&arena, look->number), true, done);
+        break;
+    case LOOK_TOPICS:
+        zk_children(zk, ZK_PATH_TOPICS, true, done);
+        break;
+    case LOOK_TOPIC:
+        zk_get(zk, zk_path_topic(&arena, name), true, done);
+        break;
+    case LOOK_CONFIG:
+        zk_get(zk, zk_path_config_topic(&arena, name), false, done);
+        break;
+    case LOOK_CONFIG_CHANGES:
+        zk_children(zk, ZK_PATH_CONFIG_CHANGES, true, done);
+        break;
+    case LOOK_CONFIG_CHANGE:
+        zk_get(zk, zk_path_config_change(&arena, name), false, done);
+        break;
+    case LOOK_DELETIONS:
+        zk_children(zk, ZK_PATH_DELETE_TOPICS, true, done);
+        break;
+    case LOOK_STATE:
+        zk_get(zk, zk_path_partition_state(&arena, name, look->number), false, done);
+        break;
+    }
+    arena_release(&arena);
+}
+
+void shell_looks_pump(struct controller *controller)
+{
+    list_for_each_safe(node, after, &controller->looks_waiting)
+    {
+        struct look *look = container_of(node, struct look, node);
+        if (controller->looks_in_flight >= SHELL_LOOKS_IN_FLIGHT_MAX)
+            return;
+        if (look->not_before_ms > controller->now_ms)
+            continue;
+        list_remove(node);
+        look_send(controller, look);
+    }
+}
+
+/* Looks in flight belong to requests of a term that is over: their completions are dropped. */
+void shell_looks_clear(struct controller *controller)
+{
+    size_t position = 0;
+    void *look;
+    while (map_next(controller->looks, &position, NULL, &look))
+        look_free(look);
+    map_free(controller->looks);
+    controller->looks = map_new(1);
+    list_init(&controller->looks_waiting);
+    controller->looks_in_flight = 0;
+}
+
+int64_t shell_looks_deadline(const struct controller *controller)
+{
+    int64_t deadline = INT64_MAX;
+    list_for_each(node, &controller->looks_waiting)
+    {
+        const struct look *look = container_of(node, struct look, node);
+        deadline = min_i64(deadline, look->not_before_ms);
+    }
+    return controller->looks_in_flight >= SHELL_LOOKS_IN_FLIGHT_MAX ? INT64_MAX : deadline;
+}
+
+void shell_watch_event(struct controller *controller, enum zk_event event, const char *path)
+{
+    struct zk_path_parts parts;
+    (void)event;
+    enum zk_path_kind kind = zk_path_parse(path, &parts);
+    if (kind == ZK_PATH_KIND_CONTROLLER) {
+        shell_election_look(controller);
+        return;
+    }
+    if (controller->office != OFFICE_LOADING && controller->office != OFFICE_IN)
+        return;
+    switch (kind) {
+    case ZK_PATH_KIND_BROKER_IDS:
+        shell_look(controller, LOOK_BROKERS, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_BROKER:
+        shell_look(controller, LOOK_BROKER, slice_of(""), parts.broker_id);
+        return;
+    case ZK_PATH_KIND_TOPICS:
+        shell_look(controller, LOOK_TOPICS, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_TOPIC:
+        shell_look(controller, LOOK_TOPIC, parts.topic, 0);
+        return;
+    case ZK_PATH_KIND_CONFIG_CHANGES:
+        shell_look(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_DELETE_TOPICS:
+        shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);
+        return;
+    default:
+        return;
+    }
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A topic's own znodes: putting right what an old tool has written, and deletion.
+ *
+ * Deletion is as far as ZooKeeper says, so any controller carries on where the last one stopped (I36):
+ *
+ *   /admin/delete_topics/<t> appears -> brokers forget the topic -> its replicas are removed; a replica whose
+ *   broker is down is waited for -> the znodes go bottom-up -> last, in one multi if it fits: the topic, its
+ *   settings, the request
+ *
+ * A request for an unknown topic, or while delete.topic.enable is off, is removed.
+ */
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "coordinator/controller/shell.h"
+#include "coordinator/zk/path.h"
+#include "proto/kafka/error.h"
+
+struct deletion {
+    char *name;
+    bool asked; /* the topic was not known, and was looked for */
+    bool busy;  /* a request of it is in flight */
+    int64_t not_before_ms;
+    struct arena arena;              /* paths of the operations */
+    struct zk_operation *operations; /* still to be done, in order */
+    size_t operation_count, operation_capacity;
+    size_t sent;
+};
+
+struct rewrite {
+    char *name;
+};
+
+static void rewrite_free(void *payload)
+{
+    struct rewrite *rewrite = payload;
+    free(rewrite->name);
+    free(rewrite);
+}
+
+static void rewrite_done(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    const struct rewrite *rewrite = payload;
+    if (response->fenced)
+        shell_resign(controller, "a write met the fence of another controller");
+    else if (response->result == ZK_OK || response->result == ZK_BAD_VERSION)
+        shell_look(controller, LOOK_TOPIC, slice_of(rewrite->name), 0);
+    else
+        shell_look_later(controller, LOOK_TOPIC, slice_of(rewrite->name), 0);
+}
+
+void shell_topic_rewrite(struct controller *controller, struct slice name, const struct node_topic *node,
+                         struct zk_version version)
+{
+    struct arena arena;
+    struct buffer data;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    buffer_init(&data);
+    struct rewrite *rewrite = memory_allocate_zeroed(1, sizeof(*rewrite));
+    rewrite->name = memory_copy_bytes(name.data, name.length);
+    log_info(controller->logger, SHELL_AREA, "topic %s: its znode lacks id or partitions, putting them back",
+             rewrite->name);
+    node_topic_encode(node, &data);
+    struct zk_operation operation =
+        zk_operation_set(zk_path_topic(&arena, name), buffer_slice(&data), version);
+    zk_fenced_multi(controller->zk, controller->fence, &operation, 1,
+                    shell_request(controller, false, rewrite_done, rewrite_free, rewrite));
+    buffer_release(&data);
+    arena_release(&arena);
+}
+
+static void operations_clear(struct deletion *deletion)
+{
+    free(deletion->operations);
+    deletion->operations = NULL;
+    deletion->operation_count = deletion->operation_capacity = 0;
+    arena_clear(&deletion->arena);
+}
+
+static void deletion_free(struct deletion *deletion)
+{
+    operations_clear(deletion);
+    arena_release(&deletion->arena);
+    free(deletion->name);
+    free(deletion);
+}
+
+void shell_deletions_set(struct controller *controller, const char *const *names, size_t count, bool periodic)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slice name = slice_of(names[i]);
+        if (map_get(controller->deletions, name) != NULL)
+            continue;
+        struct deletion *deletion = memory_allocate_zeroed(1, sizeof(*deletion));
+        deletion->name = memory_copy_string(names[i]);
+        arena_init(&deletion->arena, ARENA_NO_BUDGET);
+        map_put(controller->deletions, name, deletion);
+        if (periodic && controller->office == OFFICE_IN)
+            controller->gauges.healed++;
+    }
+}
+
+bool shell_is_being_deleted(const struct controller *controller, struct slice name)
+{
+    return map_get(controller->deletions, name) != NULL;
+}
+
+void shell_deletions_clear(struct controller *controller)
+{
+    size_t position = 0;
+    void *deletion;
+    while (map_next(controller->deletions, &position, NULL, &deletion))
+        deletion_free(deletion);
+    map_free(controller->deletions);
+    controller->deletions = map_new(1);
+}
+
+int64_t shell_deletions_deadline(const struct controller *controller)
+{
+    int64_t deadline = INT64_MAX;
+    size_t position = 0;
+    void *value;
+    while (map_next(controller->deletions, &position, NULL, &value)) {
+        const struct deletion *deletion = value;
+        if (!deletion->busy && deletion->not_before_ms > controller->now_ms)
+            deadline = min_i64(deadline, deletion->not_before_ms);
+    }
+    return deadline;
+}
+
+static void retry_later(struct controller *controller, struct deletion *deletion)
+{
+    deletion->busy = false;
+    deletion->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+}
+
+/* Completions find it by name: the payload is a copy of it. */
+static struct deletion *deletion_of(struct controller *controller, const char *name)
+{
+    return map_get(controller->deletions, slice_of(name));
+}
+
+static void add_delete(struct deletion *deletion, const char *path)
+{
+    deletion->operations = memory_grow(deletion->operations, deletion->operation_count,
+                                       &deletion->operation_capacity, sizeof(*deletion->operations));
+    deletion->operations[deletion->operation_count++] = zk_operation_delete_any_version(path);
+}
+
+static void drop_operations(struct deletion *deletion, size_t first, size_t count)
+{
+    size_t behind = deletion->operation_count - first - count;
+    memmove(&deletion->operations[first], &deletion->operations[first + count],
+            behind * sizeof(*deletion->operations));
+    deletion->operation_count -= count;
+}
+
+static void finished(struct controller *controller, struct deletion *deletion)
+{
+    struct image_topic *topic = image_find_topic(&controller->image, slice_of(deletion->name));
+    if (topic != NULL && topic->deleting) {
+        log_info(controller->logger, SHELL_AREA, "topic %s has been deleted", deletion->name);
+        shell_forget_topic(controller, topic);
+    }
+    map_remove(controller->deletions, slice_of(deletion->name));
+    deletion_free(deletion);
+}
+
+static void send_next(struct controller *controller, struct deletion *deletion);
+
+static void deletes_done(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    struct deletion *deletion = deletion_of(controller, payload);
+    if (response->fenced) {
+        shell_resign(controller, "a write met the fence of another controller");
+        return;
+    }
+    if (deletion == NULL)
+        return;
+    if (response->result == ZK_OK) {
+        drop_operations(deletion, 0, deletion->sent);
+    } else if (response->result == ZK_NO_NODE && response->culprit != ZK_NO_CULPRIT) {
+        drop_operations(deletion, response->culprit, 1);
+    } else {
+        /* not empty: somebody has put a node below; unknown: what is left is found by listing again */
+        if (response->result != ZK_UNKNOWN && response->result != ZK_EXPIRED)
+            log_warn(controller->logger, SHELL_AREA, "deleting the znodes of topic %s: %s", deletion->name,
+                     zk_result_name(response->result));
+        operations_clear(deletion);
+        retry_later(controller, deletion);
+        return;
+    }
+    if (deletion->operation_count > 0)
+        send_next(controller, deletion);
+    else
+        finished(controller, deletion);
+}
+
+static void send_next(struct controller *controller, struct deletion *deletion)
+{
+    deletion->busy = true;
+    deletion->sent = zk_multi_fit(deletion->operations, deletion->operation_count);
+    zk_fenced_multi(controller->zk, controller->fence, deletion->operations, deletion->sent,
+                    shell_request(controller, false, deletes_done, free, memory_copy_string(deletion->name)));
+}
+
+/* What remains when the partitions' nodes are gone. */
+static void add_last_deletes(struct deletion *deletion, bool with_topic)
+{
+    struct slice name = slice_of(deletion->name);
+    if (with_topic) {
+        add_delete(deletion, zk_path_topic_partitions(&deletion->arena, name));
+        add_delete(deletion, zk_path_topic(&deletion->arena, name));
+    }
+    add_delete(deletion, zk_path_config_topic(&deletion->arena, name));
+    add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
+}
+
+static void partitions_listed(struct controller *controller, void *payload,
+                              const struct zk_response *response)
+{
+    struct deletion *deletion = deletion_of(controller, payload);
+    if (deletion == NULL)
+        return;
+    if (response->result != ZK_OK && response->result != ZK_NO_NODE) {
+        retry_later(controller, deletion);
+        return;
+    }
+    operations_clear(deletion);
+    for (size_t i = 0; i < response->child_count && response->result == ZK_OK; i++) {
+        struct slice child = slice_of(response->children[i]);
+        const char *parent = zk_path_topic_partitions(&deletion->arena, slice_of(deletion->name));
+        const char *partition = zk_path_child(&deletion->arena, parent, child);
+        add_delete(deletion, zk_path_child(&deletion->arena, partition, slice_of("state")));
+        add_delete(deletion, partition);
+    }
+    add_last_deletes(deletion, true);
+    send_next(controller, deletion);
+}
+
+static void begin(struct controller *controller, struct image_topic *topic)
+{
+    log_info(controller->logger, SHELL_AREA, "deleting topic %s", topic->name);
+    for (size_t i = 0; i < topic->partition_count; i++)
+        shell_alters_fail(controller, topic->partitions[i], KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    image_begin_deletion(&controller->image, topic);
+    for (size_t i = 0; i < controller->channel_count; i++)
+        controller->channels[i].push.stop_pending = true;
+}
+
+static void remove_request(struct controller *controller, struct deletion *deletion, bool with_config)
+{
+    operations_clear(deletion);
+    if (with_config)
+        add_last_deletes(deletion, false);
+    else
+        add_delete(deletion, zk_path_delete_topic(&deletion->arena, slice_of(deletion->name)));
+    send_next(controller, deletion);
+}
+
+static void pump_one(struct controller *controller, struct deletion *deletion)
+{
+    struct slice name = slice_of(deletion->name);
+    struct image_topic *topic = image_find_topic(&controller->image, name);
+    if (deletion->busy || controller->now_ms < deletion->not_before_ms ||
+        shell_is_looking(controller, LOOK_TOPIC, name, 0))
+        return;
+    if (!controller->options.delete_topic_enable) {
+        log_warn(controller->logger, SHELL_AREA, "topic %s is not deleted: delete.topic.enable is false",
+                 deletion->name);
+        remove_request(controller, deletion, false);
+    } else if (topic == NULL && !deletion->asked) {
+        deletion->asked = true;
+        shell_look(controller, LOOK_TOPIC, name, 0);
+    } else if (topic == NULL) {
+        remove_request(controller, deletion, zk_topic_name_is_valid(name));
+    } else if (!topic->deleting) {
+        begin(controller, topic);
+    } else if (push_deletion_is_complete(topic)) {
+        struct arena arena;
+        arena_init(&arena, ARENA_NO_BUDGET);
+        deletion->busy = true;
+        zk_children(
+            controller->zk, zk_path_topic_partitions(&arena, name), false,
+            shell_request(controller, false, partitions_listed, free, memory_copy_string(deletion->name)));
+        arena_release(&arena);
+    }
+}
+
+void shell_deletions_pump(struct controller *controller)
+{
+    size_t position = 0;
+    void *deletion;
+    while (map_next(controller->deletions, &position, NULL, &deletion))
+        pump_one(controller, deletion);
+}
