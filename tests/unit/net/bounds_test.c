@@ -26,6 +26,22 @@ static void expect_served(int peer)
     expect_answer(peer, 77, "served", 6);
 }
 
+static size_t queued_bytes(struct network_fixture *fixture)
+{
+    struct network_server_statistics statistics;
+    network_server_statistics(fixture->server, &statistics);
+    return statistics.queued_request_bytes;
+}
+
+static void wait_for_queued(struct network_fixture *fixture, size_t least)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + FIXTURE_DEADLINE_MS;
+    while (queued_bytes(fixture) < least) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        pause_ms(1);
+    }
+}
+
 static void test_per_address(void **state)
 {
     (void)state;
@@ -114,7 +130,7 @@ static void test_idle(void **state)
     (void)state;
     struct network_fixture fixture;
     fixture_init(&fixture);
-    fixture.options.connections_max_idle_ms = 150;
+    fixture.options.connections_max_idle_ms = 1000;
     fixture_start(&fixture);
     int port = network_server_port(fixture.server, 0);
     int idle = dial(port), parked = dial(port), slow = dial(port), busy = dial(port);
@@ -123,14 +139,14 @@ static void test_idle(void **state)
     /* Bytes of a frame that is never complete are no sign of life; requests are. */
     uint8_t head[4] = {0, 0, 100, 0};
     send_bytes(slow, head, sizeof(head));
-    while (clock_monotonic_ms() < start_ms + 400) {
+    while (clock_monotonic_ms() < start_ms + 2200) {
         (void)!send(slow, "x", 1, MSG_NOSIGNAL);
         expect_served(busy);
         pause_ms(20);
     }
     expect_closed(idle);
     expect_closed(slow);
-    assert_true(fixture_logged(&fixture, "no request was completed for 150 ms"));
+    assert_true(fixture_logged(&fixture, "no request was completed for 1000 ms"));
     fixture_unpark(&fixture);
     expect_answer(parked, 1, "p", 1);
     close(idle);
@@ -189,9 +205,7 @@ static void test_bad_input(void **state)
     }
     close(canary);
     fixture_wait_connections(&fixture, 0);
-    struct network_server_statistics statistics;
-    network_server_statistics(fixture.server, &statistics);
-    assert_int_equal(statistics.queued_request_bytes, 0);
+    assert_int_equal(queued_bytes(&fixture), 0);
     fixture_release(&fixture);
 }
 
@@ -345,9 +359,7 @@ static void test_queued_bytes(void **state)
     while (atomic_load(&fixture.parked_count) < PEERS) {
         assert_true(clock_monotonic_ms() < deadline_ms);
         fixture_unpark(&fixture);
-        struct network_server_statistics statistics;
-        network_server_statistics(fixture.server, &statistics);
-        assert_true(statistics.queued_request_bytes <= 2 * 1024 * 1024 + 2 * SIZE);
+        assert_true(queued_bytes(&fixture) <= 2 * 1024 * 1024 + 2 * SIZE);
         pause_ms(1);
     }
     fixture_unpark(&fixture);
@@ -359,9 +371,7 @@ static void test_queued_bytes(void **state)
     }
     free(payload);
     fixture_wait_connections(&fixture, 0);
-    struct network_server_statistics statistics;
-    network_server_statistics(fixture.server, &statistics);
-    assert_int_equal(statistics.queued_request_bytes, 0);
+    assert_int_equal(queued_bytes(&fixture), 0);
     fixture_release(&fixture);
 }
 
@@ -389,11 +399,10 @@ static void test_halves(void **state)
         buffer_append(&rests[i], out.data + 300 * 1024, out.length - 300 * 1024);
         buffer_release(&out);
     }
-    pause_ms(50);
+    wait_for_queued(&fixture, 512 * 1024);
     assert_int_equal(atomic_load(&fixture.handled), 0);
-    struct network_server_statistics statistics;
-    network_server_statistics(fixture.server, &statistics);
-    assert_in_range(statistics.queued_request_bytes, 512 * 1024, 4 * 1024 * 1024);
+    pause_ms(50);
+    assert_true(queued_bytes(&fixture) <= 4 * 1024 * 1024);
     for (int i = 0; i < PEERS; i++)
         threads[i] = start_sender(&rests[i]);
     for (int i = 0; i < PEERS; i++)
@@ -425,13 +434,7 @@ static void test_pressure(void **state)
         peers[i] = dial(port);
         send_bytes(peers[i], half, 64 * 1024 - 10);
     }
-    int64_t deadline_ms = clock_monotonic_ms() + FIXTURE_DEADLINE_MS;
-    struct network_server_statistics statistics;
-    do {
-        network_server_statistics(fixture.server, &statistics);
-        assert_true(clock_monotonic_ms() < deadline_ms);
-        pause_ms(1);
-    } while (statistics.queued_request_bytes < 1024 * 1024);
+    wait_for_queued(&fixture, 1024 * 1024);
     int canaries[4];
     for (int i = 0; i < 4; i++) {
         canaries[i] = dial(port);
@@ -440,7 +443,7 @@ static void test_pressure(void **state)
     int64_t start_ms = clock_monotonic_ms();
     for (int i = 0; i < 4; i++)
         expect_answer(canaries[i], i, "x", 1);
-    assert_in_range(clock_monotonic_ms() - start_ms, 500, 3900);
+    assert_true(clock_monotonic_ms() - start_ms >= 500);
     assert_true(fixture_logged(&fixture, "arrives too slowly while queued.max.request.bytes is used up"));
     for (int i = 0; i < PEERS; i++)
         close(peers[i]);
@@ -467,9 +470,7 @@ static void test_announcements(void **state)
     }
     int canary = dial(port);
     expect_served(canary);
-    struct network_server_statistics statistics;
-    network_server_statistics(fixture.server, &statistics);
-    assert_true(statistics.queued_request_bytes <= PEERS * 65 * 1024);
+    assert_true(queued_bytes(&fixture) <= PEERS * 65 * 1024);
     for (int i = 0; i < PEERS; i++)
         close(peers[i]);
     close(canary);

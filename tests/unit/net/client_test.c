@@ -214,7 +214,7 @@ static void test_timeout(void **state)
     side_init(&side, network_server_port(fixture.server, 0));
     struct call calls[3];
     int counter = 0;
-    call_start(&side, &calls[0], &counter, COMMAND_PARK, "x", 1, 100);
+    call_start(&side, &calls[0], &counter, COMMAND_PARK, "x", 1, 500);
     call_start(&side, &calls[1], &counter, COMMAND_ECHO, "y", 1, FIXTURE_DEADLINE_MS);
     run_until(&side, &counter, 2);
     assert_int_equal(calls[0].status, -ETIMEDOUT);

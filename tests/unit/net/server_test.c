@@ -285,6 +285,18 @@ static void test_inter_broker_only(void **state)
     fixture_release(&fixture);
 }
 
+struct stopping {
+    struct network_server *server;
+    int64_t timeout_ms;
+};
+
+static void *stop_server(void *argument)
+{
+    struct stopping *stopping = argument;
+    network_server_stop(stopping->server, stopping->timeout_ms);
+    return NULL;
+}
+
 /* Parked requests get their time at the stop; then they are abandoned. */
 static void test_stop(void **state)
 {
@@ -305,6 +317,35 @@ static void test_stop(void **state)
     fixture_release(&fixture);
 }
 
+/* A stop lets a slow reader have what was answered, although the socket is full. */
+static void test_stop_sends(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.send_buffer_bytes = 10000;
+    fixture_start(&fixture);
+    int peer = dial_with_buffer(network_server_port(fixture.server, 0), 10000);
+    uint8_t length[4];
+    store_u32(length, 3000000);
+    send_command(peer, 1, COMMAND_BIG, length, sizeof(length));
+    wait_for_count(&fixture.handled, 1);
+    struct stopping stopping = {fixture.server, FIXTURE_DEADLINE_MS};
+    pthread_t thread;
+    int failed = thread_start(&thread, "stopper", stop_server, &stopping);
+    assert_int_equal(failed, 0);
+    struct buffer body;
+    buffer_init(&body);
+    int32_t id = 0;
+    assert_true(receive_answer(peer, &id, &body));
+    assert_int_equal(body.length, 3000000);
+    expect_closed(peer);
+    buffer_release(&body);
+    pthread_join(thread, NULL);
+    close(peer);
+    fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_listeners),
         cmocka_unit_test(test_inter_broker_only),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop_sends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
