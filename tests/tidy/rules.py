@@ -3,6 +3,8 @@
 The house rules, one function each: rule(sources, root) gives Findings. Names of functions are names of tests.
 """
 import ast
+import concurrent.futures
+import os
 import re
 import shutil
 import subprocess
@@ -257,31 +259,32 @@ def full_words(sources, root):
 def headers_compile_alone(sources, root):
     """Each header brings what it needs."""
     generated = [word for path in sorted((root / "build").glob("*/generated")) for word in ("-I", str(path))]
-    for source in house(sources):
-        if not source.is_header:
-            continue
-        command = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function",
-                   "-fsyntax-only", "-I", str(root), *generated, "-x", "c", "-"]
+    command = ["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function",
+               "-fsyntax-only", "-I", str(root), *generated, "-x", "c", "-"]
+
+    def compile_alone(source):
         text = '#include "%s"\nint alone;\n' % source.path
-        result = subprocess.run(command, input=text, capture_output=True, text=True)
+        return source, subprocess.run(command, input=text, capture_output=True, text=True)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(compile_alone, (source for source in house(sources) if source.is_header)))
+    for source, result in results:
+        missing = re.search(r"fatal error: (\S+): No such file", result.stderr)
+        if missing and not (root / missing.group(1)).exists():
+            continue  # made by a build that has not run; the build itself would find it missing
         if result.returncode != 0:
-            missing = re.search(r"fatal error: (\S+): No such file", result.stderr)
-            if missing and not (root / missing.group(1)).exists():
-                continue  # made by a build that has not run; the build itself would find it missing
             yield Finding(source.path, 1, "does not compile alone: " + result.stderr.strip().split("\n")[0])
 
 
 def clang_format_clean(sources, root):
     """The formatter has nothing to change."""
-    if shutil.which("clang-format") is None:
+    paths = [source.path for source in c_sources(sources)]
+    if shutil.which("clang-format") is None or not paths:
         return
-    for source in c_sources(sources):
-        result = subprocess.run(["clang-format", "--style=file", "--assume-filename=" + str(root / source.path)],
-                                input=source.text, capture_output=True, text=True)
-        if result.stdout != source.text:
-            changed = zip(result.stdout.split("\n"), source.lines)
-            line = next((number for number, (new, old) in enumerate(changed, 1) if new != old), len(source.lines))
-            yield Finding(source.path, line, "clang-format -i %s" % source.path)
+    command = ["clang-format", "--style=file", "--dry-run", "--ferror-limit=1", *paths]
+    said = subprocess.run(command, cwd=root, capture_output=True, text=True).stderr
+    for path, line in re.findall(r"(?m)^(\S+?):(\d+):\d+: (?:warning|error): code should be clang-formatted", said):
+        yield Finding(path, int(line), "clang-format -i %s" % path)
 
 
 def no_global_state(sources, root):
