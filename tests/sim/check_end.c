@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is judged when faults have ended: that the cluster heals, and what it then holds. */
+#include <string.h>
+
+#include "tests/sim/check.h"
+
+static struct partition_log *find_log(struct world *world, int32_t index, int32_t number)
+{
+    const struct sim_partition *known = &world->partitions[number];
+    return log_manager_find(world->brokers[index].logs, slice_of(known->topic), known->number);
+}
+
+/* Whether a replica is at one with the leader; NULL, or what is wrong. */
+static const char *judge_replica(struct world *world, int32_t number, int32_t index, int64_t end_offset)
+{
+    struct partition *partition = broker_partition(world, index, number);
+    if (partition == NULL)
+        return "partition %lld: a replica does not know of it";
+    struct partition_status status;
+    partition_status(partition, &status);
+    partition_release(partition);
+    const struct sim_partition *known = &world->partitions[number];
+    bool leads = known->leader == index + 1;
+    if (status.role != (leads ? ROLE_LEADER : ROLE_FOLLOWER))
+        return "partition %lld: a replica has not the role that ZooKeeper tells";
+    if (status.leader_epoch != known->leader_epoch)
+        return "partition %lld: a replica is in another leader epoch";
+    if (status.log_end_offset != end_offset)
+        return "partition %lld: a replica does not end where the leader ends";
+    if (status.high_watermark != end_offset)
+        return "partition %lld: a high watermark is not at the end";
+    return NULL;
+}
+
+static const char *judge_partition(struct world *world, int32_t number)
+{
+    const struct sim_partition *known = &world->partitions[number];
+    if (!known->has_state || known->leader == NO_LEADER)
+        return "partition %lld has no leader";
+    if (known->isr_count != (size_t)world->swarm.replication_factor)
+        return "partition %lld: not all replicas are in the ISR";
+    struct partition *leader = broker_partition(world, known->leader - 1, number);
+    if (leader == NULL)
+        return "partition %lld: its leader does not know of it";
+    struct partition_status status;
+    partition_status(leader, &status);
+    partition_release(leader);
+    const char *why = NULL;
+    for (int r = 0; why == NULL && r < world->swarm.replication_factor; r++)
+        why = judge_replica(world, number, known->replicas[r] - 1, status.log_end_offset);
+    return why;
+}
+
+bool check_is_healthy(struct world *world, const char **why, int32_t *partition)
+{
+    for (int32_t b = 0; b < world->swarm.brokers; b++) {
+        struct sim_broker *broker = &world->brokers[b];
+        *partition = b + 1;
+        *why = "broker %lld is not there";
+        if (!broker->alive || registration_epoch(broker->registration) < 0)
+            return false;
+        *why = "broker %lld has a proposal open";
+        if (broker->proposal != NULL)
+            return false;
+    }
+    for (int32_t p = 0; p < world->partition_count; p++) {
+        *partition = p;
+        *why = judge_partition(world, p);
+        if (*why != NULL)
+            return false;
+    }
+    return true;
+}
+
+/* The epoch cache is a function of the log (I4). */
+static void check_epochs(struct world *world, int32_t index, int32_t number, struct partition_log *log)
+{
+    for (size_t i = 0; i < world->scan.count; i++) {
+        const struct scanned_batch *batch = &world->scan.batches[i];
+        if (i > 0 && batch->leader_epoch < batch[-1].leader_epoch)
+            world_fail(world, "I4", "broker %lld, partition %lld: the epoch falls at offset %lld",
+                       TRACE_OF(index + 1, number, batch->base_offset));
+        if (i > 0 && batch->base_offset != batch[-1].last_offset + 1)
+            world_fail(world, "I2", "broker %lld, partition %lld: a gap before offset %lld",
+                       TRACE_OF(index + 1, number, batch->base_offset));
+        int32_t epoch = partition_log_epoch_at(log, batch->base_offset);
+        if (epoch != batch->leader_epoch)
+            world_fail(world, "I4",
+                       "broker %lld, partition %lld, offset %lld: epoch %lld, the epoch cache says %lld",
+                       TRACE_OF(index + 1, number, batch->base_offset, batch->leader_epoch, epoch));
+    }
+}
+
+/* A batch of an idempotent producer is there once, in order (I48). */
+static void check_sequences(struct world *world, int32_t number)
+{
+    for (size_t i = 0; i < world->scan.count; i++) {
+        const struct scanned_batch *batch = &world->scan.batches[i];
+        for (size_t j = 0; batch->producer_id >= 0 && j < i; j++) {
+            const struct scanned_batch *earlier = &world->scan.batches[j];
+            if (earlier->producer_id == batch->producer_id && earlier->base_sequence >= batch->base_sequence)
+                world_fail(
+                    world, "I48",
+                    "partition %lld, producer id %lld: sequence %lld at offset %lld after sequence %lld",
+                    TRACE_OF(number, batch->producer_id, batch->base_sequence, batch->base_offset,
+                             earlier->base_sequence));
+        }
+    }
+}
+
+static void check_log(struct world *world, int32_t index, int32_t number)
+{
+    struct partition_log *log = find_log(world, index, number);
+    if (log == NULL || !log_scan_log(&world->scan, log, 0, INT64_MAX)) {
+        world_fail(world, "I3", "broker %lld: the log of partition %lld cannot be read",
+                   TRACE_OF(index + 1, number));
+        return;
+    }
+    int64_t missing =
+        world->options.lossy ? -1 : ghost_compare(&world->partitions[number].ghost, &world->scan, INT64_MAX);
+    if (missing >= 0)
+        world_fail(world, "I1", "at the end broker %lld has not offset %lld of partition %lld as promised",
+                   TRACE_OF(index + 1, missing, number));
+    check_epochs(world, index, number, log);
+    check_sequences(world, number);
+}
+
+void check_end(struct world *world)
+{
+    for (int32_t p = 0; p < world->partition_count; p++) {
+        for (int r = 0; r < world->swarm.replication_factor; r++)
+            check_log(world, world->partitions[p].replicas[r] - 1, p);
+        check_replicas_agree(world, p);
+    }
+    for (int32_t b = 0; b < world->swarm.brokers; b++)
+        world->counters.healed += controller_gauges(world->brokers[b].controller).healed;
+    trace_mix(&world->trace, world->counters.acknowledged);
+    trace_mix(&world->trace, world->counters.observed);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is judged after every step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "coordinator/zk/node_partition_state.h"
+#include "tests/sim/check.h"
+
+static struct partition_log *find_log(struct world *world, int32_t index, int32_t number)
+{
+    const struct sim_partition *known = &world->partitions[number];
+    return log_manager_find(world->brokers[index].logs, slice_of(known->topic), known->number);
+}
+
+/* ---- the ISR in ZooKeeper ---- */
+
+/*
+ * Whoever is in the ISR may be elected: it holds all that any replica takes for committed (I19, I23). Dead
+ * members count with what they had when they died.
+ */
+static void check_isr_holds_committed(struct world *world, int32_t number)
+{
+    const struct sim_partition *partition = &world->partitions[number];
+    if (world->options.lossy)
+        return;
+    for (size_t i = 0; i < partition->isr_count; i++) {
+        int32_t id = partition->isr[i];
+        const struct replica_memory *memory = &world->brokers[id - 1].memories[number];
+        int64_t end = memory->seen ? memory->end_offset : 0;
+        if (end < partition->claimed)
+            world_fail(world, "I23",
+                       "broker %lld is in the ISR of partition %lld, leader epoch %lld, and ends at %lld: "
+                       "below %lld, which is committed",
+                       TRACE_OF(id, number, partition->leader_epoch, end, partition->claimed));
+    }
+}
+
+static bool was_in_isr(const struct sim_partition *partition, int32_t id)
+{
+    for (size_t i = 0; i < partition->isr_count; i++)
+        if (partition->isr[i] == id)
+            return true;
+    return false;
+}
+
+static void note_leader(struct world *world, int32_t number, const struct node_partition_state *state)
+{
+    struct sim_partition *partition = &world->partitions[number];
+    if (state->leader_epoch < partition->leader_epoch)
+        world_fail(world, "I35", "the leader epoch of partition %lld fell from %lld to %lld",
+                   TRACE_OF(number, partition->leader_epoch, state->leader_epoch));
+    if (state->leader_epoch == partition->leader_epoch && state->leader != partition->leader)
+        world_fail(world, "I13", "partition %lld has two leaders in epoch %lld: %lld and %lld",
+                   TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
+    if (partition->has_state && state->leader != NO_LEADER && !was_in_isr(partition, state->leader))
+        world_fail(world, "I27", "broker %lld leads partition %lld, epoch %lld, and was not in the ISR",
+                   TRACE_OF(state->leader, number, state->leader_epoch));
+    if (state->leader != partition->leader)
+        world->counters.elections++;
+    while ((int64_t)partition->leaders_count <= state->leader_epoch) {
+        partition->leaders = memory_grow(partition->leaders, partition->leaders_count,
+                                         &partition->leaders_capacity, sizeof(*partition->leaders));
+        partition->leaders[partition->leaders_count++] = NO_LEADER;
+    }
+    partition->leaders[state->leader_epoch] = state->leader;
+    partition->leader = state->leader;
+    partition->leader_epoch = state->leader_epoch;
+}
+
+void check_state_written(struct world *world, int32_t number, struct slice data, int32_t version)
+{
+    struct sim_partition *partition = &world->partitions[number];
+    struct node_partition_state state;
+    if (node_partition_state_decode(data, &state, NULL) != 0 || state.leader_epoch < 0) {
+        world_fail(world, "I26", "an illegal state of partition %lld was written, version %lld",
+                   TRACE_OF(number, version));
+        return;
+    }
+    note_leader(world, number, &state);
+    partition->has_state = true;
+    partition->isr_count = 0;
+    int64_t members = 0;
+    bool has_leader = state.leader == NO_LEADER;
+    for (size_t i = 0; i < state.isr_count && i < SIM_BROKERS_MAX; i++) {
+        partition->isr[partition->isr_count++] = state.isr[i];
+        members = members * 10 + state.isr[i];
+        has_leader = has_leader || state.isr[i] == state.leader;
+    }
+    world->counters.isr_changes++;
+    world_note(world,
+               "ZooKeeper: partition %lld has leader %lld, leader epoch %lld, ISR %lld, partition epoch %lld",
+               TRACE_OF(number, state.leader, state.leader_epoch, members, version));
+    if (state.isr_count == 0 || !has_leader)
+        world_fail(world, "I26", "the ISR of partition %lld is %lld, its leader %lld",
+                   TRACE_OF(number, members, state.leader));
+    check_isr_holds_committed(world, number);
+    node_partition_state_release(&state);
+}
+
+/* ---- promises ---- */
+
+void check_promise(struct world *world, int32_t number, const struct scanned_batch *batch, bool acknowledged)
+{
+    int64_t conflict = ghost_note(&world->partitions[number].ghost, batch, acknowledged);
+    if (conflict >= 0)
+        world_fail(world, "I1",
+                   "offset %lld of partition %lld was promised before with other bytes (now of epoch %lld)",
+                   TRACE_OF(conflict, number, batch->leader_epoch));
+}
+
+/* A new leader has everything that was promised. */
+static void check_new_leader(struct world *world, int32_t index, int32_t number, int32_t leader_epoch)
+{
+    const struct ghost *ghost = &world->partitions[number].ghost;
+    if (!log_scan_log(&world->scan, find_log(world, index, number), 0, INT64_MAX)) {
+        world_fail(world, "I3", "broker %lld: the log of partition %lld cannot be read",
+                   TRACE_OF(index + 1, number));
+        return;
+    }
+    int64_t missing = ghost_compare(ghost, &world->scan, INT64_MAX);
+    if (missing >= 0)
+        world_fail(world, "I1",
+                   "broker %lld leads partition %lld in epoch %lld and has not offset %lld as it was "
+                   "promised (acknowledged: %lld, epoch %lld)",
+                   TRACE_OF(index + 1, number, leader_epoch, missing, ghost->records[missing].acknowledged,
+                            ghost->records[missing].leader_epoch));
+}
+
+/* ---- logs against each other ---- */
+
+static bool same_place(const struct scanned_batch *a, const struct scanned_batch *b)
+{
+    return a->base_offset == b->base_offset && a->leader_epoch == b->leader_epoch;
+}
+
+/* Behind the first difference no (offset, epoch) may be in both. */
+static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t b)
+{
+    const struct log_scan *x = &world->scan, *y = &world->other_scan;
+    size_t i = 0, j = 0;
+    while (i < x->count && i < y->count && same_place(&x->batches[i], &y->batches[i]) &&
+           x->batches[i].hash == y->batches[i].hash)
+        i++;
+    j = i;
+    while (i < x->count && j < y->count) {
+        if (same_place(&x->batches[i], &y->batches[j])) {
+            world_fail(world, "I16",
+                       "brokers %lld and %lld both hold offset %lld, epoch %lld of partition %lld and differ "
+                       "up to there",
+                       TRACE_OF(a + 1, b + 1, x->batches[i].base_offset, x->batches[i].leader_epoch, number));
+            return;
+        }
+        if (x->batches[i].base_offset < y->batches[j].base_offset)
+            i++;
+        else if (x->batches[i].base_offset > y->batches[j].base_offset)
+            j++;
+        else
+            i++, j++;
+    }
+}
+
+static void compare_with_others(struct world *world, int32_t index, int32_t number)
+{
+    struct partition_log *own = find_log(world, index, number);
+    if (own == NULL || !log_scan_log(&world->scan, own, 0, INT64_MAX))
+        return;
+    for (int32_t b = 0; b < world->swarm.brokers; b++) {
+        struct partition_log *other =
+            b != index && broker_acts(&world->brokers[b]) ? find_log(world, b, number) : NULL;
+        if (other != NULL && log_scan_log(&world->other_scan, other, 0, INT64_MAX))
+            compare_logs(world, number, index, b);
+    }
+}
+
+void check_replicas_agree(struct world *world, int32_t number)
+{
+    for (int32_t b = 0; b < world->swarm.brokers; b++)
+        if (broker_acts(&world->brokers[b]))
+            compare_with_others(world, b, number);
+}
+
+/* ---- one replica ---- */
+
+static void check_bounds(struct world *world, int32_t index, int32_t number,
+                         const struct partition_status *status)
+{
+    const struct replica_memory *memory = &world->brokers[index].memories[number];
+    if (status->log_start_offset > status->high_watermark || status->high_watermark > status->log_end_offset)
+        world_fail(world, "I9", "broker %lld, partition %lld: start %lld, high watermark %lld, end %lld",
+                   TRACE_OF(index + 1, number, status->log_start_offset, status->high_watermark,
+                            status->log_end_offset));
+    bool same = memory->seen && memory->life == world->brokers[index].life &&
+                memory->leader_epoch == status->leader_epoch;
+    if (same && status->high_watermark < memory->high_watermark)
+        world_fail(
+            world, "I9",
+            "broker %lld, partition %lld, leader epoch %lld: the high watermark fell from %lld to %lld",
+            TRACE_OF(index + 1, number, status->leader_epoch, memory->high_watermark,
+                     status->high_watermark));
+}
+
+static void check_leader(struct world *world, int32_t index, int32_t number,
+                         const struct partition_status *status)
+{
+    const struct sim_partition *partition = &world->partitions[number];
+    const struct replica_memory *memory = &world->brokers[index].memories[number];
+    int32_t epoch = status->leader_epoch;
+    if (epoch < 0 || (size_t)epoch >= partition->leaders_count || partition->leaders[epoch] != index + 1)
+        world_fail(world, "I13",
+                   "broker %lld leads partition %lld in epoch %lld without having been appointed",
+                   TRACE_OF(index + 1, number, epoch));
+    bool is_new = !memory->seen || memory->life != world->brokers[index].life ||
+                  memory->role != ROLE_LEADER || memory->leader_epoch != epoch;
+    /* A deposed leader may learn of its appointment late: it judges nobody any more. */
+    if (is_new && epoch == partition->leader_epoch && !world->options.lossy) {
+        check_new_leader(world, index, number, epoch);
+        compare_with_others(world, index, number);
+    }
+}
+
+static void check_replica(struct world *world, int32_t index, int32_t number,
+                          const struct partition_status *status)
+{
+    struct sim_broker *broker = &world->brokers[index];
+    struct sim_partition *partition = &world->partitions[number];
+    struct replica_memory *memory = &broker->memories[number];
+    check_bounds(world, index, number, status);
+    if (status->role == ROLE_LEADER)
+        check_leader(world, index, number, status);
+    bool cut = memory->seen && status->log_end_offset < memory->end_offset;
+    if (cut && memory->life == broker->life) {
+        world->counters.truncations++;
+        if (status->role == ROLE_LEADER)
+            world_fail(world, "I15", "broker %lld cut its log of partition %lld as leader",
+                       TRACE_OF(broker->id, number));
+        compare_with_others(world, index, number);
+    }
+    *memory = (struct replica_memory){.seen = true,
+                                      .life = broker->life,
+                                      .leader_epoch = status->leader_epoch,
+                                      .high_watermark = status->high_watermark,
+                                      .end_offset = status->log_end_offset,
+                                      .role = status->role};
+    bool committed_more = status->high_watermark > partition->claimed;
+    partition->claimed = max_i64(partition->claimed, status->high_watermark);
+    if (cut || committed_more)
+        check_isr_holds_committed(world, number);
+}
+
+void check_remember(struct world *world, int32_t index)
+{
+    for (int32_t p = 0; p < world->partition_count; p++) {
+        struct partition *partition = broker_partition(world, index, p);
+        if (partition == NULL)
+            continue;
+        struct partition_status status;
+        partition_status(partition, &status);
+        check_replica(world, index, p, &status);
+        partition_release(partition);
+    }
+}
+
+void check_broker(struct world *world, int32_t index)
+{
+    if (broker_acts(&world->brokers[index]))
+        check_remember(world, index);
+}

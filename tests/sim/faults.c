@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who is struck when. Each kind of fault has its own rhythm, drawn by the swarm; the victims are drawn here.
+ */
+#include "tests/sim/world.h"
+
+#define PAUSE_MAX_MS 2500
+#define LINK_FAULT_MAX_MS 1500
+/* Disk operations until a crash that comes in the middle of one. */
+#define WRITES_BEFORE_CRASH_MAX 12
+
+struct fault_kind {
+    int64_t (*every_ms)(const struct swarm *swarm);
+    void (*strike)(struct world *world);
+};
+
+static struct sim_broker *choose_alive(struct world *world)
+{
+    struct sim_broker *broker = &world->brokers[prng_below(&world->faults, (uint64_t)world->swarm.brokers)];
+    return broker_acts(broker) ? broker : NULL;
+}
+
+/* Leaders are the more interesting victims. */
+static struct sim_broker *choose_victim(struct world *world)
+{
+    int32_t p = (int32_t)prng_below(&world->faults, (uint64_t)world->partition_count);
+    int32_t leader = world->partitions[p].leader;
+    if (leader > 0 && prng_one_in(&world->faults, 2) && broker_acts(&world->brokers[leader - 1]))
+        return &world->brokers[leader - 1];
+    return choose_alive(world);
+}
+
+static void crash(struct world *world)
+{
+    struct sim_broker *broker = choose_victim(world);
+    bool in_write = world->swarm.crash_in_write && prng_one_in(&world->faults, 2);
+    uint64_t after = prng_below(&world->faults, WRITES_BEFORE_CRASH_MAX);
+    if (broker == NULL)
+        return;
+    world->counters.crashes++;
+    if (in_write)
+        memory_files_stop_after(broker->disk, after);
+    else
+        broker_kill(world, broker->index, MEMORY_FILES_PROCESS_CRASH);
+}
+
+static void cut_power(struct world *world)
+{
+    struct sim_broker *broker = choose_victim(world);
+    if (broker == NULL)
+        return;
+    world->counters.power_cuts++;
+    broker_kill(world, broker->index, MEMORY_FILES_POWER_CUT);
+}
+
+static void stop(struct world *world)
+{
+    struct sim_broker *broker = choose_victim(world);
+    if (broker == NULL || broker->paused)
+        return;
+    world->counters.orderly_stops++;
+    broker_stop(world, broker->index);
+}
+
+static void freeze(struct world *world)
+{
+    struct sim_broker *broker = choose_victim(world);
+    int64_t duration_ms = prng_between(&world->faults, 10, PAUSE_MAX_MS);
+    if (broker == NULL || broker->paused)
+        return;
+    world->counters.pauses++;
+    broker_pause(world, broker->index, duration_ms);
+}
+
+static void expire(struct world *world)
+{
+    struct sim_broker *broker = choose_victim(world);
+    if (broker == NULL)
+        return;
+    world->counters.expiries++;
+    world_note(world, "the session of broker %lld expires", TRACE_OF(broker->id));
+    fake_client_expire(broker->client);
+}
+
+static void strike_link(struct world *world, int64_t until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX],
+                        const char *format)
+{
+    uint64_t from = prng_below(&world->faults, (uint64_t)world->swarm.brokers);
+    uint64_t to = prng_below(&world->faults, (uint64_t)world->swarm.brokers);
+    int64_t duration_ms = prng_between(&world->faults, 10, LINK_FAULT_MAX_MS);
+    world_note(world, format, TRACE_OF((int64_t)from + 1, (int64_t)to + 1, duration_ms));
+    until_ms[from][to] = world->now_ms + duration_ms;
+    /* Often both ways. */
+    if (prng_one_in(&world->faults, 2))
+        until_ms[to][from] = world->now_ms + duration_ms;
+}
+
+static void clog_link(struct world *world)
+{
+    strike_link(world, world->clog_until_ms, "the link from %lld to %lld is slow for %lld ms");
+}
+
+static void cut_link(struct world *world)
+{
+    strike_link(world, world->cut_until_ms, "the link from %lld to %lld is cut for %lld ms");
+}
+
+static int64_t crash_every_ms(const struct swarm *swarm)
+{
+    return swarm->crash_every_ms;
+}
+
+static int64_t power_cut_every_ms(const struct swarm *swarm)
+{
+    return swarm->power_cut_every_ms;
+}
+
+static int64_t orderly_stop_every_ms(const struct swarm *swarm)
+{
+    return swarm->orderly_stop_every_ms;
+}
+
+static int64_t pause_every_ms(const struct swarm *swarm)
+{
+    return swarm->pause_every_ms;
+}
+
+static int64_t expire_every_ms(const struct swarm *swarm)
+{
+    return swarm->expire_every_ms;
+}
+
+static int64_t clog_every_ms(const struct swarm *swarm)
+{
+    return swarm->clog_every_ms;
+}
+
+static int64_t cut_every_ms(const struct swarm *swarm)
+{
+    return swarm->cut_every_ms;
+}
+
+static const struct fault_kind kinds[] = {
+    {crash_every_ms, crash},  {power_cut_every_ms, cut_power}, {orderly_stop_every_ms, stop},
+    {pause_every_ms, freeze}, {expire_every_ms, expire},       {clog_every_ms, clog_link},
+    {cut_every_ms, cut_link},
+};
+
+static void strike(struct world *world, int32_t broker, void *data)
+{
+    const struct fault_kind *kind = data;
+    (void)broker;
+    if (!world->safety)
+        return;
+    kind->strike(world);
+    world_later(world, -1, prng_between(&world->faults, 1, 2 * kind->every_ms(&world->swarm)), strike, NULL,
+                data);
+}
+
+void faults_init(struct world *world)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        int64_t every_ms = kinds[i].every_ms(&world->swarm);
+        if (every_ms > 0)
+            world_later(world, -1, 300 + prng_between(&world->faults, 1, 2 * every_ms), strike, NULL,
+                        (void *)&kinds[i]);
+    }
+}
+
+void faults_end(struct world *world)
+{
+    world_note(world, "faults end", TRACE_OF(0));
+    fake_zookeeper_set_faults(world->zookeeper, 0, 0);
+    for (int32_t b = 0; b < world->swarm.brokers; b++) {
+        struct sim_broker *broker = &world->brokers[b];
+        for (int32_t other = 0; other < world->swarm.brokers; other++)
+            world->cut_until_ms[b][other] = world->clog_until_ms[b][other] = 0;
+        if (broker->alive && memory_files_is_stopped(broker->disk))
+            broker_kill(world, b, MEMORY_FILES_PROCESS_CRASH);
+        if (broker->alive)
+            memory_files_stop_after(broker->disk, UINT64_MAX);
+        if (!broker->alive)
+            broker_start(world, b);
+        else if (broker->paused)
+            broker_resume(world, b);
+    }
+}

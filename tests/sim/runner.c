@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Workers are child processes; what they have to say stands in memory that they share with their parent. */
+#include "tests/sim/runner.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+#define JOBS_MAX 64
+#define REPORT_MAX 32768
+#define PROGRESS_MS 500
+
+/* What a worker shares. */
+struct shared_worker {
+    volatile uint64_t seed; /* under way */
+    volatile uint64_t done;
+    bool found;
+    struct sim_counters counters;
+    size_t report_length;
+    char report[REPORT_MAX];
+};
+
+static void add_counters(struct sim_counters *sum, const struct sim_counters *counters)
+{
+    sum->acknowledged += counters->acknowledged;
+    sum->observed += counters->observed;
+    sum->truncations += counters->truncations;
+    sum->elections += counters->elections;
+    sum->isr_changes += counters->isr_changes;
+    sum->crashes += counters->crashes;
+    sum->pauses += counters->pauses;
+    sum->expiries += counters->expiries;
+    sum->power_cuts += counters->power_cuts;
+    sum->orderly_stops += counters->orderly_stops;
+    sum->healed += counters->healed;
+}
+
+static void tell_failure(struct world *world, struct buffer *report)
+{
+    buffer_append_string(report, "the last events:\n");
+    trace_tell(&world->trace, report);
+    swarm_tell(&world->swarm, report);
+    buffer_print(report,
+                 "seed %llu, step %llu, %lld.%03lld s: %s violated: ", (unsigned long long)world->swarm.seed,
+                 (unsigned long long)world->steps, (long long)(world->now_ms / 1000),
+                 (long long)(world->now_ms % 1000), world->violation.rule);
+    trace_format(report, world->violation.format, world->violation.values);
+    buffer_append_string(report, "\n");
+}
+
+uint64_t run_seed(uint64_t seed, const struct sim_options *options, bool *found, struct buffer *report,
+                  struct sim_counters *counters)
+{
+    struct world *world = world_new(seed, options);
+    *found = !world_run(world);
+    trace_mix(&world->trace, world->steps);
+    uint64_t hash = world->trace.hash;
+    add_counters(counters, &world->counters);
+    if (*found)
+        tell_failure(world, report);
+    world_free(world);
+    return hash;
+}
+
+static _Noreturn void work(const struct run_request *request, int number, struct shared_worker *shared)
+{
+    struct buffer report;
+    buffer_init(&report);
+    for (uint64_t i = (uint64_t)number; i < request->count && !shared->found; i += (uint64_t)request->jobs) {
+        bool found;
+        shared->seed = request->first + i;
+        run_seed(request->first + i, &request->options, &found, &report, &shared->counters);
+        if (found) {
+            shared->report_length = min_size(report.length, REPORT_MAX);
+            memcpy(shared->report, report.data, shared->report_length);
+            shared->found = true;
+        }
+        shared->done++;
+    }
+    buffer_release(&report);
+    fflush(stdout);
+    _exit(shared->found ? 1 : 0);
+}
+
+/* Takes a failure over, if it is the one with the lowest seed so far. */
+static void take_failure(struct run_result *result, const struct shared_worker *shared, int status)
+{
+    if (result->found && result->seed < shared->seed)
+        return;
+    result->found = true;
+    result->seed = shared->seed;
+    buffer_clear(&result->report);
+    if (shared->found)
+        buffer_append(&result->report, shared->report, shared->report_length);
+    else
+        buffer_print(&result->report, "seed %llu ended its process (%s %d): see what it printed above\n",
+                     (unsigned long long)shared->seed, WIFSIGNALED(status) ? "signal" : "exit code",
+                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+static void show_progress(const struct shared_worker *shared, int jobs, double seconds, uint64_t count)
+{
+    uint64_t done = 0;
+    for (int w = 0; w < jobs; w++)
+        done += shared[w].done;
+    fprintf(stderr, "\r%llu of %llu seeds, %.0f seeds/s ", (unsigned long long)done,
+            (unsigned long long)count, seconds > 0 ? (double)done / seconds : 0.0);
+    fflush(stderr);
+}
+
+/* Waits for the workers; after a failure those that are left are ended. */
+static void wait_for_workers(const struct run_request *request, struct shared_worker *shared, pid_t *pids,
+                             int64_t started_ms, struct run_result *result)
+{
+    int left = request->jobs;
+    while (left > 0) {
+        for (int w = 0; w < request->jobs; w++) {
+            int status;
+            if (pids[w] <= 0 || waitpid(pids[w], &status, WNOHANG) != pids[w])
+                continue;
+            pids[w] = 0;
+            left--;
+            bool stopped = result->found && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+            if (status != 0 && !stopped)
+                take_failure(result, &shared[w], status);
+        }
+        for (int w = 0; result->found && w < request->jobs; w++)
+            if (pids[w] > 0)
+                kill(pids[w], SIGTERM);
+        double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
+        if (request->progress)
+            show_progress(shared, request->jobs, seconds, request->count);
+        struct timespec pause = {.tv_nsec = (request->progress ? PROGRESS_MS : 20) * 1000000L};
+        if (left > 0)
+            nanosleep(&pause, NULL);
+    }
+    if (request->progress)
+        fprintf(stderr, "\n");
+}
+
+int run_seeds(const struct run_request *request, struct run_result *result)
+{
+    memset(result, 0, sizeof(*result));
+    buffer_init(&result->report);
+    if (request->jobs < 1 || request->jobs > JOBS_MAX)
+        return -EINVAL;
+    size_t size = sizeof(struct shared_worker) * (size_t)request->jobs;
+    struct shared_worker *shared =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return -errno;
+    pid_t pids[JOBS_MAX];
+    int64_t started_ms = clock_monotonic_ms();
+    fflush(stdout);
+    for (int w = 0; w < request->jobs; w++) {
+        pids[w] = fork();
+        if (pids[w] == 0)
+            work(request, w, &shared[w]);
+        if (pids[w] < 0)
+            return -errno;
+    }
+    wait_for_workers(request, shared, pids, started_ms, result);
+    result->seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
+    for (int w = 0; w < request->jobs; w++) {
+        result->seeds += shared[w].done;
+        add_counters(&result->counters, &shared[w].counters);
+    }
+    munmap(shared, size);
+    return 0;
+}

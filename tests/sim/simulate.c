@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* simulate: the command line of the simulator. docs/simulator.md explains it. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/sim/runner.h"
+
+static const char usage[] =
+    "usage: simulate [--seed N | --seeds COUNT|A..B] [options]\n"
+    "\n"
+    "Runs simulated clusters of the shipped broker code, one for each seed, and judges them.\n"
+    "\n"
+    "  --seed N         this seed; prints the hash of all that happened\n"
+    "  --seeds COUNT    so many seeds (1000 when nothing is said); --seeds A..B: both included\n"
+    "  --start S        the first of COUNT seeds (1)\n"
+    "  --jobs N         processes (1)\n"
+    "  --fault NAME     switches a rule off, to see that it is found; several times for several:\n"
+    "                   truncate-to-high-watermark, unconfirmed-isr, unclean-election, no-fetch-epochs,\n"
+    "                   no-epoch-start, isr-by-id, skip-reconciliation\n"
+    "  --expect-found   success means that a violation was found\n"
+    "  --lossy          brokers lose power too (unsynced writes are lost or torn)\n"
+    "  --trace          with --seed: tells the whole story\n"
+    "  --help           this\n";
+
+struct command_line {
+    struct run_request request;
+    bool single;
+    bool expect_found;
+};
+
+static bool set_fault(struct sim_options *options, const char *name)
+{
+    struct partition_faults *partition = &options->partition_faults;
+    struct controller_faults *controller = &options->controller_faults;
+    const struct {
+        const char *name;
+        bool *flag;
+    } faults[] = {
+        {"truncate-to-high-watermark", &partition->truncate_to_high_watermark},
+        {"unconfirmed-isr", &partition->count_unconfirmed_isr},
+        {"no-fetch-epochs", &partition->ignore_fetch_epochs},
+        {"no-epoch-start", &partition->ignore_epoch_start},
+        {"unclean-election", &controller->unclean_always},
+        {"isr-by-id", &controller->isr_by_id},
+        {"skip-reconciliation", &controller->skip_reconciliation},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+        if (strcmp(name, faults[i].name) == 0) {
+            *faults[i].flag = true;
+            return true;
+        }
+    }
+    fprintf(stderr, "simulate: no fault named %s; see --help\n", name);
+    return false;
+}
+
+static bool parse_number(const char *text, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && text[0] != '-')
+        return true;
+    fprintf(stderr, "simulate: %s is not a number\n", text);
+    return false;
+}
+
+/* COUNT or A..B. */
+static bool parse_seeds(char *text, struct run_request *request)
+{
+    char *dots = strstr(text, "..");
+    if (dots == NULL)
+        return parse_number(text, &request->count);
+    uint64_t last;
+    *dots = '\0';
+    if (!parse_number(text, &request->first) || !parse_number(dots + 2, &last) || last < request->first)
+        return false;
+    request->count = last - request->first + 1;
+    return true;
+}
+
+static bool take_option(struct command_line *line, int option, char *value)
+{
+    struct run_request *request = &line->request;
+    uint64_t number;
+    switch (option) {
+    case 's':
+        line->single = true;
+        request->count = 1;
+        return parse_number(value, &request->first);
+    case 'n':
+        return parse_seeds(value, request);
+    case 'b':
+        return parse_number(value, &request->first);
+    case 'j':
+        if (!parse_number(value, &number) || number < 1 || number > 64)
+            return false;
+        request->jobs = (int)number;
+        return true;
+    case 'f':
+        return set_fault(&request->options, value);
+    case 'e':
+        line->expect_found = true;
+        return true;
+    case 'l':
+        request->options.lossy = true;
+        return true;
+    case 't':
+        request->options.trace = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool parse_command_line(struct command_line *line, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"start", required_argument, NULL, 'b'}, {"jobs", required_argument, NULL, 'j'},
+        {"fault", required_argument, NULL, 'f'}, {"expect-found", no_argument, NULL, 'e'},
+        {"lossy", no_argument, NULL, 'l'},       {"trace", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+    };
+    *line = (struct command_line){.request = {.first = 1, .count = 1000, .jobs = 1}};
+    line->request.progress = isatty(STDERR_FILENO) != 0;
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (!take_option(line, option, optarg)) {
+            fputs("simulate: see --help\n", stderr);
+            return false;
+        }
+    }
+    if (optind < argc || (line->request.options.trace && !line->single)) {
+        fputs(usage, stderr);
+        return false;
+    }
+    return true;
+}
+
+static void tell_counters(const struct sim_counters *counters)
+{
+    printf("acknowledged %llu, observed %llu, truncations %llu, elections %llu, states written %llu,\n",
+           (unsigned long long)counters->acknowledged, (unsigned long long)counters->observed,
+           (unsigned long long)counters->truncations, (unsigned long long)counters->elections,
+           (unsigned long long)counters->isr_changes);
+    printf("crashes %llu, power cuts %llu, orderly stops %llu, pauses %llu, expiries %llu, healed %llu\n",
+           (unsigned long long)counters->crashes, (unsigned long long)counters->power_cuts,
+           (unsigned long long)counters->orderly_stops, (unsigned long long)counters->pauses,
+           (unsigned long long)counters->expiries, (unsigned long long)counters->healed);
+}
+
+static void tell_repeat(const struct command_line *line, int argc, char **argv, uint64_t seed)
+{
+    printf("repeat it with: simulate --seed %llu --trace", (unsigned long long)seed);
+    if (line->request.options.lossy)
+        printf(" --lossy");
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], "--fault") == 0)
+            printf(" --fault %s", argv[i + 1]);
+    printf("\n");
+}
+
+/* Exit code. */
+static int run_one(const struct command_line *line)
+{
+    struct buffer report;
+    struct sim_counters counters = {0};
+    bool found;
+    buffer_init(&report);
+    uint64_t hash = run_seed(line->request.first, &line->request.options, &found, &report, &counters);
+    if (found)
+        fputs(buffer_string(&report), stdout);
+    tell_counters(&counters);
+    printf("seed %llu %s, hash %016llx\n", (unsigned long long)line->request.first,
+           found ? "fails" : "is clean", (unsigned long long)hash);
+    buffer_release(&report);
+    return found == line->expect_found ? 0 : 1;
+}
+
+static int run_many(const struct command_line *line, int argc, char **argv)
+{
+    struct run_result result;
+    int error = run_seeds(&line->request, &result);
+    if (error != 0) {
+        fprintf(stderr, "simulate: cannot start processes: %s\n", strerror(-error));
+        return 2;
+    }
+    double rate = result.seconds > 0 ? (double)result.seeds / result.seconds : 0;
+    if (result.found) {
+        fputs(buffer_string(&result.report), stdout);
+        tell_repeat(line, argc, argv, result.seed);
+        printf("found by seed %llu, after %llu seeds, %.0f seeds/s\n", (unsigned long long)result.seed,
+               (unsigned long long)(result.seed - line->request.first + 1), rate);
+    } else {
+        tell_counters(&result.counters);
+        printf("%llu seeds clean, %.0f seeds/s\n", (unsigned long long)result.seeds, rate);
+    }
+    buffer_release(&result.report);
+    return result.found == line->expect_found ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line;
+    if (!parse_command_line(&line, argc, argv))
+        return 2;
+    return line.single ? run_one(&line) : run_many(&line, argc, argv);
+}

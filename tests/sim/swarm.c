@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Draws and prints the swarm. */
+#include "tests/sim/swarm.h"
+
+#include <string.h>
+
+#include "common/prng.h"
+
+/* Half of the time 0, else a number in the range. */
+static int64_t maybe(struct prng *prng, int64_t low, int64_t high)
+{
+    int64_t drawn = prng_between(prng, low, high);
+    return prng_one_in(prng, 2) ? 0 : drawn;
+}
+
+static void draw_cluster(struct swarm *swarm, struct prng *prng)
+{
+    static const int brokers[] = {3, 3, 3, 3, 3, 2, 4, 5};
+    swarm->brokers = brokers[prng_below(prng, ARRAY_SIZE(brokers))];
+    swarm->topics = prng_one_in(prng, 4) ? 2 : 1;
+    swarm->partitions_each = prng_one_in(prng, 4) ? 2 : 1;
+    swarm->replication_factor = swarm->brokers == 2 || prng_one_in(prng, 4) ? 2 : 3;
+    swarm->min_insync_replicas = prng_one_in(prng, 2) ? 1 : 2;
+    swarm->zookeeper_servers = prng_one_in(prng, 2) ? 1 : 3;
+    swarm->topics_without_id = prng_one_in(prng, 8);
+    swarm->segment_bytes = prng_one_in(prng, 2) ? 1 << 20 : prng_between(prng, 600, 4000);
+    swarm->producers = (int)prng_between(prng, 1, 3);
+}
+
+static void draw_times(struct swarm *swarm, struct prng *prng)
+{
+    swarm->safety_ms = prng_between(prng, 2000, 7000);
+    swarm->session_timeout_ms = prng_between(prng, 400, 1200);
+    swarm->replica_lag_time_max_ms = prng_between(prng, 200, 1000);
+    swarm->fetch_idle_ms = prng_between(prng, 100, 500);
+    swarm->fetch_timeout_ms = prng_between(prng, 200, 700);
+    swarm->proposal_timeout_ms = prng_between(prng, 200, 1500);
+    swarm->control_timeout_ms = prng_between(prng, 200, 1500);
+    swarm->delay_low_ms = prng_between(prng, 0, 3);
+    swarm->delay_high_ms = swarm->delay_low_ms + (prng_one_in(prng, 4) ? prng_between(prng, 10, 100) : 5);
+    swarm->zookeeper_delay_ms = prng_one_in(prng, 4) ? prng_between(prng, 5, 60) : 4;
+    swarm->tick_ms = prng_between(prng, 50, 250);
+    swarm->checkpoint_ms = prng_between(prng, 200, 3000);
+    swarm->produce_ms = prng_between(prng, 20, 250);
+    swarm->consume_ms = prng_between(prng, 60, 400);
+}
+
+static void draw_faults(struct swarm *swarm, struct prng *prng, bool lossy)
+{
+    swarm->crash_every_ms = maybe(prng, 300, 3000);
+    int64_t power_cut = maybe(prng, 500, 3000);
+    swarm->power_cut_every_ms = lossy ? power_cut : 0;
+    swarm->orderly_stop_every_ms = maybe(prng, 1000, 4000);
+    swarm->pause_every_ms = maybe(prng, 500, 3000);
+    swarm->expire_every_ms = maybe(prng, 500, 4000);
+    swarm->clog_every_ms = maybe(prng, 300, 3000);
+    swarm->cut_every_ms = maybe(prng, 300, 3000);
+    swarm->down_ms = prng_between(prng, 50, 3000);
+    swarm->lose_one_in = (uint32_t)maybe(prng, 5, 100);
+    swarm->duplicate_one_in = (uint32_t)maybe(prng, 5, 100);
+    swarm->straggle_one_in = (uint32_t)maybe(prng, 5, 100);
+    swarm->straggle_ms = prng_between(prng, 50, 1500);
+    swarm->lose_answer_one_in = (uint32_t)maybe(prng, 10, 200);
+    swarm->cut_one_in = (uint32_t)maybe(prng, 20, 400);
+    swarm->crash_in_write = prng_one_in(prng, 2);
+}
+
+void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
+{
+    memset(swarm, 0, sizeof(*swarm));
+    struct prng prng;
+    prng_init(&prng, seed * 4);
+    swarm->seed = seed;
+    draw_cluster(swarm, &prng);
+    draw_times(swarm, &prng);
+    draw_faults(swarm, &prng, options->lossy);
+}
+
+static void tell_time(struct buffer *out, const char *name, int64_t value)
+{
+    if (value > 0)
+        buffer_print(out, " %s=%lld", name, (long long)value);
+}
+
+void swarm_tell(const struct swarm *swarm, struct buffer *out)
+{
+    buffer_print(out, "seed %llu: %d brokers, %d topics of %d partitions, replication factor %d",
+                 (unsigned long long)swarm->seed, swarm->brokers, swarm->topics, swarm->partitions_each,
+                 swarm->replication_factor);
+    buffer_print(out, ", min.insync.replicas %d, %d ZooKeeper servers, %d producers%s\n ",
+                 swarm->min_insync_replicas, swarm->zookeeper_servers, swarm->producers,
+                 swarm->topics_without_id ? ", topics without id" : "");
+    tell_time(out, "segment_bytes", swarm->segment_bytes);
+    tell_time(out, "safety_ms", swarm->safety_ms);
+    tell_time(out, "session_timeout_ms", swarm->session_timeout_ms);
+    tell_time(out, "replica_lag_time_max_ms", swarm->replica_lag_time_max_ms);
+    tell_time(out, "fetch_idle_ms", swarm->fetch_idle_ms);
+    tell_time(out, "fetch_timeout_ms", swarm->fetch_timeout_ms);
+    tell_time(out, "proposal_timeout_ms", swarm->proposal_timeout_ms);
+    tell_time(out, "control_timeout_ms", swarm->control_timeout_ms);
+    buffer_print(out, " delay_ms=%lld..%lld", (long long)swarm->delay_low_ms,
+                 (long long)swarm->delay_high_ms);
+    tell_time(out, "zookeeper_delay_ms", swarm->zookeeper_delay_ms);
+    tell_time(out, "tick_ms", swarm->tick_ms);
+    tell_time(out, "checkpoint_ms", swarm->checkpoint_ms);
+    tell_time(out, "produce_ms", swarm->produce_ms);
+    tell_time(out, "consume_ms", swarm->consume_ms);
+    buffer_append_string(out, "\n  faults:");
+    tell_time(out, "crash_every_ms", swarm->crash_every_ms);
+    tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);
+    tell_time(out, "orderly_stop_every_ms", swarm->orderly_stop_every_ms);
+    tell_time(out, "pause_every_ms", swarm->pause_every_ms);
+    tell_time(out, "expire_every_ms", swarm->expire_every_ms);
+    tell_time(out, "clog_every_ms", swarm->clog_every_ms);
+    tell_time(out, "cut_every_ms", swarm->cut_every_ms);
+    tell_time(out, "down_ms", swarm->down_ms);
+    tell_time(out, "lose_one_in", swarm->lose_one_in);
+    tell_time(out, "duplicate_one_in", swarm->duplicate_one_in);
+    tell_time(out, "straggle_one_in", swarm->straggle_one_in);
+    tell_time(out, "straggle_ms", swarm->straggle_ms);
+    tell_time(out, "lose_answer_one_in", swarm->lose_answer_one_in);
+    tell_time(out, "cut_one_in", swarm->cut_one_in);
+    buffer_print(out, "%s\n", swarm->crash_in_write ? " crash_in_write" : "");
+}

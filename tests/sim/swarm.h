@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a seed draws before anything happens: how large the cluster is, how fast everything goes, and which
+ * faults exist at all this time (each is absent in about half of the seeds, so that what one fault hides
+ * another seed shows).
+ */
+#ifndef TESTS_SIM_SWARM_H
+#define TESTS_SIM_SWARM_H
+
+#include "broker/replica/partition_core.h"
+#include "common/base.h"
+#include "common/buffer.h"
+#include "coordinator/controller/controller.h"
+
+#define SIM_BROKERS_MAX 5
+#define SIM_PARTITIONS_MAX 4
+
+/* What the command line says, the same for all seeds. */
+struct sim_options {
+    struct partition_faults partition_faults;
+    struct controller_faults controller_faults;
+    bool lossy; /* power cuts too */
+    bool trace; /* the story to standard output */
+};
+
+struct swarm {
+    uint64_t seed;
+    int brokers;
+    int topics;
+    int partitions_each; /* partitions of a topic */
+    int replication_factor;
+    int32_t min_insync_replicas;
+    int zookeeper_servers;
+    bool topics_without_id; /* as an old tool writes them */
+    int64_t segment_bytes;
+
+    int64_t safety_ms; /* how long there are faults */
+    int64_t session_timeout_ms;
+    int64_t replica_lag_time_max_ms;
+    int64_t fetch_idle_ms;       /* pause of a follower that has everything */
+    int64_t fetch_timeout_ms;    /* without an answer, ask again */
+    int64_t proposal_timeout_ms; /* likewise, ISR proposals */
+    int64_t control_timeout_ms;  /* likewise, the controller's messages */
+    int64_t delay_low_ms;        /* of a message between two machines */
+    int64_t delay_high_ms;
+    int64_t zookeeper_delay_ms; /* at most */
+    int64_t tick_ms;            /* of the replica managers */
+    int64_t checkpoint_ms;      /* of high watermarks and recovery points */
+    int64_t produce_ms;         /* between two batches of a producer */
+    int64_t consume_ms;
+    int producers;
+
+    /* Mean times between two of a kind, over the whole cluster; 0: never. */
+    int64_t crash_every_ms;
+    int64_t power_cut_every_ms;
+    int64_t orderly_stop_every_ms;
+    int64_t pause_every_ms;
+    int64_t expire_every_ms;
+    int64_t clog_every_ms; /* one way between two brokers, for a while */
+    int64_t cut_every_ms;  /* likewise, nothing gets through */
+    int64_t down_ms;       /* how long a dead broker stays away, at most */
+    /* Once in n messages; 0: never. */
+    uint32_t lose_one_in;
+    uint32_t duplicate_one_in;
+    uint32_t straggle_one_in; /* is late by up to straggle_ms */
+    int64_t straggle_ms;
+    uint32_t lose_answer_one_in; /* ZooKeeper's */
+    uint32_t cut_one_in;         /* connections to ZooKeeper */
+    bool crash_in_write;         /* some crashes come in the middle of a disk operation */
+};
+
+void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options);
+/* All of it, for a failure's report. */
+void swarm_tell(const struct swarm *swarm, struct buffer *out);
+
+#endif

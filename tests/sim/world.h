@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The world of one seed: brokers (the shipped replica manager, logs, registration and controller of each, on
+ * a disk in memory and a client of one ZooKeeper in memory), the network between them, clients, faults, and
+ * what the judges remember. One thread, one virtual clock; everything that happens is a task of the heap or a
+ * step of ZooKeeper, and the seed decides all that is not said.
+ *
+ *   world.c        life of the world, the loop, the two phases
+ *   broker.c       life of a broker: start, death, pause, registration, periodic work
+ *   network.c      messages between brokers and from clients
+ *   control.c      controller to broker, and ISR proposals to the controller
+ *   following.c    followers' fetches
+ *   clients.c      producers and consumers
+ *   faults.c       who is struck when
+ *   check_steps.c  judges after every step; check_end.c  at the end
+ *   ghost.c        what was acknowledged and observed
+ */
+#ifndef TESTS_SIM_WORLD_H
+#define TESTS_SIM_WORLD_H
+
+#include "broker/log/log_manager.h"
+#include "broker/replica/replica_manager.h"
+#include "common/base.h"
+#include "coordinator/controller/controller.h"
+#include "coordinator/membership/register.h"
+#include "proto/records/builder.h"
+#include "tests/sim/ghost.h"
+#include "tests/sim/log_scan.h"
+#include "tests/sim/swarm.h"
+#include "tests/sim/tasks.h"
+#include "tests/sim/trace.h"
+#include "tests/support/fake_zookeeper.h"
+#include "tests/support/memory_files.h"
+
+#define SIM_PRODUCERS_MAX 3
+#define SIM_CONSUMERS 2
+/* The wall clock at virtual time 0. */
+#define SIM_WALL_MS INT64_C(1700000000000)
+
+/* Where a follower's fetching of one partition stands. */
+struct follow_loop {
+    bool active;
+    bool idle;       /* it waits because there was nothing to fetch */
+    uint64_t serial; /* of the present wait, timer or request; what carries an older one is late */
+};
+
+/* What a judge remembers of a replica, also while its broker is away. */
+struct replica_memory {
+    bool seen;
+    uint64_t life;
+    int32_t leader_epoch;
+    int64_t high_watermark;
+    int64_t end_offset;
+    enum partition_role role;
+};
+
+struct message;
+
+struct sim_broker {
+    struct world *world;
+    int32_t id; /* its index plus 1 */
+    int32_t index;
+    bool alive;
+    bool paused;
+    bool dying;    /* it is being torn down: nothing that it says is heard */
+    uint64_t life; /* rises at each death and each start */
+    int64_t clock_offset_ms;
+    struct memory_files *disk;
+    struct log_manager *logs;
+    struct replica_manager *replicas;
+    struct replica_host host;
+    struct fake_client *client;
+    struct registration *registration;
+    struct controller *controller;
+    bool controller_started;
+    struct task_heap held; /* what waits for the end of a pause */
+    struct follow_loop loops[SIM_PARTITIONS_MAX];
+    bool proposal_wanted[SIM_PARTITIONS_MAX];
+    struct message *proposal; /* in flight */
+    struct replica_memory memories[SIM_PARTITIONS_MAX];
+};
+
+/* A partition as ZooKeeper has it, and its history. */
+struct sim_partition {
+    char topic[16];
+    int32_t number;
+    char state_path[64];
+    int32_t replicas[SIM_BROKERS_MAX]; /* ids */
+    bool has_state;
+    int32_t leader;
+    int32_t leader_epoch;
+    int32_t isr[SIM_BROKERS_MAX];
+    size_t isr_count;
+    int32_t *leaders; /* by leader epoch; NO_LEADER where there was none */
+    size_t leaders_count;
+    size_t leaders_capacity;
+    int64_t claimed; /* the highest high watermark of any replica */
+    struct ghost ghost;
+};
+
+struct sim_producer {
+    bool idempotent;
+    int64_t producer_id;
+    int32_t sequence; /* of the next batch */
+    uint64_t counter; /* makes values unique */
+    /* The batch that is not answered yet. */
+    bool busy;
+    bool acks_all;
+    int32_t partition;
+    uint64_t serial;
+    int32_t records;
+    struct buffer batch;
+};
+
+struct sim_consumer {
+    int64_t positions[SIM_PARTITIONS_MAX];
+};
+
+struct violation {
+    bool found;
+    const char *rule;
+    const char *format;
+    int64_t values[TRACE_VALUES];
+};
+
+/* How often something worth seeing has happened; printed, so that nobody believes a blind simulator. */
+struct sim_counters {
+    uint64_t acknowledged, observed, truncations, elections, isr_changes, crashes, pauses, expiries,
+        power_cuts, orderly_stops, healed;
+};
+
+struct world {
+    struct sim_options options;
+    struct swarm swarm;
+    struct trace trace;
+    struct violation violation;
+    struct sim_counters counters;
+    struct prng schedule; /* order and delays */
+    struct prng faults;
+    struct prng workload;
+    struct prng random; /* what processes draw */
+    int64_t now_ms;
+    uint64_t steps;
+    bool safety; /* the first phase: there are faults */
+    struct task_heap tasks;
+    struct fake_zookeeper *zookeeper;
+    int64_t zookeeper_written_ms; /* when anything was last changed there */
+    struct sim_broker brokers[SIM_BROKERS_MAX];
+    struct sim_partition partitions[SIM_PARTITIONS_MAX];
+    int partition_count;
+    struct sim_producer producers[SIM_PRODUCERS_MAX];
+    struct sim_consumer consumers[SIM_CONSUMERS];
+    /* From one broker to another (by index): until when nothing arrives, or all comes late. */
+    int64_t cut_until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX];
+    int64_t clog_until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX];
+    struct record_batch_builder builder;
+    struct log_scan scan;
+    struct log_scan other_scan;
+    struct buffer scratch;
+};
+
+/* ---- world.c ---- */
+
+struct world *world_new(uint64_t seed, const struct sim_options *options);
+void world_free(struct world *world);
+/* Both phases. false: a judge has found something, see world->violation. */
+bool world_run(struct world *world);
+/* The first violation is kept. */
+void world_fail(struct world *world, const char *rule, const char *format,
+                const int64_t values[TRACE_VALUES]);
+/* Something happens after `delay_ms`; broker: index, or -1. */
+void world_later(struct world *world, int32_t broker, int64_t delay_ms,
+                 void (*run)(struct world *world, int32_t broker, void *data), void (*drop)(void *data),
+                 void *data);
+/* The index of a partition, -1: there is no such one. */
+int32_t world_partition_index(const struct world *world, struct slice topic, int32_t number);
+/* Time as this broker's clocks have it. */
+int64_t broker_now_ms(const struct sim_broker *broker);
+int64_t broker_wall_ms(const struct sim_broker *broker);
+void world_note(struct world *world, const char *format, const int64_t values[TRACE_VALUES]);
+
+/* ---- broker.c ---- */
+
+void broker_init(struct world *world, int32_t index);
+void broker_release(struct sim_broker *broker);
+void broker_start(struct world *world, int32_t index);
+/* The process ends at once; it is started again later, unless the phase starts all. */
+void broker_kill(struct world *world, int32_t index, enum memory_files_crash crash);
+/* Stops as an operator stops it. */
+void broker_stop(struct world *world, int32_t index);
+void broker_pause(struct world *world, int32_t index, int64_t duration_ms);
+void broker_resume(struct world *world, int32_t index);
+/* It runs and is not in the middle of its death. */
+bool broker_acts(const struct sim_broker *broker);
+/* A reference, or NULL. */
+struct partition *broker_partition(struct world *world, int32_t index, int32_t partition);
+
+/* ---- network.c ---- */
+
+/* What travels. Shared by its copies, its timer and its answer; counted. */
+struct message {
+    int references;
+    int32_t from; /* index of the broker; -1: a client */
+    int32_t partition;
+    uint64_t serial;
+    uint64_t token;
+    bool answered;
+    bool acks_all;           /* of a produce */
+    struct message *request; /* of an answer */
+    int16_t error;
+    struct fetch_query fetch;
+    struct follow_answer follow;
+    struct buffer bytes;
+    int32_t proposed_epochs[SIM_PARTITIONS_MAX]; /* leader epoch of each partition proposed, else -1 */
+};
+
+struct message *message_new(int32_t from);
+struct message *message_acquire(struct message *message);
+void message_release(void *message);
+/*
+ * Sends, taking over one reference: to broker `to` (index), or to the clients (-1). The message comes never,
+ * once or twice, to the life that the receiver is in now. false: it is lost.
+ */
+bool network_send(struct world *world, int32_t from, int32_t to,
+                  void (*arrive)(struct world *world, int32_t broker, void *data), struct message *message);
+
+/* ---- control.c ---- */
+
+struct controller_transport control_transport(struct sim_broker *broker);
+void control_proposal_wanted(struct world *world, int32_t index, int32_t partition);
+/* The broker's process is gone. */
+void control_forget(struct sim_broker *broker);
+
+/* ---- following.c ---- */
+
+void following_start(struct world *world, int32_t index, int32_t partition);
+void following_stop(struct world *world, int32_t index, int32_t partition);
+/* Something was appended: followers that wait for it ask at once, as a held fetch would be answered. */
+void following_wake(struct world *world, int32_t partition);
+
+/* ---- clients.c ---- */
+
+void clients_init(struct world *world);
+void clients_release(struct world *world);
+
+/* ---- faults.c ---- */
+
+void faults_init(struct world *world);
+/* Faults end, everybody is there again. */
+void faults_end(struct world *world);
+
+#endif
