@@ -120,7 +120,7 @@ static void check_acknowledged(struct produce_operation *operation, size_t index
             settle(operation, produced, verdict);
             return;
         }
-        if (parking_watch(&operation->parking, produced->partition, WATCH_HIGH_WATERMARK,
+        if (parking_watch(&operation->parking, produced->partition, WATCH_ACKNOWLEDGED,
                           produced->result.end_offset, produced->result.leader_epoch, index))
             return;
     }

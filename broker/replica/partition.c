@@ -74,8 +74,8 @@ static bool watch_holds(const struct partition *partition, enum watch_kind kind,
 {
     if (partition->closed)
         return true;
-    return kind == WATCH_HIGH_WATERMARK ? partition->core.high_watermark >= offset
-                                        : partition->core.log_end_offset > offset;
+    return kind == WATCH_END ? partition->core.log_end_offset > offset
+                             : partition->core.high_watermark >= offset;
 }
 
 void partition_leave(struct partition *partition, const struct partition_effects *effects)
@@ -316,7 +316,11 @@ bool partition_watch(struct partition *partition, struct partition_watcher *watc
                      int64_t offset, int32_t leader_epoch)
 {
     pthread_mutex_lock(&partition->mutex);
-    bool arm = leader_epoch == partition->core.leader_epoch && !watch_holds(partition, kind, offset);
+    bool current =
+        kind == WATCH_ACKNOWLEDGED
+            ? partition_core_check_acknowledged(&partition->core, leader_epoch, offset) == PRODUCE_PENDING
+            : leader_epoch == partition->core.leader_epoch;
+    bool arm = current && !watch_holds(partition, kind, offset);
     if (arm) {
         watcher->_kind = kind;
         watcher->_offset = offset;

@@ -216,6 +216,8 @@ int partition_flush(struct partition *partition);
 enum watch_kind {
     WATCH_HIGH_WATERMARK, /* until the high watermark is >= offset */
     WATCH_END,            /* until the log's end is > offset */
+    WATCH_ACKNOWLEDGED,   /* until partition_check_produce(leader_epoch, offset) has another verdict than
+                             pending */
 };
 
 /* One wait for one partition; memory is the waiter's. */
@@ -232,8 +234,9 @@ struct partition_watcher {
 };
 
 /*
- * Arms the watcher. `leader_epoch` is the one the caller's last look saw. False, and not armed, when the
- * condition holds already or the leader epoch is another by now: look again.
+ * Arms the watcher. `leader_epoch` is the one the caller's last look saw, for WATCH_ACKNOWLEDGED that of the
+ * append. False, and not armed, when the condition holds already or the leader epoch is another by now (for
+ * WATCH_ACKNOWLEDGED: another leadership): look again.
  */
 MUST_CHECK bool partition_watch(struct partition *partition, struct partition_watcher *watcher,
                                 enum watch_kind kind, int64_t offset, int32_t leader_epoch);

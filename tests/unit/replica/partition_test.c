@@ -317,6 +317,30 @@ static void test_watchers_fire_once_when_their_time_has_come(void **state)
     assert_true(partition_unwatch(leader, &end.watcher));
 }
 
+/* A follower died: the controller raises the epoch, the leader stays, and what waits goes on waiting. */
+static void test_a_produce_waits_over_epochs_of_one_leadership(void **state)
+{
+    struct cluster *cluster = *state;
+    struct produce_result result;
+    elect(cluster, 1, (const int32_t[]){1, 2, 3, 0}, (const int32_t[]){1, 2, 3, 0});
+    struct partition *leader = of(cluster, 1);
+    assert_int_equal(produce(cluster, 1, "a", &result), KAFKA_NONE);
+    struct counted_watcher acked = {.watcher.fire = count_fire};
+    assert_true(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 1, 0));
+    elect(cluster, 1, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
+    assert_int_equal(acked.fired, 1);
+    assert_int_equal(partition_check_produce(leader, 0, 1), PRODUCE_PENDING);
+    assert_true(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 1, 0));
+    catch_up(cluster, 2, 1);
+    assert_int_equal(acked.fired, 2);
+    assert_int_equal(partition_check_produce(leader, 0, 1), KAFKA_NONE);
+    /* In another leadership it does not wait any more. */
+    assert_int_equal(produce(cluster, 1, "b", &result), KAFKA_NONE);
+    elect(cluster, 2, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
+    assert_false(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 2, 1));
+    assert_int_equal(partition_check_produce(leader, 1, 2), KAFKA_NOT_LEADER_OR_FOLLOWER);
+}
+
 static void test_consumers_see_what_is_committed(void **state)
 {
     struct cluster *cluster = *state;
@@ -391,6 +415,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_i14_late_answers_are_dropped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_watchers_fire_once_when_their_time_has_come, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_produce_waits_over_epochs_of_one_leadership, setup, teardown),
         cmocka_unit_test_setup_teardown(test_consumers_see_what_is_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_i22_latest_is_not_told_before_it_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_returning_follower_asks_for_its_place_in_the_isr, setup,
