@@ -149,7 +149,7 @@ static int bind_listeners(struct server *server, struct buffer *error)
     for (size_t i = 0; i < count; i++) {
         const struct listener *listener = &config->listeners.bound.items[i];
         listeners[i] = (struct network_listener_options){.name = listener->name,
-                                                         .security = NETWORK_PLAINTEXT,
+                                                         .security = listener->protocol,
                                                          .host = listener->host,
                                                          .port = listener->port};
     }

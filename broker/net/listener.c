@@ -110,7 +110,7 @@ int listener_bind(const struct network_listener_options *listener,
                   const struct network_server_options *options, int *descriptor, int *port,
                   struct buffer *error)
 {
-    if (listener->security != NETWORK_PLAINTEXT) {
+    if (listener->security != SECURITY_PLAINTEXT) {
         buffer_print(error,
                      "listener %s: only the security protocol PLAINTEXT is served: change "
                      "`listener.security.protocol.map` or remove it from `listeners`",

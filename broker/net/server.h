@@ -11,6 +11,7 @@
 #ifndef BROKER_NET_SERVER_H
 #define BROKER_NET_SERVER_H
 
+#include "broker/config/listeners.h"
 #include "broker/net/request.h"
 #include "common/base.h"
 #include "common/buffer.h"
@@ -18,18 +19,10 @@
 
 struct network_server;
 
-/* How a listener's bytes are protected and how peers say who they are. Only plain listeners serve now. */
-enum network_security {
-    NETWORK_PLAINTEXT,
-    NETWORK_SSL,
-    NETWORK_SASL_PLAINTEXT,
-    NETWORK_SASL_SSL,
-};
-
 /* One entry of `listeners`. */
 struct network_listener_options {
-    const char *name; /* unique; in requests and log lines */
-    enum network_security security;
+    const char *name;                /* unique; in requests and log lines */
+    enum security_protocol security; /* only SECURITY_PLAINTEXT is served; others are refused at new */
     const char *host; /* name or address, IPv6 with or without brackets; NULL or "": all interfaces */
     int port;         /* 0: any free one, see network_server_port */
 };

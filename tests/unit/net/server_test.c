@@ -243,7 +243,7 @@ static void test_listeners(void **state)
     expect_bind_failure(&other, "listener A: cannot resolve the host \"no.such.host.invalid\"");
     other.listeners[0] = (struct network_listener_options){.name = "B", .host = "192.0.2.1", .port = 9};
     expect_bind_failure(&other, "not one of this machine");
-    other.listeners[0] = (struct network_listener_options){.name = "C", .security = NETWORK_SSL};
+    other.listeners[0] = (struct network_listener_options){.name = "C", .security = SECURITY_SSL};
     expect_bind_failure(&other, "only the security protocol PLAINTEXT");
     /* All interfaces; the error path of one listener closes the others. */
     other.listeners[0] = (struct network_listener_options){.name = "ALL"};
