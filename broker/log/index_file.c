@@ -91,10 +91,12 @@ int index_file_create(struct index_file *index)
 int index_file_rewrite(struct index_file *index)
 {
     index->deferred = false;
+    if (index->entries.length == 0)
+        return index_file_truncate(index, 0) == -EIO ? -EIO : 0;
     int error = open_file(index);
     if (!error)
         error = file_truncate(index->files, index->file, 0);
-    if (!error && index->entries.length > 0) {
+    if (!error) {
         struct iovec part = {index->entries.data, index->entries.length};
         error = file_write_all(index->files, index->file, &part, 1, 0);
     }

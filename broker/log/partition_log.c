@@ -167,10 +167,13 @@ int partition_log_close(struct partition_log *log)
     int error = segment_seal(partition_log_active(log));
     log->names_changed++;
     if (!error)
-        error = partition_log_write_snapshot(log, log->end_offset);
+        error = partition_log_flush(log);
+    /* Only now: a snapshot must never be more durable than the log it speaks of. */
+    if (!error)
+        error = partition_log_write_snapshot(log, log->end_offset, true);
     if (!error)
         error = partition_log_drop_stray_snapshots(log);
-    return error ? error : partition_log_flush(log);
+    return error ? error : partition_log_sync_names(log);
 }
 
 /* ---- questions ---- */

@@ -59,7 +59,7 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
         flush->directory = memory_copy_string(log->directory);
     if (log->parent_unsynced)
         flush->parent = parent_of(log->directory);
-    if (log->recovery_point < log->end_offset) {
+    if (log->recovery_point < log->end_offset || log->cut_unsynced) {
         flush->segments = memory_allocate((log->segments_count - first) * sizeof(struct segment *));
         for (size_t i = first; i < log->segments_count; i++) {
             segment_take(log->segments[i]);
@@ -101,8 +101,10 @@ int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, 
             log->names_synced = flush->names_changed;
         if (flush->parent)
             log->parent_unsynced = false;
-        if (flush->truncations == log->truncations)
+        if (flush->truncations == log->truncations) {
             log->recovery_point = max_i64(log->recovery_point, flush->end_offset);
+            log->cut_unsynced = false;
+        }
     }
     log_flush_free(flush);
     return log->failure;

@@ -224,6 +224,11 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
 {
     bool epochs_known = false, repaired = false;
     int64_t repaired_from = options->recovery_point;
+    if (!options->clean) {
+        /* Whoever wrote here last may have left names that no sync has reached. */
+        log->names_changed = 1;
+        log->parent_unsynced = true;
+    }
     int error = make_folder(log);
     if (!error)
         error = partition_log_clear_leftovers(log);
@@ -252,10 +257,13 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
     log->recovery_point = repaired ? min_i64(repaired_from, log->end_offset) : log->end_offset;
     if (!repaired)
         return 0;
-    error = partition_log_write_snapshot(log, log->end_offset);
+    log->cut_unsynced = true;
+    error = partition_log_flush(log);
+    if (!error)
+        error = partition_log_write_snapshot(log, log->end_offset, true);
     if (!error)
         error = partition_log_drop_stray_snapshots(log);
     if (!error)
-        error = partition_log_flush(log);
+        error = partition_log_sync_names(log);
     return error;
 }

@@ -58,6 +58,7 @@ struct partition_log {
     uint64_t names_changed; /* counts created, renamed, removed files */
     uint64_t names_synced;  /* as of when the directory was synced last */
     bool parent_unsynced;   /* the folder itself was made since */
+    bool cut_unsynced;      /* the end of the active segment was cut since */
     struct buffer scratch;  /* uncompressed records */
     struct buffer rebuilt;  /* a batch that had to be made anew */
 };
@@ -100,7 +101,7 @@ MUST_CHECK int partition_log_roll_if_due(struct partition_log *log, const struct
 /* partition_log_producers.c */
 void partition_log_add_snapshot(struct partition_log *log, int64_t offset);
 /* Writes <offset>.snapshot of the present state. 0, or -EIO; another failure costs a longer replay only. */
-MUST_CHECK int partition_log_write_snapshot(struct partition_log *log, int64_t offset);
+MUST_CHECK int partition_log_write_snapshot(struct partition_log *log, int64_t offset, bool durable);
 /* Removes the snapshots from offset `from` to offset `to`, both included. 0, or -errno. */
 MUST_CHECK int partition_log_remove_snapshots(struct partition_log *log, int64_t from, int64_t to);
 /* The state at `offset`: newest sound snapshot at or below it, then the batches between. 0, or -errno. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Producer state and its snapshots on disk. A snapshot <offset>.snapshot holds the state of everything below
- * that offset. It is written without a sync: a torn one fails its CRC, is removed, and an older one is used
- * with a longer replay. What must hold is that no snapshot of a former branch of the log survives: they are
- * removed, and the directory synced, before the log is cut below them.
+ * that offset. At a roll it is written without a sync: a torn one fails its CRC, is removed, and an older one
+ * is used with a longer replay. What must hold is that no snapshot of a former branch of the log survives:
+ * they are removed, and the directory synced, before the log is cut below them.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -37,7 +37,7 @@ void partition_log_add_snapshot(struct partition_log *log, int64_t offset)
     log->snapshots_count++;
 }
 
-static int write_file(struct partition_log *log, const char *path, const struct buffer *content)
+static int write_file(struct partition_log *log, const char *path, const struct buffer *content, bool durable)
 {
     struct file *file;
     int error = file_open(log->files, path, FILE_CREATE, &file);
@@ -48,20 +48,22 @@ static int write_file(struct partition_log *log, const char *path, const struct 
         struct iovec part = {content->data, content->length};
         error = file_write_all(log->files, file, &part, 1, 0);
     }
+    if (!error && durable)
+        error = file_sync(log->files, file);
     int close_error = file_close(log->files, file);
     return error ? error : close_error;
 }
 
-int partition_log_write_snapshot(struct partition_log *log, int64_t offset)
+int partition_log_write_snapshot(struct partition_log *log, int64_t offset, bool durable)
 {
-    if (log->snapshots_count > 0 && log->snapshots[log->snapshots_count - 1] == offset)
+    if (!durable && log->snapshots_count > 0 && log->snapshots[log->snapshots_count - 1] == offset)
         return 0;
     struct buffer path, content;
     buffer_init(&path);
     buffer_init(&content);
     producer_state_encode(log->producers, &content);
     log->names_changed++;
-    int error = write_file(log, snapshot_path(log, offset, &path), &content);
+    int error = write_file(log, snapshot_path(log, offset, &path), &content, durable);
     if (error)
         log_warn(log->logger, "log", "%s: cannot be written: %s", buffer_string(&path), strerror(-error));
     else

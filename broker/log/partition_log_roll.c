@@ -6,6 +6,8 @@
  * base. Nothing is synced here; the flush that follows makes the old segment durable, then the directory,
  * then moves the recovery point. The exception is a new base above the log's end (a follower behind a
  * compacted leader): recovery could not tell that gap from a lost tail, so the old segment is flushed first.
+ * Likewise after a cut that is not durable yet: a power cut could bring back the old branch, and the snapshot
+ * written here would be taken for its.
  */
 #include <errno.h>
 
@@ -14,7 +16,7 @@
 int partition_log_roll(struct partition_log *log, int64_t base_offset, int64_t now_ms)
 {
     struct segment *segment, *old = partition_log_active(log);
-    int error = base_offset > log->end_offset ? partition_log_flush(log) : 0;
+    int error = base_offset > log->end_offset || log->cut_unsynced ? partition_log_flush(log) : 0;
     if (!error)
         error = segment_create(log->files, log->directory, base_offset, now_ms, &segment);
     if (error)
@@ -27,7 +29,7 @@ int partition_log_roll(struct partition_log *log, int64_t base_offset, int64_t n
     log->names_changed++;
     if (error == -EIO)
         return error;
-    return partition_log_write_snapshot(log, base_offset);
+    return partition_log_write_snapshot(log, base_offset, false);
 }
 
 static bool indexes_are_full(const struct segment *segment, int64_t segment_index_bytes)

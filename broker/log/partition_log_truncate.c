@@ -5,8 +5,8 @@
  * Crash behaviour of a cut at the end, in this order: the recovery point on disk falls to the cut; producer
  * snapshots above it go, then the later segments, newest first; the directory is synced; then the segment is
  * cut. A crash in between leaves a longer prefix of the old log, never a hole, and everything at or above the
- * cut is checked and rebuilt at the next start. The cut itself is not synced: should a power cut undo it, the
- * old tail is back, and replication removes it again.
+ * cut is checked and rebuilt at the next start. The cut itself is synced by the next flush: should a power
+ * cut undo it before, the old tail is back, and replication removes it again.
  */
 #include <errno.h>
 #include <string.h>
@@ -66,6 +66,7 @@ static int cut_last_segment(struct partition_log *log, int64_t offset, int64_t *
     int64_t before = segment->size_bytes;
     /* A batch is never split: it comes again whole from the leader. */
     *end = min_i64(offset, batch.base_offset);
+    log->cut_unsynced = true;
     int error = segment_truncate(segment, batch.position, *end, log->settings.index_interval_bytes);
     log->size_bytes -= before - segment->size_bytes;
     return error;

@@ -89,6 +89,7 @@ void log_fixture_release(struct log_fixture *fixture)
 {
     log_fixture_drop(fixture);
     model_clear(fixture, 0);
+    buffer_release(&fixture->in_flight);
     free(fixture->batches);
     memory_files_free(fixture->disk);
 }
@@ -143,6 +144,9 @@ int16_t log_fixture_append_plan(struct log_fixture *fixture, const struct batch_
         assert_int_equal(result.last_offset, end + plan->record_count - 1);
         assert_int_equal(partition_log_end_offset(fixture->log), end + plan->record_count);
         model_add(fixture, &bytes, plan->producer_id);
+    } else if (error == KAFKA_KAFKA_STORAGE_ERROR) {
+        buffer_clear(&fixture->in_flight);
+        buffer_append(&fixture->in_flight, bytes.data, bytes.length);
     } else {
         assert_int_equal(partition_log_end_offset(fixture->log), end);
     }
@@ -157,6 +161,18 @@ int16_t log_fixture_append(struct log_fixture *fixture)
     plan.value_bytes = (size_t)prng_between(&fixture->prng, 1, 150);
     plan.timestamp_spread = 40;
     return log_fixture_append_plan(fixture, &plan);
+}
+
+int16_t log_fixture_append_idempotent(struct log_fixture *fixture)
+{
+    struct batch_plan plan = batch_plan_plain((int)prng_between(&fixture->prng, 1, 5), fixture->now_ms);
+    plan.producer_id = fixture->next_producer_id;
+    plan.producer_epoch = 0;
+    plan.base_sequence = fixture->next_sequence;
+    int16_t error = log_fixture_append_plan(fixture, &plan);
+    if (error == KAFKA_NONE)
+        fixture->next_sequence += plan.record_count;
+    return error;
 }
 
 void log_fixture_model_truncate(struct log_fixture *fixture, int64_t offset)
@@ -240,12 +256,25 @@ void log_fixture_check(struct log_fixture *fixture)
     buffer_release(&actual);
 }
 
-void log_fixture_check_prefix(struct log_fixture *fixture, int64_t at_least)
+void log_fixture_model_from(struct log_fixture *fixture, struct slice batches)
 {
-    int64_t end = partition_log_end_offset(fixture->log);
-    assert_true(end >= at_least);
-    log_fixture_model_truncate(fixture, end);
-    log_fixture_check(fixture);
+    model_clear(fixture, 0);
+    while (batches.length > 0) {
+        struct record_batch parsed;
+        assert_int_equal(record_batch_parse(batches, &parsed), 0);
+        struct buffer bytes;
+        buffer_init(&bytes);
+        buffer_append(&bytes, parsed.bytes.data, parsed.bytes.length);
+        model_add(fixture, &bytes, parsed.producer_id);
+        buffer_release(&bytes);
+        batches = slice_make(batches.data + parsed.size_bytes, batches.length - parsed.size_bytes);
+    }
+}
+
+void log_fixture_model_bytes(const struct log_fixture *fixture, struct buffer *out)
+{
+    for (size_t i = 0; i < fixture->batches_count; i++)
+        buffer_append(out, fixture->batches[i].bytes.data, fixture->batches[i].bytes.length);
 }
 
 void log_fixture_check_derived(struct log_fixture *fixture)

@@ -38,6 +38,9 @@ struct log_fixture {
     size_t batches_count;
     size_t batches_capacity;
     int64_t checkpointed_recovery_point;
+    struct buffer in_flight; /* the batch of the last append that the disk refused: it may be in the log */
+    int64_t next_producer_id;
+    int32_t next_sequence; /* of that producer */
 };
 
 /* What a batch is made of. */
@@ -70,6 +73,8 @@ void log_fixture_crash(struct log_fixture *fixture, enum memory_files_crash cras
 int16_t log_fixture_append_plan(struct log_fixture *fixture, const struct batch_plan *plan);
 /* The same with a plain batch of random size. */
 int16_t log_fixture_append(struct log_fixture *fixture);
+/* A batch of the present idempotent producer. */
+int16_t log_fixture_append_idempotent(struct log_fixture *fixture);
 int16_t log_fixture_truncate(struct log_fixture *fixture, int64_t offset);
 /* The model forgets everything at and above `offset`. */
 void log_fixture_model_truncate(struct log_fixture *fixture, int64_t offset);
@@ -77,8 +82,10 @@ void log_fixture_model_truncate(struct log_fixture *fixture, int64_t offset);
 /* The log holds exactly the model's batches from its start on: read from every batch's base and in large
  * pieces. */
 void log_fixture_check(struct log_fixture *fixture);
-/* The log holds a prefix of the model that includes everything below `at_least`; the model is cut to it. */
-void log_fixture_check_prefix(struct log_fixture *fixture, int64_t at_least);
+/* The model becomes what these batches are. */
+void log_fixture_model_from(struct log_fixture *fixture, struct slice batches);
+/* Appends the model's batches. */
+void log_fixture_model_bytes(const struct log_fixture *fixture, struct buffer *out);
 /* Epochs and producer state are what the batches of the log say. */
 void log_fixture_check_derived(struct log_fixture *fixture);
 /* Everything in the log's folder as one text, to compare. */
