@@ -25,9 +25,10 @@ static const struct response_range *range_of(const struct answer_piece *piece)
     return piece->gap->external;
 }
 
+/* By the whole range: what is left of a large one goes the way its beginning went. */
 static bool is_large_range(const struct answer_piece *piece)
 {
-    return piece->gap != NULL && piece->length >= SMALL_RANGE_BYTES;
+    return piece->gap != NULL && piece->gap->length >= SMALL_RANGE_BYTES;
 }
 
 static void refuse_short_file(struct connection *connection, const struct answer_piece *piece)
