@@ -93,7 +93,7 @@ def test_folder_of_another_cluster_is_refused(make_cluster):
 
 
 @pytest.mark.parametrize("key,value", [("listeners", "PLAINTEXT//nonsense"), ("num.network.threads", "0"),
-                                       ("log.dirs", None), ("zookeeper.connect", None)])
+                                       ("log.segment.bytes", "lots"), ("zookeeper.connect", None)])
 def test_bad_setting_is_refused_by_name(make_cluster, key, value):
     broker = make_cluster(brokers=1).brokers[1]
     broker.settings[key] = value
