@@ -67,6 +67,7 @@ static void fill_partition(struct fetch_operation *operation, size_t index,
     out->error_code = read->error;
     out->high_watermark = -1;
     out->records.bytes = slice_make("", 0);
+    out->aborted_transactions = operation->body.isolation_level == 1 ? wire_empty_array() : NULL;
     /* A follower that is out of range is told where the log begins and ends, to start anew. */
     bool tell =
         read->error == KAFKA_NONE || (read->error == KAFKA_OFFSET_OUT_OF_RANGE && operation->replica_id >= 0);
@@ -81,8 +82,6 @@ static void fill_partition(struct fetch_operation *operation, size_t index,
         out->diverging_epoch.epoch = result->diverging_epoch;
         out->diverging_epoch.end_offset = result->diverging_end_offset;
     }
-    if (operation->body.isolation_level == 1)
-        out->aborted_transactions = wire_empty_array();
     if (attach_records(operation, read, &out->records) < 0) {
         out->error_code = KAFKA_KAFKA_STORAGE_ERROR;
         out->high_watermark = -1;
