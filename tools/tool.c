@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every command shares, see tool.h. */
+#include "tools/tool.h"
+
+#include <stdarg.h>
+
+#define KAFKA_LEVEL "3.9"
+
+void tool_print_version(FILE *out)
+{
+    fprintf(out, "barnabas %s\nKafka %s\n", BARNABAS_VERSION, KAFKA_LEVEL);
+}
+
+static void print_usage(const struct tool *tool, FILE *out)
+{
+    struct buffer usage;
+    buffer_init(&usage);
+    options_usage(tool->rows, tool->row_count, &usage);
+    fwrite(usage.data, 1, usage.length, out);
+    buffer_release(&usage);
+}
+
+int tool_wrong_use(const struct tool *tool, const char *sentence)
+{
+    fprintf(stderr, "%s\n", sentence);
+    print_usage(tool, stderr);
+    return 1;
+}
+
+void tool_hint(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+int tool_main(const struct tool *tool, int count, char *const *arguments)
+{
+    struct options options;
+    struct buffer error, notes;
+    buffer_init(&error);
+    buffer_init(&notes);
+    options_init(&options, tool->rows, tool->row_count);
+    int status = 0;
+    if (count == 0) {
+        status = tool_wrong_use(tool, tool->purpose);
+    } else if (options_parse(&options, count, arguments, &error, &notes) < 0) {
+        fprintf(stderr, "%s\nTry --help for the list of options.\n", buffer_string(&error));
+        status = 1;
+    } else if (options_has(&options, "help")) {
+        printf("%s\n", tool->purpose);
+        print_usage(tool, stdout);
+    } else if (options_has(&options, "version")) {
+        tool_print_version(stdout);
+    } else {
+        fputs(buffer_string(&notes), stderr);
+        status = tool->run(tool, &options);
+    }
+    options_release(&options);
+    buffer_release(&notes);
+    buffer_release(&error);
+    return fflush(stdout) == 0 ? status : 1;
+}
