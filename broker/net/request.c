@@ -6,6 +6,7 @@
  * answer was sent or dropped. Frame and arena are given back at the end of the first, unless the answer has
  * file ranges (they may lie in the arena): then the arena stays until these are released.
  */
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "broker/net/connection.h"
@@ -69,6 +70,22 @@ static bool check_header(struct connection *connection, const struct request_hea
     return true;
 }
 
+/*
+ * An ApiVersions of a version to come may have a header to come: its first fields are enough to tell the
+ * client what we know (B10). No other request is taken when its header does not end well.
+ */
+static bool decode_header(struct request *request)
+{
+    if (request_header_decode(&request->header, &request->body) == 0)
+        return true;
+    const struct kafka_api *api = kafka_api_find(KAFKA_API_API_VERSIONS);
+    if (request->header.api_key != api->key || request->header.api_version <= api->maximum_version)
+        return false;
+    request->header.client_id = slice_make(NULL, 0);
+    reader_init(&request->body, slice_make(request->frame + request->frame_length, 0));
+    return true;
+}
+
 bool connection_submit(struct connection *connection, struct frame_chunk *chunk, size_t at, size_t size)
 {
     struct reactor *reactor = connection->reactor;
@@ -77,7 +94,7 @@ bool connection_submit(struct connection *connection, struct frame_chunk *chunk,
     request->frame = chunk->data + at;
     request->frame_length = size;
     reader_init(&request->body, slice_make(request->frame, size));
-    if (request_header_decode(&request->header, &request->body) != 0) {
+    if (!decode_header(request)) {
         connection_refuse(connection, "request header", "the request's header is malformed");
         free(inbound);
         return false;
@@ -190,24 +207,43 @@ void request_answer_nothing(struct request *request)
     finish_request(inbound);
 }
 
-void request_close_connection(struct request *request, const char *reason)
+static void write_notice(const struct request *request, const char *kind, const char *what,
+                         struct slice reason)
 {
-    struct inbound *inbound = inbound_of(request);
     struct connection *connection = request->connection;
     struct reactor *reactor = request->reactor;
-    if (inbound->slot.queue == NULL || connection->answers.closing) {
-        request_answer_nothing(request);
-        return;
-    }
     struct buffer client;
     buffer_init(&client);
     buffer_append_escaped(&client, request->header.client_id, CLIENT_ID_LOGGED_BYTES);
-    notice_write(&reactor->notices, loop_now_ms(reactor->loop), reason,
+    notice_write(&reactor->notices, loop_now_ms(reactor->loop), kind,
                  slice_make(&connection->address, sizeof(connection->address)),
-                 "closing the connection of %s on %s (client id \"%s\") after %s version %d: %s",
+                 "%s of %s on %s (client id \"%s\") after %s version %d: %.*s", what,
                  connection->address_text, connection->listener, buffer_string(&client),
-                 kafka_api_name(request->header.api_key), request->header.api_version, reason);
+                 kafka_api_name(request->header.api_key), request->header.api_version,
+                 SLICE_ARGUMENTS(reason));
     buffer_release(&client);
+}
+
+void request_notice(const struct request *request, const char *kind, const char *format, ...)
+{
+    struct buffer text;
+    buffer_init(&text);
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_print_list(&text, format, arguments);
+    va_end(arguments);
+    write_notice(request, kind, "bad request", buffer_slice(&text));
+    buffer_release(&text);
+}
+
+void request_close_connection(struct request *request, const char *reason)
+{
+    struct inbound *inbound = inbound_of(request);
+    if (inbound->slot.queue == NULL || request->connection->answers.closing) {
+        request_answer_nothing(request);
+        return;
+    }
+    write_notice(request, reason, "closing the connection", slice_of(reason));
     answer_slot_close(&inbound->slot);
     finish_request(inbound);
 }

@@ -74,6 +74,14 @@ void request_answer_nothing(struct request *request);
 /* Closes the connection after the answers before this one; `reason` goes to the log (rate-limited). */
 void request_close_connection(struct request *request, const char *reason);
 
+/*
+ * A warning about what this request brought, e.g. a batch with a wrong CRC: names the peer, its client id and
+ * the API; one a minute of each kind (a constant text) and address, so that no peer can fill the log. What
+ * the peer chose is escaped by the caller (buffer_append_escaped).
+ */
+void request_notice(const struct request *request, const char *kind, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
 /* The reactor's loop and mailbox: to park requests with a deadline and have other threads finish them. */
 struct loop *reactor_loop(struct reactor *reactor);
 struct mailbox *reactor_mailbox(struct reactor *reactor);

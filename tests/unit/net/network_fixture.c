@@ -145,6 +145,7 @@ static void handle(struct request_handler *handler, struct request *request)
         break;
     }
     case COMMAND_NOTHING:
+        request_notice(request, "nothing", "asked for %d", 0);
         request_answer_nothing(request);
         break;
     case COMMAND_PARK:

@@ -77,6 +77,7 @@ static void test_order(void **state)
             expect_answer(peer, i, payload, (size_t)i % sizeof(payload));
     }
     pthread_join(thread, NULL);
+    assert_true(fixture_logged(&fixture, "(client id \"tester\") after Metadata version 0: asked for 0"));
     buffer_release(&out);
     close(peer);
     fixture_release(&fixture);
