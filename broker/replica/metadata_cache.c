@@ -238,7 +238,11 @@ void metadata_cache_update(struct metadata_cache *cache, const struct update_met
     for (size_t i = 0; i < update->topics_count; i++) {
         const struct control_topic *topic = &update->topics[i];
         const struct topic_entry *known = update->full ? NULL : find_topic(image, topic->name, false);
-        struct topic_entry *entry = topic_entry_merge(cache->config, known, topic);
+        bool removed = topic->partitions_count == 0;
+        /* A late word of a former topic of that name does not concern the present one. */
+        if (removed && (known == NULL || !uuid_equals(known->topic.topic_id, topic->topic_id)))
+            continue;
+        struct topic_entry *entry = removed ? NULL : topic_entry_merge(cache->config, known, topic);
         image_replace(image, topic->name, entry);
         if (entry)
             topic_entry_release(entry);

@@ -70,9 +70,9 @@ const char *metadata_cache_cluster_id(const struct metadata_cache *cache);
 
 /*
  * Takes an update over; the caller has checked its epochs. In a full one, what is not named is gone. In an
- * incremental one a topic that comes without partitions only gets new settings, a partition with leader
- * NO_LEADER_DELETED goes, and a topic that has none left goes with it. A topic that comes with another id is
- * another topic: nothing of the former one stays.
+ * incremental one a topic that comes without partitions goes, a partition with leader NO_LEADER_DELETED goes,
+ * and a topic that has none left goes with it. A topic that comes with another id is another topic: nothing
+ * of the former one stays.
  */
 void metadata_cache_update(struct metadata_cache *cache, const struct update_metadata_request *update);
 

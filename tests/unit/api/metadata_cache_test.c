@@ -126,11 +126,16 @@ static void partitions_and_topics_come_and_go(void **state)
     assert_int_equal(metadata_topic_partition(topic, 0)->leader, 1);
     assert_int_equal(metadata_topic_partition(topic, 1)->leader_epoch, 7);
     metadata_image_release(image);
-    /* Only settings: the partitions stay. */
-    update_one(cache, false, "a", id_of(1), NULL, 0);
+    /* A topic without partitions was deleted; a late word of another one of that name changes nothing. */
+    update_one(cache, false, "a", id_of(9), NULL, 0);
     image = metadata_cache_acquire(cache);
     assert_int_equal(metadata_image_topic(image, slice_of("a"))->partitions_count, 2);
     metadata_image_release(image);
+    update_one(cache, false, "a", id_of(1), NULL, 0);
+    image = metadata_cache_acquire(cache);
+    assert_null(metadata_image_topic(image, slice_of("a")));
+    metadata_image_release(image);
+    update_one(cache, false, "a", id_of(1), partitions, 2);
     /* Deleted and created anew: another id, nothing of the old one stays. */
     struct control_partition anew = partition_of(0, 1, 0);
     update_one(cache, false, "a", id_of(2), &anew, 1);
