@@ -50,7 +50,7 @@ void shell_term_init(struct controller *controller)
     image_init(&controller->image);
     controller->looks = map_new(1);
     list_init(&controller->looks_waiting);
-    controller->looks_in_flight = controller->writes_in_flight = 0;
+    controller->looks_in_flight = controller->writes_in_flight = controller->rewrites_in_flight = 0;
     controller->last_config_change = -1;
     controller->config_changes_seen = false;
     controller->deletions = map_new(1);
@@ -152,7 +152,8 @@ void shell_work(struct controller *controller)
         controller->work_again = false;
         if (controller->office == OFFICE_LOADING || controller->office == OFFICE_IN)
             shell_looks_pump(controller);
-        if (controller->office == OFFICE_LOADING && map_size(controller->looks) == 0)
+        if (controller->office == OFFICE_LOADING && map_size(controller->looks) == 0 &&
+            controller->rewrites_in_flight == 0)
             loaded(controller);
         if (controller->office == OFFICE_IN) {
             shell_deletions_pump(controller);
@@ -260,6 +261,8 @@ struct controller_gauges controller_gauges(const struct controller *controller)
                         list_length(&controller->alters) + list_length(&controller->producer_ids) +
                         list_length(&controller->shutdowns) + list_length(&controller->admins);
     for (size_t i = 0; i < controller->channel_count; i++)
-        gauges.unfinished += controller->channels[i].token != 0;
+        gauges.unfinished +=
+            controller->channels[i].token != 0 || controller->channels[i].not_before_ms > controller->now_ms;
+    gauges.unfinished += shell_deletions_in_work(controller);
     return gauges;
 }

@@ -69,7 +69,8 @@ struct look {
 
 struct channel {
     struct push_channel push;
-    uint64_t token; /* of the message in flight; 0: none */
+    uint64_t token;  /* of the message in flight; 0: none */
+    bool complained; /* the log has been told of a refusal, since the last success */
     int64_t not_before_ms;
 };
 
@@ -111,6 +112,7 @@ struct controller {
     struct list looks_waiting;
     size_t looks_in_flight;
     size_t writes_in_flight;
+    size_t rewrites_in_flight;
     int32_t last_config_change;
     bool config_changes_seen;
     int64_t next_compare_ms;
@@ -197,6 +199,8 @@ void shell_deletions_set(struct controller *controller, const char *const *names
 void shell_deletions_pump(struct controller *controller);
 int64_t shell_deletions_deadline(const struct controller *controller);
 void shell_deletions_clear(struct controller *controller);
+/* Those that wait neither for a broker that is down nor for its answer. */
+size_t shell_deletions_in_work(const struct controller *controller);
 bool shell_is_being_deleted(const struct controller *controller, struct slice name);
 
 /* shell_channel.c */

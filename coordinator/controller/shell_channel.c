@@ -162,8 +162,9 @@ static void refused(struct controller *controller, struct channel *channel, int 
         log_debug(controller->logger, SHELL_AREA, "broker %d has not answered (%d)", channel->push.broker_id,
                   status);
     else
-        log_warn(controller->logger, SHELL_AREA, "broker %d refused a message: %s", channel->push.broker_id,
-                 kafka_error_name(error));
+        log_line(controller->logger, channel->complained ? LOG_DEBUG : LOG_WARN, SHELL_AREA,
+                 "broker %d refused a message: %s", channel->push.broker_id, kafka_error_name(error));
+    channel->complained = channel->complained || status == 0;
     push_failed(&channel->push);
     retry_later(controller, channel);
     if (status == 0 && error == KAFKA_STALE_CONTROLLER_EPOCH)
@@ -188,6 +189,7 @@ void controller_on_answer(struct controller *controller, uint64_t token, int sta
                 answered ? answer->response.error : KAFKA_NONE);
     } else {
         push_succeeded(&channel->push);
+        channel->complained = false;
         if (answer->kind == CONTROL_STOP_REPLICA)
             stopped(controller, channel, &answer->response);
         note_partition_errors(controller, channel, &answer->response);

@@ -42,6 +42,7 @@ static void rewrite_free(void *payload)
 static void rewrite_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
     const struct rewrite *rewrite = payload;
+    controller->rewrites_in_flight--;
     if (response->fenced)
         shell_resign(controller, "a write met the fence of another controller");
     else if (response->result == ZK_OK || response->result == ZK_BAD_VERSION)
@@ -62,6 +63,7 @@ void shell_topic_rewrite(struct controller *controller, struct slice name, const
     log_info(controller->logger, SHELL_AREA, "topic %s: its znode lacks id or partitions, putting them back",
              rewrite->name);
     node_topic_encode(node, &data);
+    controller->rewrites_in_flight++;
     struct zk_operation operation =
         zk_operation_set(zk_path_topic(&arena, name), buffer_slice(&data), version);
     zk_fenced_multi(controller->zk, controller->fence, &operation, 1,
@@ -96,8 +98,11 @@ void shell_deletions_set(struct controller *controller, const char *const *names
         deletion->name = memory_copy_string(names[i]);
         arena_init(&deletion->arena, ARENA_NO_BUDGET);
         map_put(controller->deletions, name, deletion);
-        if (periodic && controller->office == OFFICE_IN)
-            controller->gauges.healed++;
+        if (!periodic || controller->office != OFFICE_IN)
+            continue;
+        controller->gauges.healed++;
+        log_warn(controller->logger, SHELL_AREA,
+                 "comparison with ZooKeeper found a request nobody told of: deletion of topic %s", names[i]);
     }
 }
 
@@ -127,6 +132,17 @@ int64_t shell_deletions_deadline(const struct controller *controller)
             deadline = min_i64(deadline, deletion->not_before_ms);
     }
     return deadline;
+}
+
+size_t shell_deletions_in_work(const struct controller *controller)
+{
+    size_t count = 0, position = 0;
+    void *value;
+    while (map_next(controller->deletions, &position, NULL, &value)) {
+        const struct deletion *deletion = value;
+        count += deletion->busy || deletion->not_before_ms > controller->now_ms;
+    }
+    return count;
 }
 
 static void retry_later(struct controller *controller, struct deletion *deletion)

@@ -52,7 +52,7 @@ static void enqueue(struct fake_client *client, struct list *queue, struct fake_
 static void request(struct fake_client *client, struct fake_item *item, struct zk_completion completion)
 {
     item->completion = completion;
-    if (client->told_connected && client->link_up)
+    if (client->told_connected && client->link_up && client->told_connection == client->connection)
         enqueue(client, &client->to_server, item, true);
     else
         list_push_back(&client->waiting, &item->node);
@@ -153,6 +153,7 @@ void fake_client_notify(struct fake_client *client, enum fake_item_kind kind, bo
 {
     struct fake_item *item = item_new(kind, NULL);
     item->new_session = new_session;
+    item->connection = client->connection;
     enqueue(client, &client->to_client, item, false);
 }
 
@@ -164,14 +165,13 @@ void fake_client_push_event(struct fake_client *client, enum zk_event event, con
     enqueue(client, &client->to_client, item, false);
 }
 
-/* Fires what of `kinds` is armed at the path. */
+/* Fires what of `kinds` is armed at the path. The client takes the watch for armed until it has the event. */
 static void fire(struct fake_client *client, const char *path, uint8_t kinds, enum zk_event event)
 {
     struct fake_watch *watch = map_get(client->watches, slice_of(path));
     if (watch == NULL || (watch->armed & kinds) == 0)
         return;
     watch->armed &= (uint8_t)~kinds;
-    watch->confirmed &= watch->armed;
     fake_client_push_event(client, event, path, fake_server_zxid(client->zookeeper, client->server));
 }
 
@@ -292,17 +292,34 @@ void fake_item_complete(struct fake_item *item)
     fake_item_free(item);
 }
 
+/* The client has the event: the watches that it ends are over for it too. */
+static void watch_ends(struct fake_client *client, const struct fake_item *item)
+{
+    static const uint8_t ended[] = {
+        [ZK_EVENT_CREATED] = FAKE_WATCH_DATA | FAKE_WATCH_MISSING,
+        [ZK_EVENT_DELETED] = FAKE_WATCH_DATA | FAKE_WATCH_MISSING | FAKE_WATCH_CHILD,
+        [ZK_EVENT_CHANGED] = FAKE_WATCH_DATA | FAKE_WATCH_MISSING,
+        [ZK_EVENT_CHILDREN] = FAKE_WATCH_CHILD,
+        [ZK_EVENT_LOOK_AGAIN] = 0,
+    };
+    struct fake_watch *watch = map_get(client->watches, slice_of(item->path));
+    if (watch != NULL)
+        watch->confirmed &= (uint8_t)~ended[item->event];
+}
+
 /* A notice of the session; the item is still the caller's. */
 static void deliver_notice(struct fake_client *client, const struct fake_item *item)
 {
     switch (item->kind) {
     case FAKE_EVENT:
+        watch_ends(client, item);
         zk_client_tell_watch_event(&client->zk, item->event, item->path);
         return;
     case FAKE_CONNECTED:
-        if (!client->link_up)
+        if (!client->link_up || item->connection != client->connection)
             return;
         client->told_connected = true;
+        client->told_connection = item->connection;
         client->told_lost = false;
         while (!list_is_empty(&client->waiting)) {
             struct list *node = list_pop_front(&client->waiting);

@@ -66,6 +66,7 @@ struct fake_item {
     struct zk_operation *operations; /* with copies of path and data */
     size_t operation_count;
     bool alone, fenced, new_session;
+    uint32_t connection; /* of a notice of being connected */
     struct zk_completion completion;
     enum zk_event event;
     /* the answer */
@@ -97,11 +98,13 @@ struct fake_client {
     struct fake_zookeeper *zookeeper;
     struct list node;
     char *name;
-    int64_t session;     /* at the server; 0: none */
-    bool link_up;        /* the server's view of the connection */
-    bool told_connected; /* the client's view */
-    bool told_lost;      /* since the last connection */
-    bool expired;        /* the server has ended `session` */
+    int64_t session;          /* at the server; 0: none */
+    bool link_up;             /* the server's view of the connection */
+    bool told_connected;      /* the client's view */
+    uint32_t connection;      /* counts connections at the server */
+    uint32_t told_connection; /* the one that the client has been told of */
+    bool told_lost;           /* since the last connection */
+    bool expired;             /* the server has ended `session` */
     bool paused;
     int server;              /* the one it is connected to */
     int64_t last_zxid;       /* newest state it has seen */

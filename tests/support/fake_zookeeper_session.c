@@ -57,7 +57,7 @@ static void apply_prefix(struct fake_client *client)
     {
         struct fake_item *item = container_of(node, struct fake_item, node);
         size_t culprit;
-        if (prng_one_in(&zookeeper->prng, 2))
+        if (client->expired || prng_one_in(&zookeeper->prng, 2))
             break;
         if (item->kind == FAKE_WRITE)
             fake_history_write(zookeeper, client->session, item->operations, item->operation_count, &culprit,
@@ -144,7 +144,6 @@ static void watches_set_again(struct fake_client *client)
             fake_client_push_event(client, ZK_EVENT_CHILDREN, name, zxid);
             watch->armed &= (uint8_t)~FAKE_WATCH_CHILD;
         }
-        watch->confirmed &= watch->armed;
         free(name);
     }
 }
@@ -155,6 +154,7 @@ void fake_client_connect(struct fake_client *client)
     if (client->link_up)
         return;
     client->link_up = true;
+    client->connection++;
     client->reconnect_at_ms = client->lost_at_ms = client->expires_at_ms = INT64_MAX;
     client->server = (int)prng_below(&zookeeper->prng, (uint64_t)zookeeper->server_count);
     fake_server_catch_up(zookeeper, client->server, client->last_zxid);
