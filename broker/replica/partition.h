@@ -168,6 +168,7 @@ struct follow_answer {
     int32_t leader; /* of the request that it answers */
     int32_t leader_epoch;
     int64_t fetch_offset;
+    int32_t last_fetched_epoch; /* likewise */
     int16_t error;
     int64_t high_watermark;
     int64_t log_start_offset;

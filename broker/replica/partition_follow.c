@@ -22,7 +22,11 @@ bool partition_follow_position(struct partition *partition, struct follow_positi
     return follows;
 }
 
-/* The answer belongs to this leadership, this leader and this place in the log (I14, I2). */
+/*
+ * The answer belongs to this leadership, this leader and this place in the log (I14, I2). The place is offset
+ * and epoch: a divergence that comes late, after the log was cut and has grown again to the same offset, says
+ * nothing about what is there now.
+ */
 static bool answer_is_current(const struct partition *partition, const struct follow_answer *answer)
 {
     const struct partition_core *core = &partition->core;
@@ -31,7 +35,8 @@ static bool answer_is_current(const struct partition *partition, const struct fo
     if (core->faults.ignore_fetch_epochs)
         return answer->fetch_offset == core->log_end_offset;
     return core->leader == answer->leader && core->leader_epoch == answer->leader_epoch &&
-           answer->fetch_offset == core->log_end_offset;
+           answer->fetch_offset == core->log_end_offset &&
+           answer->last_fetched_epoch == partition_log_latest_epoch(partition->log);
 }
 
 static enum follow_outcome outcome_of(int16_t error)

@@ -157,6 +157,7 @@ static enum follow_outcome copy_once(struct cluster *cluster, int32_t follower)
     struct follow_answer answer = {.leader = position.leader,
                                    .leader_epoch = position.leader_epoch,
                                    .fetch_offset = position.fetch_offset,
+                                   .last_fetched_epoch = position.last_fetched_epoch,
                                    .error = error,
                                    .high_watermark = result.high_watermark,
                                    .log_start_offset = result.log_start_offset,
@@ -272,7 +273,8 @@ static void test_i14_late_answers_are_dropped(void **state)
 {
     struct cluster *cluster = *state;
     elect(cluster, 1, (const int32_t[]){1, 2, 3, 0}, (const int32_t[]){1, 2, 3, 0});
-    struct follow_answer answer = {.leader = 1, .leader_epoch = 0, .fetch_offset = 0};
+    struct follow_answer answer = {
+        .leader = 1, .leader_epoch = 0, .fetch_offset = 0, .last_fetched_epoch = -1};
     elect(cluster, 1, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 3, 0});
     assert_int_equal(partition_follow(of(cluster, 2), &answer, 1, 1), FOLLOW_STALE);
     answer.leader_epoch = 1;
@@ -281,6 +283,11 @@ static void test_i14_late_answers_are_dropped(void **state)
     answer.leader = 1;
     answer.fetch_offset = 7;
     assert_int_equal(partition_follow(of(cluster, 2), &answer, 1, 1), FOLLOW_STALE);
+    answer.fetch_offset = 0;
+    answer.last_fetched_epoch = 0; /* the same offset in another history */
+    assert_int_equal(partition_follow(of(cluster, 2), &answer, 1, 1), FOLLOW_STALE);
+    answer.last_fetched_epoch = -1;
+    assert_int_equal(partition_follow(of(cluster, 2), &answer, 1, 1), FOLLOW_CONTINUE);
 }
 
 struct counted_watcher {
