@@ -162,6 +162,11 @@ static void checkpoint(struct world *world, int32_t index, void *data)
 
 /* ---- start and end ---- */
 
+static int64_t wall_clock_of_broker(void *context)
+{
+    return broker_wall_ms(context);
+}
+
 static bool open_logs(struct world *world, struct sim_broker *broker)
 {
     static const char *const directories[] = {"/data"};
@@ -170,7 +175,10 @@ static bool open_logs(struct world *world, struct sim_broker *broker)
                                           .directories_count = ARRAY_SIZE(directories),
                                           .broker_id = broker->id,
                                           .cluster_id = "AAAAAAAAAAAAAAAAAAAAAA",
-                                          .recovery_threads = 1};
+                                          .recovery_threads = 1,
+                                          .wall_clock_ms = wall_clock_of_broker,
+                                          .wall_clock_context = broker,
+                                          .seed = prng_next(&world->random) | 1};
     log_settings_init(&options.defaults);
     options.defaults.segment_bytes = world->swarm.segment_bytes;
     struct buffer error;

@@ -36,14 +36,19 @@ struct parked_produce {
     int32_t leader_epoch;
 };
 
-static void parked_release(void *data)
+static void parked_drop(struct parked_produce *parked, int references)
 {
-    struct parked_produce *parked = data;
-    if (--parked->references > 0)
+    parked->references -= references;
+    if (parked->references > 0)
         return;
     partition_release(parked->partition);
     message_release(parked->message);
     free(parked);
+}
+
+static void parked_release(void *data)
+{
+    parked_drop(data, 1);
 }
 
 static void on_produce_answer(struct world *world, int32_t broker, void *data)
@@ -130,18 +135,13 @@ static void look(struct world *world, int32_t index, void *data)
 static void on_deadline(struct world *world, int32_t index, void *data)
 {
     struct parked_produce *parked = data;
+    bool disarmed = false;
     if (!parked->answered) {
         parked->answered = true;
         answer_produce(world, index, parked->message, KAFKA_REQUEST_TIMED_OUT);
-        if (partition_unwatch(parked->partition, &parked->watcher))
-            parked_release(parked);
+        disarmed = partition_unwatch(parked->partition, &parked->watcher);
     }
-    parked_release(parked);
-}
-
-static void drop_deadline(void *data)
-{
-    parked_release(data);
+    parked_drop(parked, disarmed ? 2 : 1); /* with the watch's reference */
 }
 
 /* ---- a produce arrives ---- */
@@ -182,7 +182,7 @@ static void on_produce(struct world *world, int32_t index, void *data)
                                       .base_offset = result.base_offset,
                                       .end_offset = result.end_offset,
                                       .leader_epoch = result.leader_epoch};
-    world_later(world, index, PATIENCE_MS, on_deadline, drop_deadline, parked);
+    world_later(world, index, PATIENCE_MS, on_deadline, parked_release, parked);
     look(world, index, parked);
 }
 

@@ -85,7 +85,8 @@ static void strike_link(struct world *world, int64_t until_ms[SIM_BROKERS_MAX][S
                         const char *format)
 {
     uint64_t from = prng_below(&world->faults, (uint64_t)world->swarm.brokers);
-    uint64_t to = prng_below(&world->faults, (uint64_t)world->swarm.brokers);
+    uint64_t count = (uint64_t)world->swarm.brokers;
+    uint64_t to = (from + 1 + prng_below(&world->faults, count - 1)) % count;
     int64_t duration_ms = prng_between(&world->faults, 10, LINK_FAULT_MAX_MS);
     world_note(world, format, TRACE_OF((int64_t)from + 1, (int64_t)to + 1, duration_ms));
     until_ms[from][to] = world->now_ms + duration_ms;

@@ -155,7 +155,8 @@ static void ask(struct world *world, int32_t index, int32_t number, const struct
     };
     message->follow = (struct follow_answer){.leader = position->leader,
                                              .leader_epoch = position->leader_epoch,
-                                             .fetch_offset = position->fetch_offset};
+                                             .fetch_offset = position->fetch_offset,
+                                             .last_fetched_epoch = position->last_fetched_epoch};
     network_send(world, index, position->leader - 1, on_fetch, message);
 }
 

@@ -26,7 +26,7 @@ struct log_scan {
 
 void log_scan_init(struct log_scan *scan);
 void log_scan_release(struct log_scan *scan);
-/* Replaces the content by what whole batches `bytes` hold. false: damaged. */
+/* Replaces the content by the batches in `bytes`; the last one may be there in part. false: damaged. */
 MUST_CHECK bool log_scan_bytes(struct log_scan *scan, struct slice bytes);
 /* ... by the batches of the log from the one that holds `offset` on; at most `limit` bytes are looked at. */
 MUST_CHECK bool log_scan_log(struct log_scan *scan, struct partition_log *log, int64_t offset, int64_t limit);

@@ -44,6 +44,13 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
 
 static void tell_failure(struct world *world, struct buffer *report)
 {
+    for (int b = 0; b < world->swarm.brokers; b++) {
+        const struct sim_broker *broker = &world->brokers[b];
+        if (!broker->alive || !controller_is_in_office(broker->controller))
+            continue;
+        buffer_print(report, "the controller, broker %d:\n", broker->id);
+        controller_dump(broker->controller, report);
+    }
     buffer_append_string(report, "the last events:\n");
     trace_tell(&world->trace, report);
     swarm_tell(&world->swarm, report);

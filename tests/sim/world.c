@@ -15,6 +15,8 @@
 #define LIVENESS_BOUND_MS 30000
 /* ... is looked at this often, */
 #define LIVENESS_LOOK_MS 200
+/* ... when the latest of the messages that faults held up have come, */
+#define STRAGGLERS_MS 3500
 /* and then rests for so long without anybody writing to ZooKeeper. */
 #define QUIET_MS 4000
 /* More than a sound seed ever needs: something runs in circles. */
@@ -271,11 +273,12 @@ static bool run_until(struct world *world, int64_t until_ms)
 
 static bool wait_until_healthy(struct world *world)
 {
+    int64_t from_ms = world->now_ms + STRAGGLERS_MS;
     int64_t deadline_ms = world->now_ms + LIVENESS_BOUND_MS;
     const char *why = "";
     int32_t partition = -1;
     while (run_until(world, world->now_ms + LIVENESS_LOOK_MS)) {
-        if (check_is_healthy(world, &why, &partition))
+        if (world->now_ms >= from_ms && check_is_healthy(world, &why, &partition))
             return true;
         if (world->now_ms >= deadline_ms) {
             world_fail(world, "liveness", why, TRACE_OF(partition));
