@@ -324,3 +324,8 @@ struct controller_link *coordinator_link(struct coordinator *coordinator)
 {
     return &coordinator->link;
 }
+
+struct mailbox *coordinator_mailbox(struct coordinator *coordinator)
+{
+    return coordinator->mailbox;
+}

@@ -56,6 +56,8 @@ MUST_CHECK int coordinator_start(struct coordinator *coordinator);
 void coordinator_stop(struct coordinator *coordinator);
 void coordinator_free(struct coordinator *coordinator);
 
+/* Of its thread: for answers to calls that its callbacks make. */
+struct mailbox *coordinator_mailbox(struct coordinator *coordinator);
 /* The table for handlers; valid as long as the coordinator. */
 struct controller_link *coordinator_link(struct coordinator *coordinator);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "broker/api/api.h"
+#include "broker/api/producer_ids.h"
 #include "broker/coordinator.h"
 #include "broker/log/log_manager.h"
 #include "broker/net/server.h"
@@ -102,9 +103,11 @@ static void on_registered(void *context, int64_t broker_epoch)
     bool first = !atomic_exchange(&server->registered, true);
     log_info(server->options.logger, "server", "registered in the cluster, broker epoch %lld",
              (long long)broker_epoch);
-    if (first)
-        log_info(server->options.logger, "server", "ready after %lld ms",
-                 (long long)((clock_monotonic_us() - server->started_us) / 1000));
+    if (!first)
+        return;
+    log_info(server->options.logger, "server", "ready after %lld ms",
+             (long long)((clock_monotonic_us() - server->started_us) / 1000));
+    producer_ids_prepare(api_context_of(server->api), coordinator_mailbox(server->coordinator));
 }
 
 static void on_registration_failed(void *context, const char *problem)
@@ -386,10 +389,9 @@ static int take_apart(struct server *server)
         replica_thread_stop(server->replica_thread);
     if (server->network != NULL)
         network_server_free(server->network);
-    if (server->api != NULL)
-        api_free(server->api);
     replica_thread_free(server->replica_thread);
     coordinator_free(server->coordinator);
+    api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
     int result = close_logs(server);
     if (server->metadata != NULL)
         metadata_cache_free(server->metadata);
