@@ -129,7 +129,7 @@ def test_many_requests_in_one_write_are_answered_in_order(broker, canary):
 
 def test_api_versions_of_an_unknown_version_gets_the_table(broker, canary):
     with wire.Connection(broker.port) as connection:
-        connection.send_frame(header_of(wire.API_VERSIONS, 99))
+        connection.send_frame(header_of(wire.API_VERSIONS, 99) + b"\0" + b"\x05test" + b"\x021" + b"\0")
         answer = wire.Reader(connection.receive_frame())
         assert answer.number("i") == 1 and answer.number("h") == UNSUPPORTED_VERSION
         rows = answer.array(lambda: tuple(answer.number("h") for _ in range(3)))

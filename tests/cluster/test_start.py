@@ -114,7 +114,7 @@ def test_port_in_use_is_refused_by_number(make_cluster):
 def test_unknown_setting_is_only_warned_of(make_cluster):
     cluster = make_cluster(brokers=1, settings={"no.such.key": "1"})
     cluster.start()
-    cluster.brokers[1].wait_log(r"WARN.*no\.such\.key")
+    cluster.brokers[1].wait_log(r"(?i)warn.*no\.such\.key")
 
 
 def test_brokers_live_through_a_restart_of_zookeeper(make_cluster, folder):
