@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Disks that are full, refuse, or hold garbage where an index should be (invariants I5, I6, I11). */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/log/partition_log_private.h"
+#include "proto/kafka/error.h"
+#include "tests/unit/log/log_fixture.h"
+
+/* A full disk at the n-th write, with so many bytes of it written, for every n: nothing half stays. */
+static void a_full_disk_costs_one_append(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0; after < 120; after++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, 21 + after);
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        const struct memory_files_fault fault = {
+            .operations = MEMORY_FILES_BIT(MEMORY_FILES_WRITE),
+            .after = after,
+            .error = -ENOSPC,
+            .short_bytes = prng_between(&fixture.prng, -1, 200),
+        };
+        memory_files_set_fault(fixture.disk, &fault);
+        int refused = 0;
+        for (int i = 0; i < 60; i++) {
+            int16_t error =
+                i % 4 == 0 ? log_fixture_append_idempotent(&fixture) : log_fixture_append(&fixture);
+            refused += error == KAFKA_KAFKA_STORAGE_ERROR;
+            assert_true(error == KAFKA_NONE || error == KAFKA_KAFKA_STORAGE_ERROR);
+        }
+        assert_true(refused <= 1);
+        assert_int_equal(partition_log_failure(fixture.log), 0);
+        log_fixture_check(&fixture);
+        log_fixture_check_derived(&fixture);
+        log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+        log_fixture_check(&fixture);
+        log_fixture_check_derived(&fixture);
+        log_fixture_release(&fixture);
+    }
+}
+
+/* The disk stays full for a while, whatever is tried; then there is room again. */
+static void a_disk_that_was_full_serves_again(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 22);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int round = 0; round < 10; round++) {
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        size_t room = (size_t)prng_below(&fixture.prng, 900);
+        memory_files_set_capacity(fixture.disk, memory_files_used_bytes(fixture.disk) + room);
+        int refused = 0;
+        for (int i = 0; i < 30; i++)
+            refused += log_fixture_append(&fixture) == KAFKA_KAFKA_STORAGE_ERROR;
+        assert_true(refused > 10);
+        log_fixture_check(&fixture);
+        memory_files_set_capacity(fixture.disk, SIZE_MAX);
+    }
+    assert_int_equal(partition_log_failure(fixture.log), 0);
+    log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+    log_fixture_check(&fixture);
+    log_fixture_release(&fixture);
+}
+
+static void a_failed_sync_takes_the_log_offline(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 23);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC),
+                                             .error = -EIO,
+                                             .short_bytes = -1,
+                                             .path_part = ".log"};
+    memory_files_set_fault(fixture.disk, &fault);
+    assert_int_equal(partition_log_flush(fixture.log), -EIO);
+    assert_int_equal(partition_log_failure(fixture.log), -EIO);
+    assert_int_equal(partition_log_recovery_point(fixture.log), 0);
+    uint64_t syncs = memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_SYNC));
+    assert_int_equal(partition_log_flush(fixture.log), -EIO);
+    assert_int_equal(partition_log_close(fixture.log), -EIO);
+    assert_int_equal(memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_SYNC)), syncs);
+    struct log_range range;
+    struct log_timestamp_offset found;
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_read(fixture.log, 0, 100, 1, true, &range), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_truncate(fixture.log, 0, 0), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_find_timestamp(fixture.log, 0, 1, &found), KAFKA_KAFKA_STORAGE_ERROR);
+    log_fixture_release(&fixture);
+}
+
+static void an_append_that_must_be_durable_is_refused_when_the_sync_fails(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 24);
+    fixture.options.settings.flush_messages = 1;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_int_equal(partition_log_recovery_point(fixture.log), partition_log_end_offset(fixture.log));
+    const struct memory_files_fault fault = {
+        .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC), .error = -EIO, .short_bytes = -1};
+    memory_files_set_fault(fixture.disk, &fault);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_failure(fixture.log), -EIO);
+    log_fixture_release(&fixture);
+}
+
+/* A disk that cannot read is no reason to cut (I6). */
+static void an_unreadable_log_is_not_repaired(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 25);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    uint64_t failures = 0;
+    for (uint64_t after = 0;; after++) {
+        log_fixture_drop(&fixture);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_READ),
+                                                 .after = after,
+                                                 .error = -EIO,
+                                                 .short_bytes = -1,
+                                                 .path_part = ".log"};
+        memory_files_set_fault(fixture.disk, &fault);
+        int error = log_fixture_open(&fixture, false);
+        bool struck = memory_files_fault_count(fixture.disk) > 0;
+        memory_files_set_fault(fixture.disk, NULL);
+        assert_int_equal(error, struck ? -EIO : 0);
+        if (!struck)
+            break;
+        failures++;
+        assert_int_equal(log_fixture_open(&fixture, false), 0);
+        log_fixture_check(&fixture);
+    }
+    assert_true(failures > 2);
+    log_fixture_release(&fixture);
+}
+
+/* Any one operation of opening fails: an error, and nothing is lost. */
+static void opening_fails_without_loss(void **state)
+{
+    (void)state;
+    static const int errors[] = {-EIO, -ENOSPC, -EMFILE};
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 26);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(i % 3 ? log_fixture_append(&fixture) : log_fixture_append_idempotent(&fixture),
+                         KAFKA_NONE);
+    for (uint64_t after = 0;; after++) {
+        log_fixture_drop(&fixture);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_ALL_OPERATIONS,
+                                                 .after = after,
+                                                 .error = errors[after % ARRAY_SIZE(errors)],
+                                                 .short_bytes = -1};
+        memory_files_set_fault(fixture.disk, &fault);
+        int error = log_fixture_open(&fixture, false);
+        bool struck = memory_files_fault_count(fixture.disk) > 0;
+        memory_files_set_fault(fixture.disk, NULL);
+        if (error)
+            assert_int_equal(log_fixture_open(&fixture, false), 0);
+        log_fixture_check(&fixture);
+        log_fixture_check_derived(&fixture);
+        if (!struck)
+            break;
+    }
+    log_fixture_release(&fixture);
+}
+
+/* Fills an index file with something else. */
+static void spoil(struct log_fixture *fixture, int64_t base, const char *suffix)
+{
+    struct buffer path, content;
+    buffer_init(&path);
+    buffer_init(&content);
+    buffer_print(&path, "%s/%020" PRId64 "%s", FIXTURE_DIRECTORY, base, suffix);
+    struct file_system *files = fixture->options.files;
+    assert_int_equal(file_system_read_all(files, buffer_string(&path), 1 << 20, &content), 0);
+    struct file *file;
+    assert_int_equal(file_open(files, buffer_string(&path), FILE_CREATE, &file), 0);
+    switch (prng_below(&fixture->prng, 5)) {
+    case 0: /* gone */
+        content.length = 0;
+        break;
+    case 1: /* cut anywhere */
+        content.length = (size_t)prng_below(&fixture->prng, content.length + 1);
+        break;
+    case 2: { /* a zeroed tail, as a crash leaves a preallocated file */
+        size_t more = (size_t)prng_below(&fixture->prng, 300);
+        memset(buffer_extend(&content, more), 0, more);
+        break;
+    }
+    case 3: /* a few bits */
+        for (int i = 0; i < 4 && content.length > 0; i++)
+            content.data[prng_below(&fixture->prng, content.length)] ^=
+                (uint8_t)(1u << prng_below(&fixture->prng, 8));
+        break;
+    default: /* noise, with small numbers that look like entries */
+        content.length = 0;
+        for (int i = 0; i < 400; i++)
+            *buffer_extend(&content, 1) = i % 4 < 3 ? 0 : (uint8_t)prng_next(&fixture->prng);
+        break;
+    }
+    assert_int_equal(file_truncate(files, file, 0), 0);
+    struct iovec part = {content.data, content.length};
+    if (content.length > 0)
+        assert_int_equal(file_write_all(files, file, &part, 1, 0), 0);
+    file_close(files, file);
+    buffer_release(&path);
+    buffer_release(&content);
+}
+
+static void spoiled_indexes_cost_time_only(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, seed);
+        fixture.options.settings.index_interval_bytes = 100;
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        for (int i = 0; i < 80; i++)
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        struct log_timestamp_offset expected[20], found;
+        int64_t targets[20];
+        int64_t end = partition_log_end_offset(fixture.log);
+        for (int i = 0; i < 20; i++) {
+            targets[i] = prng_between(&fixture.prng, 1700000000000, fixture.now_ms);
+            assert_int_equal(partition_log_find_timestamp(fixture.log, targets[i], end, &expected[i]),
+                             KAFKA_NONE);
+        }
+        assert_int_equal(partition_log_close(fixture.log), 0);
+        size_t segments = fixture.log->segments_count;
+        for (size_t i = 0; i < segments; i++) {
+            int64_t base = fixture.log->segments[i]->base_offset;
+            spoil(&fixture, base, ".index");
+            spoil(&fixture, base, ".timeindex");
+        }
+        log_fixture_drop(&fixture);
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        log_fixture_check(&fixture);
+        for (int i = 0; i < 20; i++) {
+            assert_int_equal(partition_log_find_timestamp(fixture.log, targets[i], end, &found), KAFKA_NONE);
+            assert_int_equal(found.offset, expected[i].offset);
+        }
+        for (int i = 0; i < 20; i++)
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        log_fixture_check(&fixture);
+        log_fixture_release(&fixture);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_full_disk_costs_one_append),
+        cmocka_unit_test(a_disk_that_was_full_serves_again),
+        cmocka_unit_test(a_failed_sync_takes_the_log_offline),
+        cmocka_unit_test(an_append_that_must_be_durable_is_refused_when_the_sync_fails),
+        cmocka_unit_test(an_unreadable_log_is_not_repaired),
+        cmocka_unit_test(opening_fails_without_loss),
+        cmocka_unit_test(spoiled_indexes_cost_time_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
