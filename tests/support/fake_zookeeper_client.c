@@ -356,10 +356,9 @@ void fake_client_deliver(struct fake_client *client)
     struct fake_item *item = container_of(list_pop_front(&client->to_client), struct fake_item, node);
     client->last_zxid = max_i64(client->last_zxid, item->zxid);
     if (item->kind < FAKE_EVENT) {
-        if (item->armed != 0) {
-            struct fake_watch *watch = watch_of(client, item->path);
-            watch->confirmed |= watch->armed & item->armed;
-        }
+        /* Its event may be on its way already. */
+        if (item->armed != 0)
+            watch_of(client, item->path)->confirmed |= item->armed;
         fake_item_complete(item);
         return;
     }
