@@ -24,6 +24,7 @@
 #define FIRST_ATTEMPT_MS 500
 #define API_VERSIONS_VERSION 3
 #define WAIT_CONTROLLER_MS 100
+#define FOREIGN_ROUNDS 3
 
 /* What a broker says of an API. */
 struct served {
@@ -258,8 +259,10 @@ int cluster_client_open(const struct cluster_client_options *options, struct clu
     int rc = worker_new("resolver", 1, &client->resolver);
     int64_t deadline_ms = clock_monotonic_ms() + options->timeout_ms;
     int64_t attempt_ms = FIRST_ATTEMPT_MS;
-    for (bool first = true; rc == 0; first = false) {
-        int tried = try_all(client, options->bootstrap, attempt_ms, deadline_ms, first);
+    for (int round = 1; rc == 0; round++) {
+        int tried = try_all(client, options->bootstrap, attempt_ms, deadline_ms, round == 1);
+        /* Who hangs up on a question twice, or answers in another language, will not come round. */
+        bool is_foreign = tried == -EBADMSG || (tried == -ECONNRESET && round >= FOREIGN_ROUNDS);
         if (tried == 0) {
             *out = client;
             return 0;
@@ -268,7 +271,7 @@ int cluster_client_open(const struct cluster_client_options *options, struct clu
             buffer_print(error, "Invalid url in bootstrap.servers: %s", options->bootstrap);
             buffer_append_string(hint, "Give addresses as host:port[,host:port...].");
             rc = -EINVAL;
-        } else if (clock_monotonic_ms() + RECONNECT_BACKOFF_MS >= deadline_ms || tried == -EBADMSG) {
+        } else if (clock_monotonic_ms() + RECONNECT_BACKOFF_MS >= deadline_ms || is_foreign) {
             say_nobody(client, options->bootstrap, tried, error, hint);
             rc = -ETIMEDOUT;
         }

@@ -174,7 +174,9 @@ int console_metadata(struct console *console, const char *topic, int64_t timeout
 void console_say_unreachable(const char *bootstrap, int64_t timeout_ms)
 {
     tool_hint("ERROR No broker of %s has answered within %lld ms.\n"
-              "Is a broker running there, on a PLAINTEXT listener? --timeout-connect MS waits longer.",
+              "Is a broker running there, and is that the port of a PLAINTEXT listener, neither TLS nor "
+              "ZooKeeper's? "
+              "--timeout-connect MS waits longer.",
               bootstrap, (long long)timeout_ms);
 }
 

@@ -29,6 +29,7 @@ int tool_wrong_use(const struct tool *tool, const char *sentence)
 
 void tool_hint(const char *format, ...)
 {
+    fflush(stdout); /* the sentence first */
     va_list arguments;
     va_start(arguments, format);
     vfprintf(stderr, format, arguments);

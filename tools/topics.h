@@ -80,6 +80,9 @@ void topics_pattern_add(struct topics_pattern *pattern, const char *name);
 /* Whether the topic is meant. */
 bool topics_pattern_matches(const struct topics_pattern *pattern, const char *name);
 
+/* Whether a topic may be called so: 0, or -EINVAL with Kafka 3.9's sentence. */
+MUST_CHECK int topic_name_check(const char *name, struct buffer *sentence);
+
 /* __consumer_offsets and __transaction_state. */
 bool topic_is_internal(const char *name);
 

@@ -283,6 +283,8 @@ static void fill_creatable(struct work *work, struct create_topics_request_creat
 static int create(struct work *work)
 {
     const struct topics_request *request = work->request;
+    if (topic_name_check(request->topic, &work->error->sentence) < 0)
+        return -EINVAL;
     const char *warning = topic_collision_warning(request->topic);
     if (warning != NULL)
         tool_hint("%s", warning);

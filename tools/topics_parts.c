@@ -10,6 +10,8 @@
 #include "coordinator/zk/path.h"
 #include "tools/topics.h"
 
+#define TOPIC_NAME_BYTES_MAX 249
+
 /* One broker id, and what stands behind it: ':' ',' or NUL. */
 static int parse_id(const char **text, int32_t *id, char *behind)
 {
@@ -160,6 +162,26 @@ bool topics_pattern_matches(const struct topics_pattern *pattern, const char *na
     if (pattern->is_exact)
         return strcmp(pattern->expression, name) == 0;
     return regexec(&pattern->compiled, name, 0, NULL, 0) == 0;
+}
+
+int topic_name_check(const char *name, struct buffer *sentence)
+{
+    size_t length = strlen(name);
+    if (zk_topic_name_is_valid(slice_of(name)))
+        return 0;
+    buffer_append_string(sentence, "Topic name is invalid: ");
+    if (length == 0)
+        buffer_append_string(sentence, "the empty string is not allowed");
+    else if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        buffer_print(sentence, "'%s' is not allowed", name);
+    else if (length > TOPIC_NAME_BYTES_MAX)
+        buffer_print(sentence, "the length of '%s' is longer than the max allowed length %d", name,
+                     TOPIC_NAME_BYTES_MAX);
+    else
+        buffer_print(sentence,
+                     "'%s' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+                     name);
+    return -EINVAL;
 }
 
 bool topic_is_internal(const char *name)
