@@ -56,7 +56,8 @@ static void update_metadata(struct api_context *context, const struct update_met
         return;
     metadata_cache_update(context->metadata, update);
     for (size_t i = 0; i < update->topics_count; i++)
-        replica_manager_configure(context->replicas, &update->topics[i]);
+        if (update->topics[i].partitions_count > 0)
+            replica_manager_configure(context->replicas, &update->topics[i]);
 }
 
 void control_carry_out(struct api_context *context, const struct control_request *request,

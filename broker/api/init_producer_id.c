@@ -13,10 +13,9 @@ static int16_t assign(struct api_context *context, struct request *request,
         struct buffer id;
         buffer_init(&id);
         buffer_append_escaped(&id, body->transactional_id, 100);
-        log_debug(context->logger, "api",
-                  "InitProducerId of %s for transactional id \"%s\" refused: transactions are not served by "
-                  "this release",
-                  request->client_address, buffer_string(&id));
+        request_notice(request, "transactional id",
+                       "transactional id \"%s\" is refused: transactions are not served by this release",
+                       buffer_string(&id));
         buffer_release(&id);
         return KAFKA_INVALID_REQUEST;
     }

@@ -26,6 +26,8 @@
 #define BATCH_TRANSACTIONAL 0x10
 
 #define ACKS_ALL (-1)
+/* So much of a topic's name goes into a log line. */
+#define TOPIC_LOGGED_BYTES 249
 
 /* One partition of the request. */
 struct produced {
@@ -126,6 +128,27 @@ static void check_acknowledged(struct produce_operation *operation, size_t index
     }
 }
 
+/* Errors that tell of a broken or hostile client: an operator wants to know whose. */
+static bool is_bad_data(int16_t error)
+{
+    return error == KAFKA_CORRUPT_MESSAGE || error == KAFKA_INVALID_RECORD ||
+           error == KAFKA_INVALID_TIMESTAMP || error == KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT ||
+           error == KAFKA_UNSUPPORTED_COMPRESSION_TYPE || error == KAFKA_INVALID_REQUIRED_ACKS ||
+           error == KAFKA_INVALID_TXN_STATE;
+}
+
+static void notice_bad_data(const struct produce_operation *operation, struct slice topic, int32_t number,
+                            int16_t error, const char *message)
+{
+    struct buffer name;
+    buffer_init(&name);
+    buffer_append_escaped(&name, topic, TOPIC_LOGGED_BYTES);
+    request_notice(operation->request, kafka_error_name(error), "the batch for %s-%d is refused: %s%s%s",
+                   buffer_string(&name), (int)number, kafka_error_name(error), message ? ", " : "",
+                   message ? message : "");
+    buffer_release(&name);
+}
+
 static void produce_one(struct produce_operation *operation, const struct metadata_image *image,
                         const struct produce_request_partition_produce_data *data, struct produced *produced)
 {
@@ -136,6 +159,8 @@ static void produce_one(struct produce_operation *operation, const struct metada
     answer->error_code = append(operation, image, data, produced, &message);
     if (answer->error_code != KAFKA_NONE) {
         answer->error_message = slice_of(message);
+        if (is_bad_data(answer->error_code))
+            notice_bad_data(operation, produced->topic, data->index, answer->error_code, message);
         return;
     }
     answer->base_offset = produced->result.base_offset;

@@ -101,6 +101,13 @@ void request_close_connection(struct request *request, const char *reason)
     finish(exchange_of(request), EXCHANGE_CLOSED);
 }
 
+void request_notice(const struct request *request, const char *kind, const char *format, ...)
+{
+    struct exchange *exchange = container_of(request, struct exchange, request);
+    assert_non_null(format);
+    exchange->notice = kind;
+}
+
 void exchange_start(struct exchange *exchange, struct reactor *reactor, struct request_handler *handler,
                     int16_t key, int16_t version, const struct message_codec *codec, const void *body,
                     struct slice bytes)

@@ -26,6 +26,7 @@ struct exchange {
     struct byte_reader body;
     enum exchange_outcome outcome;
     const char *reason; /* why it was closed */
+    const char *notice; /* the kind of what was last logged about it */
 };
 
 void reactor_open(struct reactor *reactor);

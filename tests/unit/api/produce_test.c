@@ -246,6 +246,7 @@ static void bad_batches_are_refused(void **state)
     batch.data[batch.length - 1] ^= 1;
     send(*state, &sending, 9, 1, 1000, "both", 0, buffer_slice(&batch));
     assert_int_equal(answer_of(&sending), KAFKA_CORRUPT_MESSAGE);
+    assert_string_equal(sending.exchange.notice, "CORRUPT_MESSAGE");
     exchange_release(&sending.exchange);
 
     for (size_t length = 1; length < batch.length; length += 7) {
