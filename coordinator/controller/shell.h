@@ -201,6 +201,8 @@ int64_t shell_deletions_deadline(const struct controller *controller);
 void shell_deletions_clear(struct controller *controller);
 /* Those that wait neither for a broker that is down nor for its answer. */
 size_t shell_deletions_in_work(const struct controller *controller);
+/* The topic that was to be deleted is another one now. */
+void shell_deletion_forget(struct controller *controller, struct slice name);
 bool shell_is_being_deleted(const struct controller *controller, struct slice name);
 
 /* shell_channel.c */

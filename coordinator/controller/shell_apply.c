@@ -218,8 +218,6 @@ static void apply_topic(struct controller *controller, const struct look *look,
         shell_forget_topic(controller, topic);
         return;
     }
-    if (topic != NULL && topic->deleting)
-        return;
     struct node_topic node;
     struct buffer error;
     buffer_init(&error);
@@ -229,6 +227,16 @@ static void apply_topic(struct controller *controller, const struct look *look,
         return;
     }
     buffer_release(&error);
+    if (topic != NULL && topic->deleting && node.has_topic_id &&
+        uuid_equals(topic->topic_id, node.topic_id)) {
+        node_topic_release(&node);
+        return;
+    }
+    if (topic != NULL && topic->deleting) {
+        shell_deletion_forget(controller, name);
+        shell_forget_topic(controller, topic);
+        topic = NULL;
+    }
     if (topic != NULL && topic->has_id && node.has_topic_id && !uuid_equals(topic->topic_id, node.topic_id)) {
         log_info(controller->logger, SHELL_AREA, "topic %s has been created anew", look->name);
         shell_forget_topic(controller, topic);

@@ -8,7 +8,9 @@
  *   broker is down is waited for -> the znodes go bottom-up -> last, in one multi if it fits: the topic, its
  *   settings, the request
  *
- * A request for an unknown topic, or while delete.topic.enable is off, is removed.
+ * Every multi checks that the request is still there: by the time a lost answer is made good, another topic
+ * of that name may have been created. A request for an unknown topic, or while delete.topic.enable is off, is
+ * removed.
  */
 #include <stdlib.h>
 
@@ -19,14 +21,25 @@
 
 struct deletion {
     char *name;
-    bool asked; /* the topic was not known, and was looked for */
-    bool busy;  /* a request of it is in flight */
+    uint64_t id; /* of this one among all of its name */
+    bool asked;  /* the topic was not known, and was looked for */
+    bool busy;   /* a request of it is in flight */
     int64_t not_before_ms;
     struct arena arena;              /* paths of the operations */
     struct zk_operation *operations; /* still to be done, in order */
     size_t operation_count, operation_capacity;
     size_t sent;
+    struct zk_version version; /* of the request's node */
 };
+
+/* What a completion brings: deletions are found by name and id, they may have ended meanwhile. */
+struct deletion_step {
+    char *name;
+    uint64_t id;
+};
+
+/* These go together, so that no other controller finds settings without their topic. */
+#define LAST_DELETES 4
 
 struct rewrite {
     char *name;
@@ -96,6 +109,7 @@ void shell_deletions_set(struct controller *controller, const char *const *names
             continue;
         struct deletion *deletion = memory_allocate_zeroed(1, sizeof(*deletion));
         deletion->name = memory_copy_string(names[i]);
+        deletion->id = ++controller->last_token;
         arena_init(&deletion->arena, ARENA_NO_BUDGET);
         map_put(controller->deletions, name, deletion);
         if (!periodic || controller->office != OFFICE_IN)
@@ -151,10 +165,28 @@ static void retry_later(struct controller *controller, struct deletion *deletion
     deletion->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
 }
 
-/* Completions find it by name: the payload is a copy of it. */
-static struct deletion *deletion_of(struct controller *controller, const char *name)
+static void step_free(void *payload)
 {
-    return map_get(controller->deletions, slice_of(name));
+    struct deletion_step *step = payload;
+    free(step->name);
+    free(step);
+}
+
+static struct zk_completion step_completion(struct controller *controller, struct deletion *deletion,
+                                            void (*done)(struct controller *, void *,
+                                                         const struct zk_response *))
+{
+    struct deletion_step *step = memory_allocate_zeroed(1, sizeof(*step));
+    step->name = memory_copy_string(deletion->name);
+    step->id = deletion->id;
+    deletion->busy = true;
+    return shell_request(controller, false, done, step_free, step);
+}
+
+static struct deletion *deletion_of(struct controller *controller, const struct deletion_step *step)
+{
+    struct deletion *deletion = map_get(controller->deletions, slice_of(step->name));
+    return deletion != NULL && deletion->id == step->id ? deletion : NULL;
 }
 
 static void add_delete(struct deletion *deletion, const char *path)
@@ -172,6 +204,20 @@ static void drop_operations(struct deletion *deletion, size_t first, size_t coun
     deletion->operation_count -= count;
 }
 
+static void end_deletion(struct controller *controller, struct deletion *deletion)
+{
+    map_remove(controller->deletions, slice_of(deletion->name));
+    deletion_free(deletion);
+}
+
+void shell_deletion_forget(struct controller *controller, struct slice name)
+{
+    struct deletion *deletion = map_get(controller->deletions, name);
+    if (deletion != NULL)
+        end_deletion(controller, deletion);
+    shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);
+}
+
 static void finished(struct controller *controller, struct deletion *deletion)
 {
     struct image_topic *topic = image_find_topic(&controller->image, slice_of(deletion->name));
@@ -179,28 +225,39 @@ static void finished(struct controller *controller, struct deletion *deletion)
         log_info(controller->logger, SHELL_AREA, "topic %s has been deleted", deletion->name);
         shell_forget_topic(controller, topic);
     }
-    map_remove(controller->deletions, slice_of(deletion->name));
-    deletion_free(deletion);
+    end_deletion(controller, deletion);
+}
+
+/* The request is not there any more: done already, the answer was lost; or somebody has taken it back. */
+static void withdrawn(struct controller *controller, struct deletion *deletion)
+{
+    shell_look(controller, LOOK_TOPIC, slice_of(deletion->name), 0);
+    shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);
+    finished(controller, deletion);
 }
 
 static void send_next(struct controller *controller, struct deletion *deletion);
 
 static void deletes_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
-    struct deletion *deletion = deletion_of(controller, payload);
     if (response->fenced) {
         shell_resign(controller, "a write met the fence of another controller");
         return;
     }
+    struct deletion *deletion = deletion_of(controller, payload);
     if (deletion == NULL)
         return;
+    bool culprit_known = response->result == ZK_NO_NODE && response->culprit != ZK_NO_CULPRIT;
     if (response->result == ZK_OK) {
         drop_operations(deletion, 0, deletion->sent);
-    } else if (response->result == ZK_NO_NODE && response->culprit != ZK_NO_CULPRIT) {
-        drop_operations(deletion, response->culprit, 1);
+    } else if (culprit_known && response->culprit == 0) {
+        withdrawn(controller, deletion);
+        return;
+    } else if (culprit_known) {
+        drop_operations(deletion, response->culprit - 1, 1);
     } else {
         /* not empty: somebody has put a node below; unknown: what is left is found by listing again */
-        if (response->result != ZK_UNKNOWN && response->result != ZK_EXPIRED)
+        if (response->result != ZK_UNKNOWN && response->result != ZK_BAD_VERSION)
             log_warn(controller->logger, SHELL_AREA, "deleting the znodes of topic %s: %s", deletion->name,
                      zk_result_name(response->result));
         operations_clear(deletion);
@@ -215,22 +272,18 @@ static void deletes_done(struct controller *controller, void *payload, const str
 
 static void send_next(struct controller *controller, struct deletion *deletion)
 {
-    deletion->busy = true;
-    deletion->sent = zk_multi_fit(deletion->operations, deletion->operation_count);
-    zk_fenced_multi(controller->zk, controller->fence, deletion->operations, deletion->sent,
-                    shell_request(controller, false, deletes_done, free, memory_copy_string(deletion->name)));
-}
-
-/* What remains when the partitions' nodes are gone. */
-static void add_last_deletes(struct deletion *deletion, bool with_topic)
-{
-    struct slice name = slice_of(deletion->name);
-    if (with_topic) {
-        add_delete(deletion, zk_path_topic_partitions(&deletion->arena, name));
-        add_delete(deletion, zk_path_topic(&deletion->arena, name));
-    }
-    add_delete(deletion, zk_path_config_topic(&deletion->arena, name));
-    add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
+    size_t fit =
+        min_size(zk_multi_fit(deletion->operations, deletion->operation_count), ZK_MULTI_OPERATIONS_MAX - 1);
+    if (fit < deletion->operation_count && fit + LAST_DELETES > deletion->operation_count)
+        fit = deletion->operation_count - LAST_DELETES;
+    deletion->sent = fit;
+    struct zk_operation *operations = memory_allocate((fit + 1) * sizeof(*operations));
+    operations[0] = zk_operation_check(zk_path_delete_topic(&deletion->arena, slice_of(deletion->name)),
+                                       deletion->version);
+    memcpy(operations + 1, deletion->operations, fit * sizeof(*operations));
+    zk_fenced_multi(controller->zk, controller->fence, operations, fit + 1,
+                    step_completion(controller, deletion, deletes_done));
+    free(operations);
 }
 
 static void partitions_listed(struct controller *controller, void *payload,
@@ -243,16 +296,57 @@ static void partitions_listed(struct controller *controller, void *payload,
         retry_later(controller, deletion);
         return;
     }
-    operations_clear(deletion);
+    struct slice name = slice_of(deletion->name);
     for (size_t i = 0; i < response->child_count && response->result == ZK_OK; i++) {
         struct slice child = slice_of(response->children[i]);
-        const char *parent = zk_path_topic_partitions(&deletion->arena, slice_of(deletion->name));
+        const char *parent = zk_path_topic_partitions(&deletion->arena, name);
         const char *partition = zk_path_child(&deletion->arena, parent, child);
         add_delete(deletion, zk_path_child(&deletion->arena, partition, slice_of("state")));
         add_delete(deletion, partition);
     }
-    add_last_deletes(deletion, true);
+    add_delete(deletion, zk_path_topic_partitions(&deletion->arena, name));
+    add_delete(deletion, zk_path_topic(&deletion->arena, name));
+    add_delete(deletion, zk_path_config_topic(&deletion->arena, name));
+    add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
     send_next(controller, deletion);
+}
+
+/* The request's node has been read: first of a known topic, then of an unknown one. */
+static void request_read(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    struct deletion *deletion = deletion_of(controller, payload);
+    if (deletion == NULL)
+        return;
+    if (response->result == ZK_NO_NODE) {
+        withdrawn(controller, deletion);
+        return;
+    }
+    if (response->result != ZK_OK) {
+        retry_later(controller, deletion);
+        return;
+    }
+    operations_clear(deletion);
+    deletion->version = response->stat.version;
+    const struct image_topic *topic = image_find_topic(&controller->image, slice_of(deletion->name));
+    struct slice name = slice_of(deletion->name);
+    if (topic == NULL || !controller->options.delete_topic_enable) {
+        add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
+        send_next(controller, deletion);
+    } else if (!topic->deleting) {
+        retry_later(controller, deletion);
+    } else {
+        zk_children(controller->zk, zk_path_topic_partitions(&deletion->arena, name), false,
+                    step_completion(controller, deletion, partitions_listed));
+    }
+}
+
+static void carry_out(struct controller *controller, struct deletion *deletion)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    zk_exists(controller->zk, zk_path_delete_topic(&arena, slice_of(deletion->name)), false,
+              step_completion(controller, deletion, request_read));
+    arena_release(&arena);
 }
 
 static void begin(struct controller *controller, struct image_topic *topic)
@@ -265,16 +359,6 @@ static void begin(struct controller *controller, struct image_topic *topic)
         controller->channels[i].push.stop_pending = true;
 }
 
-static void remove_request(struct controller *controller, struct deletion *deletion, bool with_config)
-{
-    operations_clear(deletion);
-    if (with_config)
-        add_last_deletes(deletion, false);
-    else
-        add_delete(deletion, zk_path_delete_topic(&deletion->arena, slice_of(deletion->name)));
-    send_next(controller, deletion);
-}
-
 static void pump_one(struct controller *controller, struct deletion *deletion)
 {
     struct slice name = slice_of(deletion->name);
@@ -285,22 +369,16 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
     if (!controller->options.delete_topic_enable) {
         log_warn(controller->logger, SHELL_AREA, "topic %s is not deleted: delete.topic.enable is false",
                  deletion->name);
-        remove_request(controller, deletion, false);
+        carry_out(controller, deletion);
     } else if (topic == NULL && !deletion->asked) {
         deletion->asked = true;
         shell_look(controller, LOOK_TOPIC, name, 0);
     } else if (topic == NULL) {
-        remove_request(controller, deletion, zk_topic_name_is_valid(name));
+        carry_out(controller, deletion);
     } else if (!topic->deleting) {
         begin(controller, topic);
     } else if (push_deletion_is_complete(topic)) {
-        struct arena arena;
-        arena_init(&arena, ARENA_NO_BUDGET);
-        deletion->busy = true;
-        zk_children(
-            controller->zk, zk_path_topic_partitions(&arena, name), false,
-            shell_request(controller, false, partitions_listed, free, memory_copy_string(deletion->name)));
-        arena_release(&arena);
+        carry_out(controller, deletion);
     }
 }
 

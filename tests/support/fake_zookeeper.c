@@ -330,6 +330,14 @@ int64_t fake_zookeeper_zxid(const struct fake_zookeeper *zookeeper)
     return zookeeper->zxid;
 }
 
+bool fake_zookeeper_is_settled(const struct fake_zookeeper *zookeeper)
+{
+    for (int i = 0; i < zookeeper->server_count; i++)
+        if (fake_server_lags(zookeeper, i))
+            return false;
+    return true;
+}
+
 static int compare_nodes(const void *a, const void *b)
 {
     return strcmp((*(struct fake_node *const *)a)->path, (*(struct fake_node *const *)b)->path);

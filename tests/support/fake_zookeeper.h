@@ -104,6 +104,8 @@ size_t fake_zookeeper_list(const struct fake_zookeeper *zookeeper, const char *p
 void fake_zookeeper_put_persistent_paths(struct fake_zookeeper *zookeeper);
 /* zxid of the newest transaction, and how many there were. */
 int64_t fake_zookeeper_zxid(const struct fake_zookeeper *zookeeper);
+/* All servers have applied all transactions. */
+bool fake_zookeeper_is_settled(const struct fake_zookeeper *zookeeper);
 /* All nodes with data and version, sorted by path. */
 void fake_zookeeper_dump(const struct fake_zookeeper *zookeeper, struct buffer *out);
 

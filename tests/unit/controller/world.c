@@ -178,7 +178,7 @@ void world_start(struct world *world, int32_t id)
 {
     struct world_broker *broker = broker_of(world, id);
     CHECK(!broker->alive);
-    char name[16];
+    char name[32];
     snprintf(name, sizeof(name), "broker-%d", id);
     broker->alive = true;
     broker->life++;
@@ -424,7 +424,8 @@ struct controller *world_controller(struct world *world)
 
 bool world_is_at_rest(struct world *world)
 {
-    if (!list_is_empty(&world->messages) || world_controller(world) == NULL)
+    if (!list_is_empty(&world->messages) || world_controller(world) == NULL ||
+        !fake_zookeeper_is_settled(world->zookeeper))
         return false;
     for (int i = 0; i < world->broker_count; i++) {
         const struct world_broker *broker = &world->brokers[i];

@@ -150,6 +150,24 @@ void world_judge(void *context, int64_t zxid, int64_t session, const struct fake
     }
 }
 
+/* A broker that is appointed must hold, in ZooKeeper, a seat of its present life. */
+static void judge_seat(struct world *world, const struct world_broker *broker, struct slice topic,
+                       const struct control_partition *partition, const char *where)
+{
+    char path[300];
+    struct slice data;
+    struct node_partition_state state;
+    snprintf(path, sizeof(path), "/brokers/topics/%.*s/partitions/%d/state", SLICE_ARGUMENTS(topic),
+             partition->partition);
+    if (!fake_zookeeper_read(world->zookeeper, path, &data, NULL) ||
+        node_partition_state_decode(data, &state, NULL) != 0)
+        return;
+    for (size_t i = 0; i < state.isr_count && state.leader_epoch == partition->leader_epoch; i++)
+        if (state.isr[i] == broker->id && state.isr_broker_epochs[i] != broker->epoch)
+            world_complain(world, "I31: appointed by a seat of another life", where);
+    node_partition_state_release(&state);
+}
+
 void world_judge_accepted(struct world *world, const struct world_broker *broker,
                           const struct control_topic *topic, const struct control_partition *partition)
 {
@@ -158,10 +176,8 @@ void world_judge_accepted(struct world *world, const struct world_broker *broker
              partition->partition);
     judge_leader(world, topic->topic_id, partition->partition, partition->leader_epoch, partition->leader,
                  where);
-    for (size_t i = 0; i < partition->isr_count; i++)
-        if (partition->isr[i].broker_id == broker->id && partition->isr[i].broker_epoch != broker->epoch &&
-            partition->leader == broker->id)
-            world_complain(world, "I31: appointed by a seat of another life", where);
+    if (partition->leader == broker->id)
+        judge_seat(world, broker, topic->name, partition, where);
 }
 
 /* ---- at the end ---- */
