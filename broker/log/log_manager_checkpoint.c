@@ -110,7 +110,9 @@ int log_manager_checkpoint_recovery(struct log_manager *manager, const struct re
             map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
         if (!managed)
             continue;
-        managed->recovery_point = entries[i].recovery_point;
+        /* A truncation may have come since the caller looked. */
+        managed->recovery_point =
+            min_i64(entries[i].recovery_point, partition_log_recovery_point(managed->log));
         managed->log_start_offset = entries[i].log_start_offset;
     }
     pthread_mutex_unlock(&manager->mutex);

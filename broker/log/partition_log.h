@@ -84,6 +84,7 @@ const struct log_settings *partition_log_settings(const struct partition_log *lo
 int64_t partition_log_start_offset(const struct partition_log *log);
 /* The offset that the next record gets. */
 int64_t partition_log_end_offset(const struct partition_log *log);
+/* Everything below is durable. May be asked without the owner's lock. */
 int64_t partition_log_recovery_point(const struct partition_log *log);
 int64_t partition_log_size_bytes(const struct partition_log *log);
 /* 0, or the -errno that took the log offline. */
@@ -147,8 +148,9 @@ MUST_CHECK int log_range_read(const struct log_range *range, uint8_t *out);
 /*
  * Finds the batches from the one that holds `offset` on, at most max_bytes, none with offsets at or above
  * `upper_bound`; from one segment. The first batch comes whole even if it is longer than max_bytes where
- * `at_least_one`. KAFKA_NONE (an empty range at the end or when nothing fits), KAFKA_OFFSET_OUT_OF_RANGE
- * (below the log start or above the end), or KAFKA_KAFKA_STORAGE_ERROR.
+ * `at_least_one`; the last one is cut short only where max_bytes ends within it and no boundary near is
+ * known. KAFKA_NONE (an empty range at the end or when nothing fits), KAFKA_OFFSET_OUT_OF_RANGE (below the
+ * log start or above the end), or KAFKA_KAFKA_STORAGE_ERROR.
  */
 MUST_CHECK int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t max_bytes,
                                       int64_t upper_bound, bool at_least_one, struct log_range *range);
@@ -170,7 +172,8 @@ MUST_CHECK int16_t partition_log_find_max_timestamp(struct partition_log *log, i
 
 /* The epoch of the newest entry, -1 where there is none. */
 int32_t partition_log_latest_epoch(const struct partition_log *log);
-/* Notes that `epoch` starts at the log's end: when a leader takes office, also with no data (I4). */
+/* Notes that `epoch` starts at the log's end: when a leader takes office, also with no data (I4). The
+ * checkpoint file follows at the next flush; what it lacks is found in the log again. */
 MUST_CHECK int partition_log_begin_epoch(struct partition_log *log, int32_t epoch);
 /* Where the greatest epoch <= `epoch` ends: (epoch, offset), or (-1, -1) where that is not known (KIP-101,
  * KIP-279). */
@@ -192,8 +195,8 @@ MUST_CHECK int16_t partition_log_advance_start(struct partition_log *log, int64_
 
 /* ---- durability ---- */
 
-/* Makes everything appended so far durable; the recovery point moves to the log's end. 0 or -errno (then the
- * log is offline). */
+/* Makes everything appended so far durable; the recovery point moves to the log's end. 0, or -errno: nothing
+ * has moved, and unless it was the preparation that found no room or descriptor, the log is offline. */
 MUST_CHECK int partition_log_flush(struct partition_log *log);
 
 /* Whether a whole segment waits for its flush (Kafka flushes in the background after each roll), or

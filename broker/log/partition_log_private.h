@@ -6,6 +6,8 @@
 #ifndef BROKER_LOG_PARTITION_LOG_PRIVATE_H
 #define BROKER_LOG_PARTITION_LOG_PRIVATE_H
 
+#include <stdatomic.h>
+
 #include "broker/log/epoch_cache.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/producer_state.h"
@@ -38,7 +40,7 @@ struct partition_log {
     int64_t start_offset;
     int64_t end_offset;
     int64_t size_bytes;
-    int64_t recovery_point;
+    atomic_int_least64_t recovery_point; /* read by the log manager's checkpoints without the owner's lock */
     int64_t end_offset_at_open;
     int failure; /* -errno */
 

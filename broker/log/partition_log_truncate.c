@@ -33,16 +33,17 @@ int partition_log_remove_segments(struct partition_log *log, size_t from, size_t
     return error;
 }
 
-/* Before anything at or above `offset` goes. 0, or -errno. */
+/*
+ * Before anything at or above `offset` goes. The value falls here first and then in the checkpoint: whoever
+ * writes that file meanwhile takes the lower of the two. 0, or -errno.
+ */
 static int lower_recovery_point(struct partition_log *log, int64_t offset)
 {
     log->truncations++;
     if (offset >= log->recovery_point)
         return 0;
-    int error = log->recovery_point_fell ? log->recovery_point_fell(log->recovery_point_context, offset) : 0;
-    if (!error)
-        log->recovery_point = offset;
-    return error;
+    log->recovery_point = offset;
+    return log->recovery_point_fell ? log->recovery_point_fell(log->recovery_point_context, offset) : 0;
 }
 
 /* Removes what stands in files of their own above the cut. 0, or -errno. */
@@ -74,12 +75,9 @@ static int cut_last_segment(struct partition_log *log, int64_t offset, int64_t *
 
 static int truncate_at(struct partition_log *log, int64_t offset, int64_t now_ms)
 {
-    int error = lower_recovery_point(log, offset);
-    if (error)
-        return error;
     size_t number = partition_log_segment_number(log, offset);
     partition_log_forget_recent(log);
-    error = remove_above(log, number + 1, offset);
+    int error = remove_above(log, number + 1, offset);
     int64_t end = offset;
     if (!error)
         error = cut_last_segment(log, offset, &end);
@@ -109,7 +107,10 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
     }
     if (offset <= log->start_offset)
         return partition_log_truncate_fully(log, offset, now_ms);
-    int error = truncate_at(log, offset, now_ms);
+    int error = lower_recovery_point(log, offset);
+    if (error)
+        return partition_log_disk_error(log, error, "writing the recovery point");
+    error = truncate_at(log, offset, now_ms);
     if (error)
         partition_log_go_offline(log, error, "truncation");
     return error ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
@@ -117,11 +118,8 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
 
 static int start_anew(struct partition_log *log, int64_t offset, int64_t now_ms)
 {
-    int error = lower_recovery_point(log, offset);
-    if (error)
-        return error;
     partition_log_forget_recent(log);
-    error = partition_log_remove_snapshots(log, 0, INT64_MAX);
+    int error = partition_log_remove_snapshots(log, 0, INT64_MAX);
     if (!error)
         error = partition_log_remove_segments(log, 0, log->segments_count);
     if (!error)
@@ -145,7 +143,10 @@ int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, 
 {
     if (log->failure)
         return KAFKA_KAFKA_STORAGE_ERROR;
-    int error = start_anew(log, offset, now_ms);
+    int error = lower_recovery_point(log, offset);
+    if (error)
+        return partition_log_disk_error(log, error, "writing the recovery point");
+    error = start_anew(log, offset, now_ms);
     if (error)
         partition_log_go_offline(log, error, "emptying the log");
     return error ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
