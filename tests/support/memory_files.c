@@ -223,7 +223,8 @@ static void write_parts(struct memory_files *files, struct memory_node *node, co
     memory_node_write(node, joined.data, joined.length, offset);
     buffer_release(&joined);
     node->modified_ms = files->now_ms;
-    files->used += node->content.length - before;
+    if (node->counted)
+        files->used += node->content.length - before;
 }
 
 static ssize_t memory_write(struct file_system *system, struct file *file, const struct iovec *parts,
@@ -261,9 +262,10 @@ static int memory_truncate(struct file_system *system, struct file *file, int64_
     if (result == 0 && (file->life != files->life || !file->writable))
         result = -EBADF;
     if (result == 0) {
-        files->used -= file->node->content.length;
+        size_t before = file->node->content.length;
         memory_node_cut(file->node, (size_t)size);
-        files->used += file->node->content.length;
+        if (file->node->counted)
+            files->used += file->node->content.length - before;
         file->node->modified_ms = files->now_ms;
     }
     pthread_mutex_unlock(&files->mutex);
@@ -308,13 +310,20 @@ static int memory_descriptor(struct file_system *system, struct file *file)
 
 /* ---- names ---- */
 
-/* Gives a file's room back when its last name goes. */
+/* Gives a file's room back when its name goes. */
+static void uncount(struct memory_files *files, struct memory_node *node)
+{
+    if (node->counted)
+        files->used -= node->content.length;
+    node->counted = false;
+}
+
 static void remove_name(struct memory_files *files, struct memory_node *parent, struct slice name,
                         bool with_next)
 {
     struct memory_node *node = memory_node_find(parent, name);
-    if (node && !node->is_directory)
-        files->used -= min_size(files->used, node->content.length);
+    if (node)
+        uncount(files, node);
     memory_node_set(parent, name, NULL, with_next);
 }
 
@@ -336,7 +345,7 @@ static int rename_locked(struct memory_files *files, const char *from, const cha
     if (target && node->is_directory)
         return -ENOTDIR;
     if (target)
-        files->used -= min_size(files->used, target->content.length);
+        uncount(files, target);
     memory_node_take(node);
     memory_node_set(from_parent, from_name, NULL, true);
     memory_node_set(to_parent, to_name, node, false);

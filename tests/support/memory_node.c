@@ -15,6 +15,7 @@ struct memory_node *memory_node_new(bool is_directory)
     struct memory_node *node = memory_allocate_zeroed(1, sizeof(*node));
     node->references = 1;
     node->is_directory = is_directory;
+    node->counted = !is_directory;
     buffer_init(&node->content);
     buffer_init(&node->durable);
     if (is_directory)
@@ -205,6 +206,7 @@ static void settle_names(struct memory_node *directory, struct prng *prng)
 void memory_node_settle(struct memory_node *node, struct prng *prng)
 {
     node->locked = false;
+    node->counted = !node->is_directory;
     if (!node->is_directory) {
         if (prng)
             settle_file(node, prng);

@@ -31,6 +31,7 @@ struct memory_node {
     int references; /* names, open files, and changes that remember it */
     bool is_directory;
     bool locked;
+    bool counted; /* a file whose bytes count as used: it has a name */
     int64_t modified_ms;
     /* a file */
     struct buffer content;
