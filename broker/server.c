@@ -381,12 +381,13 @@ static int take_apart(struct server *server)
 {
     if (server->network != NULL)
         network_server_stop(server->network, STOP_ANSWERS_TIMEOUT_MS);
-    fetcher_pool_free(server->fetchers);
-    server->fetchers = NULL;
     if (server->coordinator != NULL)
         coordinator_stop(server->coordinator);
     if (server->replica_thread != NULL)
         replica_thread_stop(server->replica_thread);
+    /* Not before: the controller's last messages may still start and end the following of partitions. */
+    fetcher_pool_free(server->fetchers);
+    server->fetchers = NULL;
     if (server->network != NULL)
         network_server_free(server->network);
     replica_thread_free(server->replica_thread);
