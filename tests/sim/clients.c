@@ -91,6 +91,8 @@ static void acknowledge(struct parked_produce *parked)
     const struct scanned_batch *batch = NULL;
     if (log_scan_log(&world->scan, log, parked->base_offset, 1))
         batch = log_scan_find(&world->scan, parked->base_offset);
+    if (!broker_acts(broker))
+        return;
     if (batch == NULL || batch->last_offset + 1 != parked->end_offset) {
         world_fail(world, "I1", "broker %lld acknowledges offset %lld of partition %lld, which it has not",
                    TRACE_OF(broker->id, parked->base_offset, parked->message->partition));
@@ -274,8 +276,9 @@ static void observe(struct world *world, int32_t number, struct sim_broker *brok
     buffer_clear(&world->scratch);
     uint8_t *room = buffer_extend(&world->scratch, (size_t)range->length);
     if (log_range_read(range, room) != 0 || !log_scan_bytes(&world->scan, buffer_slice(&world->scratch))) {
-        world_fail(world, "I3", "broker %lld serves damaged bytes of partition %lld at offset %lld",
-                   TRACE_OF(broker->id, number, *position));
+        if (broker_acts(broker))
+            world_fail(world, "I3", "broker %lld serves damaged bytes of partition %lld at offset %lld",
+                       TRACE_OF(broker->id, number, *position));
         return;
     }
     for (size_t i = 0; i < world->scan.count; i++) {
