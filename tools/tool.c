@@ -16,7 +16,7 @@ static void print_usage(const struct tool *tool, FILE *out)
     struct buffer usage;
     buffer_init(&usage);
     options_usage(tool->rows, tool->row_count, &usage);
-    fwrite(usage.data, 1, usage.length, out);
+    fputs(buffer_string(&usage), out);
     buffer_release(&usage);
 }
 

@@ -227,7 +227,7 @@ static int describe(struct work *work)
     buffer_init(&out);
     for (size_t i = 0; i < work->chosen_count; i++)
         describe_topic(work, work->chosen[i], &settings, &out);
-    fwrite(out.data, 1, out.length, stdout);
+    fputs(buffer_string(&out), stdout);
     buffer_release(&out);
     return 0;
 }

@@ -224,7 +224,7 @@ static int describe(struct zookeeper_work *work)
     int rc = zookeeper_work_read_brokers(work, &brokers);
     for (size_t i = 0; rc == 0 && i < work->chosen_count; i++)
         rc = describe_topic(work, work->chosen[i], &brokers, &out);
-    fwrite(out.data, 1, out.length, stdout);
+    fputs(buffer_string(&out), stdout);
     buffer_release(&out);
     roster_release(&brokers);
     return rc;

@@ -4,6 +4,7 @@ The operators' tools under Kafka's names, as every tutorial prints them: topics,
 """
 import array
 import fcntl
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from clients import kcat
 from cluster import Cluster
-from processes import BIN, SCALE, ZooKeeper, wait_until
+from processes import BIN, SCALE, ZooKeeper, die_with_parent, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -428,3 +429,25 @@ def producer_has_read(producer):
     left = array.array("i", [0])
     fcntl.ioctl(producer.stdin.fileno(), termios.FIONREAD, left)
     return left[0] == 0
+
+
+def test_prompt_on_a_terminal_only(own):
+    own.create_topic("prompted")
+    front, back = os.openpty()
+    command = [BIN / "kafka-console-producer.sh", "--bootstrap-server", own.bootstrap, "--topic", "prompted"]
+    with subprocess.Popen(command, stdin=back, stdout=subprocess.PIPE, preexec_fn=die_with_parent) as producer:
+        try:
+            os.close(back)
+            assert producer.stdout.read(1) == b">"
+            os.write(front, b"typed\n")
+            assert producer.stdout.read(1) == b">"
+            os.write(front, b"\x04")
+            assert producer.wait(timeout=20 * SCALE) == 0 and producer.stdout.read() == b""
+        finally:
+            producer.kill()
+            os.close(front)
+    piped = own.tool("kafka-console-producer.sh", "--bootstrap-server", own.bootstrap, "--topic", "prompted",
+                     input=b"piped\n")
+    assert piped.stdout == b""
+    read = kcat(own.bootstrap, "-C", "-t", "prompted", "-o", "beginning", "-e", "-q").stdout
+    assert read == b"typed\npiped\n"
