@@ -390,8 +390,9 @@ static int take_apart(struct server *server)
     server->fetchers = NULL;
     if (server->network != NULL)
         network_server_free(server->network);
-    replica_thread_free(server->replica_thread);
+    /* The coordinator's mailbox may hold a last call of the replica thread, whose end goes back to it. */
     coordinator_free(server->coordinator);
+    replica_thread_free(server->replica_thread);
     api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
     int result = close_logs(server);
     if (server->metadata != NULL)
