@@ -27,9 +27,13 @@ static bool is_current(const struct node_partition_state *state, const struct al
 {
     if (state->isr_count != item->isr_count || item->recovering != (state->leader_recovery != 0))
         return false;
-    for (size_t i = 0; i < item->isr_count; i++) {
-        int64_t seated = seat_epoch(state, item->isr[i].broker_id);
-        if (seated == -2 || (!by_id && seated != item->isr[i].broker_epoch))
+    /* as many as there are seats, and each seat among them */
+    for (size_t seat = 0; seat < state->isr_count; seat++) {
+        bool found = false;
+        for (size_t i = 0; i < item->isr_count && !found; i++)
+            found = item->isr[i].broker_id == state->isr[seat] &&
+                    (by_id || item->isr[i].broker_epoch == seat_epoch(state, state->isr[seat]));
+        if (!found)
             return false;
     }
     return true;
