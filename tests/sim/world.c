@@ -267,8 +267,10 @@ static bool run_until(struct world *world, int64_t until_ms)
 {
     while (!world->violation.found && world_step(world, until_ms))
         ;
+    if (world->violation.found)
+        return false;
     world->now_ms = max_i64(world->now_ms, until_ms);
-    return !world->violation.found;
+    return true;
 }
 
 static bool wait_until_healthy(struct world *world)
