@@ -156,10 +156,7 @@ int coordinator_prepare(struct coordinator *coordinator, struct node_cluster_id 
 {
     const struct broker_config *config = coordinator->options.config;
     int64_t deadline_ms = clock_monotonic_ms() + config->zookeeper_connection_timeout_ms;
-    /* Outlives this call: an answer that comes after the deadline still has where to go. */
-    static const struct preparation empty;
-    struct preparation *preparation = memory_allocate(sizeof(*preparation));
-    *preparation = empty;
+    struct preparation *preparation = memory_allocate_zeroed(1, sizeof(*preparation));
     zk_session_start(coordinator->session);
     int result = run_step(coordinator, preparation, deadline_ms, begin_paths);
     if (result == 0)

@@ -20,6 +20,8 @@
 
 /* Between two attempts of a call. */
 #define CALL_RETRY_MS 50
+/* A controller that cannot be reached in this time may have a successor: look again. */
+#define CALL_CONNECT_TIMEOUT_MS 1000
 /* A broker that does not answer a control message in this time is asked again. */
 #define CONTROL_ANSWER_TIMEOUT_MS 30000
 #define CONTROL_CONNECT_TIMEOUT_MS 3000
@@ -213,10 +215,12 @@ static void attempt(struct outgoing_call *outgoing)
         return;
     }
     struct peer *peer = obtain_peer(coordinator, controller_id, host, port);
-    outgoing->request = (struct client_request){.api_key = CONTROL_API_KEY,
-                                                .api_version = CONTROL_API_VERSION,
-                                                .deadline_ms = call->deadline_ms,
-                                                .done = on_remote_answer};
+    outgoing->request =
+        (struct client_request){.api_key = CONTROL_API_KEY,
+                                .api_version = CONTROL_API_VERSION,
+                                .deadline_ms = call->deadline_ms,
+                                .connect_deadline_ms = clock_monotonic_ms() + CALL_CONNECT_TIMEOUT_MS,
+                                .done = on_remote_answer};
     buffer_init(&outgoing->request.body);
     buffer_append(&outgoing->request.body, call->request.data, call->request.length);
     client_send(call->kind == CONTROL_FORWARD ? peer->forward : peer->control, &outgoing->request);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/check.h"
 #include "common/clock.h"
@@ -39,6 +40,8 @@ struct proposals {
 
 struct replica_thread {
     struct api_context *context;
+    struct replica_thread_callbacks callbacks;
+    bool failed; /* has been told */
     bool stopping;
     struct loop *loop;
     struct mailbox *mailbox;
@@ -215,11 +218,31 @@ static void start_flush(struct replica_thread *thread)
         worker_post(thread->storage, &thread->flush_mail);
 }
 
+/*
+ * A log that failed stays offline (I6). Log directories do not fail one by one in this release: the broker
+ * ends, others take over what it led, and the operator sees why.
+ */
+static void look_for_failure(void *context, struct partition *partition)
+{
+    struct replica_thread *thread = context;
+    struct partition_status status;
+    partition_status(partition, &status);
+    if (status.failure == 0 || thread->failed)
+        return;
+    thread->failed = true;
+    log_error(
+        thread->context->logger, "replica",
+        "%.*s-%d: the log has failed (%s): this broker stops; look after its disk before it is started again",
+        SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition), strerror(-status.failure));
+    thread->callbacks.failed(thread->callbacks.context);
+}
+
 static void on_tick(struct loop_timer *timer)
 {
     struct replica_thread *thread = container_of(timer, struct replica_thread, tick_timer);
     int64_t now_ms = clock_monotonic_ms();
     replica_manager_tick(thread->context->replicas, now_ms);
+    replica_manager_each(thread->context->replicas, look_for_failure, thread);
     start_flush(thread);
     loop_timer_set(thread->loop, timer, now_ms + REPLICA_TICK_MS);
 }
@@ -268,8 +291,10 @@ static void *run_replica_thread(void *argument)
     return NULL;
 }
 
-int replica_thread_start(struct replica_thread *thread, struct api_context *context)
+int replica_thread_start(struct replica_thread *thread, struct api_context *context,
+                         struct replica_thread_callbacks callbacks)
 {
+    thread->callbacks = callbacks;
     int64_t now_ms = clock_monotonic_ms();
     const struct broker_config *config = context->config;
     thread->context = context;

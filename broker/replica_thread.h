@@ -13,8 +13,15 @@
 struct replica_thread;
 
 struct replica_thread *replica_thread_new(void);
+struct replica_thread_callbacks {
+    void *context;
+    /* A log has failed: the broker is to end, so that others lead what it led. Called once, on the thread. */
+    void (*failed)(void *context);
+};
+
 /* Starts the thread; the context outlives it. 0 or -errno. */
-MUST_CHECK int replica_thread_start(struct replica_thread *thread, struct api_context *context);
+MUST_CHECK int replica_thread_start(struct replica_thread *thread, struct api_context *context,
+                                    struct replica_thread_callbacks callbacks);
 /* Carries out what has arrived, then ends the thread. */
 void replica_thread_stop(struct replica_thread *thread);
 void replica_thread_free(struct replica_thread *thread);

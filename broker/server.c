@@ -25,6 +25,8 @@
 #include "common/worker.h"
 #include "proto/kafka/error.h"
 
+/* The controller takes at most 5 s to move leaderships before it answers how many are left. */
+#define CONTROLLED_SHUTDOWN_ANSWER_MS 8000
 /* Parked requests get this long at an orderly stop before their connections are closed. */
 #define STOP_ANSWERS_TIMEOUT_MS 2000
 /* queued.max.request.bytes has no bound in Kafka; ours is a tenth of the memory, at least this. */
@@ -278,7 +280,9 @@ static int start_parts(struct server *server, struct buffer *error)
     if (result != 0)
         return result;
     make_api(server);
-    result = replica_thread_start(server->replica_thread, api_context_of(server->api));
+    struct replica_thread_callbacks callbacks = {.context = server->options.context,
+                                                 .failed = server->options.failed};
+    result = replica_thread_start(server->replica_thread, api_context_of(server->api), callbacks);
     if (result == 0)
         result = network_server_start(server->network);
     if (result == 0)
@@ -309,8 +313,7 @@ static int ask_for_shutdown(struct server *server, struct loop *loop, struct mai
         .controlled_shutdown = {.broker_id = config->broker_id,
                                 .broker_epoch = replica_manager_broker_epoch(server->replicas)}};
     struct shutdown_wait wait = {.done = false};
-    controller_call_init(&wait.call, &request, mailbox,
-                         clock_monotonic_ms() + config->controlled_shutdown_retry_backoff_ms,
+    controller_call_init(&wait.call, &request, mailbox, clock_monotonic_ms() + CONTROLLED_SHUTDOWN_ANSWER_MS,
                          on_shutdown_answer);
     link->forward(link, &wait.call);
     while (!wait.done)
@@ -328,6 +331,13 @@ static int ask_for_shutdown(struct server *server, struct loop *loop, struct mai
     return result;
 }
 
+static void pause_for(struct loop *loop, int64_t pause_ms)
+{
+    int64_t end_ms = clock_monotonic_ms() + pause_ms;
+    for (int64_t left_ms = pause_ms; left_ms > 0; left_ms = end_ms - clock_monotonic_ms())
+        loop_run_once(loop, left_ms);
+}
+
 /*
  * Asks the controller to move our leaderships away, so that clients go on without waiting for our session to
  * end.
@@ -339,7 +349,7 @@ static void move_leaderships(struct server *server)
         return;
     struct loop *loop = loop_new();
     struct mailbox *mailbox = mailbox_new(loop);
-    for (int attempt = 0; attempt < config->controlled_shutdown_max_retries; attempt++) {
+    for (int attempt = 0; attempt <= config->controlled_shutdown_max_retries; attempt++) {
         int32_t remaining = 0;
         int result = ask_for_shutdown(server, loop, mailbox, &remaining);
         if (result == 0) {
@@ -349,6 +359,9 @@ static void move_leaderships(struct server *server)
         }
         log_warn(server->options.logger, "server", "the controller could not move our leaderships: %s",
                  strerror(-result));
+        if (result == -ENOTCONN)
+            break; /* nobody is in office, and nobody will be soon */
+        pause_for(loop, config->controlled_shutdown_retry_backoff_ms);
     }
     mailbox_free(mailbox);
     loop_free(loop);
@@ -386,8 +399,12 @@ static int take_apart(struct server *server)
     if (server->replica_thread != NULL)
         replica_thread_stop(server->replica_thread);
     /* Not before: the controller's last messages may still start and end the following of partitions. */
+    if (server->fetchers != NULL)
+        fetcher_pool_stop(server->fetchers);
+    /* All who resolve names have stopped; their mailboxes, to which the answers go, are still there. */
+    if (server->resolver != NULL)
+        worker_free(server->resolver);
     fetcher_pool_free(server->fetchers);
-    server->fetchers = NULL;
     if (server->network != NULL)
         network_server_free(server->network);
     /* The coordinator's mailbox may hold a last call of the replica thread, whose end goes back to it. */
@@ -397,8 +414,6 @@ static int take_apart(struct server *server)
     int result = close_logs(server);
     if (server->metadata != NULL)
         metadata_cache_free(server->metadata);
-    if (server->resolver != NULL)
-        worker_free(server->resolver);
     free(server);
     return result;
 }

@@ -258,6 +258,7 @@ static void encode_request(struct client *client, struct client_request *request
         client->next_correlation_id == INT32_MAX ? 0 : client->next_correlation_id + 1;
     request->_correlation_id = header.correlation_id;
     request->_sent = true;
+    loop_timer_set(client->loop, &request->_timer, request->deadline_ms);
     size_t start = client->output.length;
     struct wire_writer writer;
     wire_writer_init(&writer, &client->output);
@@ -523,7 +524,10 @@ void client_send(struct client *client, struct client_request *request)
     request->_timer = (struct loop_timer){.fire = on_deadline};
     list_init(&request->_node);
     list_push_back(&client->waiting, &request->_node);
-    loop_timer_set(client->loop, &request->_timer, request->deadline_ms);
+    int64_t patience_ms = request->connect_deadline_ms > 0
+                              ? min_i64(request->connect_deadline_ms, request->deadline_ms)
+                              : request->deadline_ms;
+    loop_timer_set(client->loop, &request->_timer, patience_ms);
     pump_soon(client);
 }
 
@@ -534,7 +538,8 @@ static void on_deadline(struct loop_timer *timer)
     hold_client(client);
     list_remove(&request->_node);
     bool sent = request->_sent;
-    int status = !sent && client->connect_error == -ECONNREFUSED ? -ECONNREFUSED : -ETIMEDOUT;
+    bool refused = !sent && (client->connect_error == -ECONNREFUSED || request->connect_deadline_ms > 0);
+    int status = refused ? -ECONNREFUSED : -ETIMEDOUT;
     if (sent)
         close_socket(client);
     finish_request(client, request, status, NULL);

@@ -53,6 +53,8 @@ struct client_request {
     int16_t api_version;
     struct buffer body;  /* behind the request header; released by the client */
     int64_t deadline_ms; /* monotonic */
+    int64_t
+        connect_deadline_ms; /* when there is no connection to send it on by then, it fails; 0: deadline_ms */
     /*
      * status 0: `body` is behind the response header, borrowed for the call (status < 0: nothing to read):
      * -ETIMEDOUT, -ECONNRESET, -ECONNREFUSED, -EBADMSG, -ECANCELED. Unless it was refused before it was sent,

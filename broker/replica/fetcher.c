@@ -76,7 +76,9 @@ static void handle_mail(struct mail *mail)
 {
     struct follow_mail *message = container_of(mail, struct follow_mail, mail);
     struct fetcher *fetcher = message->fetcher;
-    if (message->leader >= 0) {
+    if (fetcher->stopping) {
+        /* nothing is followed any more */
+    } else if (message->leader >= 0) {
         handle_follow(fetcher, message->partition, message->leader);
     } else {
         struct follow *follow = fetcher_find(fetcher, message->partition);
@@ -108,14 +110,21 @@ static int start_fetcher(struct fetcher *fetcher, const struct fetcher_options *
     return error;
 }
 
-static void release_fetcher(struct fetcher *fetcher)
+static void stop_fetcher(struct fetcher *fetcher)
 {
-    if (fetcher->loop == NULL)
-        return;
     if (fetcher->started) {
         loop_stop(fetcher->loop);
         pthread_join(fetcher->thread, NULL);
     }
+    fetcher->started = false;
+    fetcher->stopping = true;
+}
+
+static void release_fetcher(struct fetcher *fetcher)
+{
+    if (fetcher->loop == NULL)
+        return;
+    stop_fetcher(fetcher);
     size_t position = 0;
     void *value;
     while (map_next(fetcher->links, &position, NULL, &value))
@@ -144,6 +153,12 @@ int fetcher_pool_new(const struct fetcher_options *options, struct fetcher_pool 
     }
     *out = pool;
     return 0;
+}
+
+void fetcher_pool_stop(struct fetcher_pool *pool)
+{
+    for (int i = 0; i < pool->options.count; i++)
+        stop_fetcher(&pool->fetchers[i]);
 }
 
 void fetcher_pool_free(struct fetcher_pool *pool)

@@ -48,7 +48,9 @@ struct fetcher_options {
 
 /* 0 or -errno. */
 MUST_CHECK int fetcher_pool_new(const struct fetcher_options *options, struct fetcher_pool **pool);
-/* Stops the threads, drops all partitions. */
+/* Ends the threads; nothing is followed any more. */
+void fetcher_pool_stop(struct fetcher_pool *pool);
+/* Stops if need be, drops all partitions. The resolver has been freed: it posts to the threads' mailboxes. */
 void fetcher_pool_free(struct fetcher_pool *pool);
 
 /* From any thread: the partition follows `leader` from now on (again, or another one than before). */

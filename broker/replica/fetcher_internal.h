@@ -19,6 +19,7 @@ struct fetcher {
     struct mailbox *mailbox;
     pthread_t thread;
     bool started;
+    bool stopping;       /* the loop has ended: mails only give their references back */
     struct map *links;   /* leader id -> struct leader_link */
     struct map *follows; /* partition address -> struct follow */
 };

@@ -147,16 +147,25 @@ static int16_t apply_state_locked(struct partition *partition, const struct cont
     return KAFKA_NONE;
 }
 
+/* A replica that cannot write or read its log does not lead: it would push those out that can. */
+static bool resign_if_failed(struct partition *partition, struct partition_effects *effects)
+{
+    if (partition->closed || partition_log_failure(partition->log) == 0)
+        return false;
+    partition_core_resign(&partition->core, effects);
+    return true;
+}
+
 int16_t partition_apply_state(struct partition *partition, const struct control_partition *state,
                               int64_t now_ms, enum partition_role *role, bool *follow)
 {
     struct partition_effects effects;
     partition_enter(partition, &effects);
     int16_t error = KAFKA_NOT_LEADER_OR_FOLLOWER;
-    if (!partition->closed)
-        error = partition_log_failure(partition->log) != 0
-                    ? KAFKA_KAFKA_STORAGE_ERROR
-                    : apply_state_locked(partition, state, now_ms, &effects);
+    if (resign_if_failed(partition, &effects))
+        error = KAFKA_KAFKA_STORAGE_ERROR;
+    else if (!partition->closed)
+        error = apply_state_locked(partition, state, now_ms, &effects);
     *role = partition->core.role;
     *follow = effects.role_changed && partition->core.role == ROLE_FOLLOWER && partition->core.leader >= 0;
     partition_leave(partition, &effects);
@@ -203,6 +212,7 @@ void partition_status(struct partition *partition, struct partition_status *stat
     if (!partition->closed) {
         status->recovery_point = partition_log_recovery_point(partition->log);
         status->size_bytes = partition_log_size_bytes(partition->log);
+        status->failure = partition_log_failure(partition->log);
     }
     pthread_mutex_unlock(&partition->mutex);
 }
@@ -255,7 +265,8 @@ void partition_tick(struct partition *partition, int64_t now_ms)
 {
     struct partition_effects effects;
     partition_enter(partition, &effects);
-    partition_core_on_tick(&partition->core, now_ms, &effects);
+    if (!resign_if_failed(partition, &effects))
+        partition_core_on_tick(&partition->core, now_ms, &effects);
     partition_leave(partition, &effects);
 }
 
@@ -272,7 +283,9 @@ bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct
                                               .partition_epoch = partition->core.partition_epoch,
                                               .isr = isr->members,
                                               .isr_count = isr->count,
-                                              .recovering = partition->core.recovering};
+                                              /* Who leads after an unclean election is the truth from then
+                                               * on: the first change of the ISR says that this is over. */
+                                              .recovering = false};
     pthread_mutex_unlock(&partition->mutex);
     return taken;
 }

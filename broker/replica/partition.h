@@ -80,6 +80,7 @@ struct partition_status {
     int64_t log_end_offset;
     int64_t recovery_point;
     int64_t size_bytes;
+    int failure; /* 0, or the -errno that took the log offline */
     struct isr_set isr;
 };
 
@@ -195,7 +196,8 @@ enum follow_outcome partition_follow(struct partition *partition, const struct f
 
 /* ---- ISR ---- */
 
-/* Leader: looks for laggards and repeats proposals; call about every second or so. */
+/* Leader: looks for laggards and repeats proposals; resigns when its log has failed. Call it every second or
+ * more often. */
 void partition_tick(struct partition *partition, int64_t now_ms);
 /* The proposal to send, as an alter-partition item; its isr is filled into *isr and item->isr points there.
  */

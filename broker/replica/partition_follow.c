@@ -66,11 +66,19 @@ static enum follow_outcome truncate_to_agreement(struct partition *partition,
     return outcome_of(partition_log_truncate(partition->log, target, wall_ms));
 }
 
-/* We are below the leader's log start: what lies between is gone everywhere. */
+/*
+ * We are below the leader's log start: what lies between is gone everywhere. Or our log is empty and begins
+ * above the leader's end (we were told to start there by a leader that is gone): nothing is lost by beginning
+ * where this one begins.
+ */
 static enum follow_outcome handle_out_of_range(struct partition *partition,
                                                const struct follow_answer *answer, int64_t wall_ms)
 {
-    if (answer->log_start_offset <= partition->core.log_end_offset)
+    bool empty = partition->core.log_start_offset == partition->core.log_end_offset;
+    bool below = answer->log_start_offset > partition->core.log_end_offset;
+    bool above =
+        empty && answer->high_watermark >= 0 && answer->log_start_offset < partition->core.log_start_offset;
+    if (!below && !above)
         return FOLLOW_BACKOFF;
     return outcome_of(partition_log_truncate_fully(partition->log, answer->log_start_offset, wall_ms));
 }

@@ -110,7 +110,7 @@ static void propose(struct partition_core *core, const struct isr_set *proposed,
 static void propose_joining(struct partition_core *core, const struct remote_replica *replica, int64_t now_ms,
                             struct partition_effects *effects)
 {
-    if (core->proposal != PROPOSAL_NONE || now_ms < core->proposal_retry_ms || core->recovering ||
+    if (core->proposal != PROPOSAL_NONE || now_ms < core->proposal_retry_ms ||
         isr_set_contains(&core->isr, replica->broker_id) || !replica_is_eligible(core, replica))
         return;
     struct isr_set proposed = core->isr;

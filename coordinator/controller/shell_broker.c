@@ -82,7 +82,9 @@ static void item_finish(struct controller *controller, struct alter_item *item, 
                                               .partition_epoch = -1};
     const struct image_partition *partition =
         image_partition_of(&controller->image, asked->topic, asked->partition);
-    if (error == KAFKA_NONE && partition != NULL) {
+    /* A leader that names an old version learns the present state, or it would name the old one for ever. */
+    bool tell = error == KAFKA_NONE || error == KAFKA_INVALID_UPDATE_VERSION;
+    if (tell && partition != NULL && partition->has_state) {
         const struct node_partition_state *state = &partition->state;
         result->leader = state->leader;
         result->leader_epoch = state->leader_epoch;

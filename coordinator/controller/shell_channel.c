@@ -119,21 +119,30 @@ static void retry_later(struct controller *controller, struct channel *channel)
     channel->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
 }
 
-static void note_partition_errors(struct controller *controller, const struct channel *channel,
+/* A disk that was full, or too many open files: the broker is told again, or the partition would stay as it
+ * is. */
+static void note_partition_errors(struct controller *controller, struct channel *channel,
                                   const struct control_response *response)
 {
     size_t failed = 0;
+    bool again = false;
     const struct control_partition_error *first = NULL;
     for (size_t i = 0; i < response->partitions_count; i++) {
         if (response->partitions[i].error == KAFKA_NONE)
             continue;
+        again |= response->partitions[i].error == KAFKA_KAFKA_STORAGE_ERROR;
         if (failed++ == 0)
             first = &response->partitions[i];
     }
     if (failed > 0)
-        log_warn(controller->logger, SHELL_AREA, "broker %d refused %zu partitions, first %.*s-%d: %s",
-                 channel->push.broker_id, failed, SLICE_ARGUMENTS(first->topic), first->partition,
-                 kafka_error_name(first->error));
+        log_line(controller->logger, channel->complained ? LOG_DEBUG : LOG_WARN, SHELL_AREA,
+                 "broker %d refused %zu partitions, first %.*s-%d: %s", channel->push.broker_id, failed,
+                 SLICE_ARGUMENTS(first->topic), first->partition, kafka_error_name(first->error));
+    channel->complained = failed > 0;
+    if (again) {
+        push_failed(&channel->push);
+        retry_later(controller, channel);
+    }
 }
 
 /* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again. */
@@ -189,7 +198,6 @@ void controller_on_answer(struct controller *controller, uint64_t token, int sta
                 answered ? answer->response.error : KAFKA_NONE);
     } else {
         push_succeeded(&channel->push);
-        channel->complained = false;
         if (answer->kind == CONTROL_STOP_REPLICA)
             stopped(controller, channel, &answer->response);
         note_partition_errors(controller, channel, &answer->response);
