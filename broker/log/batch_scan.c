@@ -126,7 +126,10 @@ static int fill(struct batch_scanner *scanner, int64_t position, size_t length)
         position + (int64_t)length <= chunk_end)
         return 0;
     size_t left = (size_t)(scanner->end - position);
-    size_t wanted = min_size(max_size(length, scanner->chunk_bytes), left);
+    bool skip_payload =
+        scanner->chunk_bytes == SCAN_CHUNK_HEADERS && scanner->last_size_bytes >= SCAN_LARGE_BATCH_BYTES;
+    size_t chunk_bytes = skip_payload ? SCAN_CHUNK_LOOKUP : scanner->chunk_bytes;
+    size_t wanted = min_size(max_size(length, chunk_bytes), left);
     buffer_clear(&scanner->chunk);
     uint8_t *at = buffer_reserve(&scanner->chunk, wanted);
     ssize_t got = file_read(scanner->segment->files, scanner->segment->file, at, wanted, position);
@@ -156,6 +159,7 @@ int batch_scanner_next(struct batch_scanner *scanner, struct scanned_batch *batc
         batch->size_bytes > left)
         return -EBADMSG;
     scanner->position += batch->size_bytes;
+    scanner->last_size_bytes = batch->size_bytes;
     return 1;
 }
 

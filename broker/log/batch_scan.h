@@ -18,9 +18,13 @@
 
 struct segment;
 
-/* A chunk that finds a batch behind an index entry, and one that reads a segment from end to end. */
+/* How much is read at a time: to find a batch behind an index entry; to walk over the headers of a segment
+ * (less where batches are large); to read every byte of it. */
 #define SCAN_CHUNK_LOOKUP 4096
+#define SCAN_CHUNK_HEADERS ((size_t)64 * 1024)
 #define SCAN_CHUNK_WHOLE ((size_t)256 * 1024)
+/* From this size of batches on a chunk of headers would be mostly payload. */
+#define SCAN_LARGE_BATCH_BYTES ((int64_t)16 * 1024)
 
 struct scanned_batch {
     int64_t position;
@@ -55,6 +59,7 @@ struct batch_scanner {
     int64_t position;        /* of the next batch */
     int64_t end;
     size_t chunk_bytes;
+    int64_t last_size_bytes; /* of the batch given last */
     struct buffer chunk;
     int64_t chunk_position;
 };

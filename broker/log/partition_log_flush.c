@@ -70,11 +70,30 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
     return 0;
 }
 
+/* Syncs a file that nobody may have open. */
+static int sync_path(struct file_system *files, const char *path)
+{
+    struct file *file;
+    int error = file_open(files, path, FILE_WRITE, &file);
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    error = file_sync(files, file);
+    file_close(files, file);
+    return error;
+}
+
 int log_flush_run(struct log_flush *flush)
 {
     int error = 0;
-    for (size_t i = 0; i < flush->count && !error; i++)
-        error = file_sync(flush->files, flush->segments[i]->file);
+    for (size_t i = 0; i < flush->count && !error; i++) {
+        struct segment *segment = flush->segments[i];
+        error = file_sync(flush->files, segment->file);
+        /* The indexes of a sealed segment will not be rebuilt once the recovery point is past it. */
+        if (!error && i + 1 < flush->count)
+            error = sync_path(flush->files, segment->offsets.file.path);
+        if (!error && i + 1 < flush->count)
+            error = sync_path(flush->files, segment->times.file.path);
+    }
     if (!error && flush->directory)
         error = file_system_sync_directory(flush->files, flush->directory);
     if (!error && flush->parent)

@@ -125,7 +125,7 @@ static int swap_end(struct partition_log *log, const struct log_file_name *file,
     *end_offset = file->offset;
     int result = file_open(log->files, buffer_string(path), FILE_READ, &segment->file);
     if (result == 0) {
-        batch_scanner_init(&scanner, segment, 0, status.size, SCAN_CHUNK_WHOLE);
+        batch_scanner_init(&scanner, segment, 0, status.size, SCAN_CHUNK_HEADERS);
         while ((result = batch_scanner_next(&scanner, &batch)) > 0)
             *end_offset = batch.last_offset + 1;
         batch_scanner_release(&scanner);

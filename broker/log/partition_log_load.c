@@ -155,7 +155,7 @@ static int scan_epochs(struct partition_log *log)
         result = segment_open_file(log->segments[i]);
         if (result)
             return result;
-        batch_scanner_init(&scanner, log->segments[i], 0, log->segments[i]->size_bytes, SCAN_CHUNK_WHOLE);
+        batch_scanner_init(&scanner, log->segments[i], 0, log->segments[i]->size_bytes, SCAN_CHUNK_HEADERS);
         while ((result = batch_scanner_next(&scanner, &batch)) > 0)
             if (batch.leader_epoch >= 0)
                 epoch_cache_assign(&log->epochs, batch.leader_epoch, batch.base_offset);

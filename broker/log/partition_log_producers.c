@@ -147,7 +147,7 @@ static int replay_segment(struct partition_log *log, size_t number, int64_t from
     if (result <= 0)
         return result;
     struct batch_scanner scanner;
-    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_HEADERS);
     while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.base_offset < to) {
         const uint8_t *bytes = NULL;
         struct producer_batch producer;

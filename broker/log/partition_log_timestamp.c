@@ -129,7 +129,7 @@ static int greatest_of_segment(struct partition_log *log, size_t number, const s
     if (result <= 0)
         return result;
     struct batch_scanner scanner;
-    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_HEADERS);
     while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.last_offset < wanted->upper_bound)
         *greatest = max_i64(*greatest, batch.max_timestamp);
     batch_scanner_release(&scanner);

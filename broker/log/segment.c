@@ -204,7 +204,8 @@ int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, i
                               .check = check,
                               .visit = visit,
                               .context = context};
-    batch_scanner_init(&rebuild.scanner, segment, 0, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    batch_scanner_init(&rebuild.scanner, segment, 0, segment->size_bytes,
+                       check ? SCAN_CHUNK_WHOLE : SCAN_CHUNK_HEADERS);
     int64_t valid = 0;
     int result;
     while ((result = rebuild_step(&rebuild)) > 0)
@@ -250,7 +251,7 @@ int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes)
 static int scan_timestamps(struct segment *segment, int64_t position)
 {
     struct batch_scanner scanner;
-    batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_WHOLE);
+    batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_HEADERS);
     struct scanned_batch batch;
     int result;
     while ((result = batch_scanner_next(&scanner, &batch)) > 0) {
