@@ -157,11 +157,10 @@ void fake_client_notify(struct fake_client *client, enum fake_item_kind kind, bo
     enqueue(client, &client->to_client, item, false);
 }
 
-void fake_client_push_event(struct fake_client *client, enum zk_event event, const char *path, int64_t zxid)
+void fake_client_push_event(struct fake_client *client, enum zk_event event, const char *path)
 {
     struct fake_item *item = item_new(FAKE_EVENT, path);
     item->event = event;
-    item->zxid = zxid;
     enqueue(client, &client->to_client, item, false);
 }
 
@@ -172,7 +171,7 @@ static void fire(struct fake_client *client, const char *path, uint8_t kinds, en
     if (watch == NULL || (watch->armed & kinds) == 0)
         return;
     watch->armed &= (uint8_t)~kinds;
-    fake_client_push_event(client, event, path, fake_server_zxid(client->zookeeper, client->server));
+    fake_client_push_event(client, event, path);
 }
 
 void fake_client_on_step(struct fake_client *client, const struct fake_step *step)

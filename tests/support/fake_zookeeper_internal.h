@@ -143,7 +143,9 @@ int64_t fake_client_next_timer(const struct fake_client *client);
 void fake_client_cut(struct fake_client *client);
 /* Puts a notice or an event behind what is on its way to the client. */
 void fake_client_notify(struct fake_client *client, enum fake_item_kind kind, bool new_session);
-void fake_client_push_event(struct fake_client *client, enum zk_event event, const char *path, int64_t zxid);
+/* An event carries no zxid, as in ZooKeeper: only answers move forward what the client has seen. Else the
+ * loss of the second of two events of one transaction would never be noticed. */
+void fake_client_push_event(struct fake_client *client, enum zk_event event, const char *path);
 /* Calls the completion of a request; frees the item. */
 void fake_item_complete(struct fake_item *item);
 void fake_item_free(struct fake_item *item);

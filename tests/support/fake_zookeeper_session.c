@@ -123,7 +123,6 @@ static void watches_set_again(struct fake_client *client)
     struct slice path;
     void *value;
     const struct fake_tree *tree = &client->zookeeper->servers[client->server].tree;
-    int64_t zxid = fake_server_zxid(client->zookeeper, client->server);
     while (map_next(client->watches, &position, &path, &value)) {
         struct fake_watch *watch = value;
         char *name = memory_copy_bytes(path.data, path.length);
@@ -134,14 +133,14 @@ static void watches_set_again(struct fake_client *client)
         else if (node->czxid > client->last_zxid || (watch->armed & FAKE_WATCH_MISSING))
             hit = watch->armed & FAKE_WATCH_MISSING;
         if (hit != 0)
-            fake_client_push_event(client, node == NULL ? ZK_EVENT_DELETED : ZK_EVENT_CREATED, name, zxid);
+            fake_client_push_event(client, node == NULL ? ZK_EVENT_DELETED : ZK_EVENT_CREATED, name);
         watch->armed &= (uint8_t)~hit;
         if (node != NULL && (watch->armed & FAKE_WATCH_DATA) && node->mzxid > client->last_zxid) {
-            fake_client_push_event(client, ZK_EVENT_CHANGED, name, zxid);
+            fake_client_push_event(client, ZK_EVENT_CHANGED, name);
             watch->armed &= (uint8_t)~FAKE_WATCH_DATA;
         }
         if (node != NULL && (watch->armed & FAKE_WATCH_CHILD) && node->pzxid > client->last_zxid) {
-            fake_client_push_event(client, ZK_EVENT_CHILDREN, name, zxid);
+            fake_client_push_event(client, ZK_EVENT_CHILDREN, name);
             watch->armed &= (uint8_t)~FAKE_WATCH_CHILD;
         }
         free(name);

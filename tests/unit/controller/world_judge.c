@@ -145,7 +145,7 @@ void world_judge(void *context, int64_t zxid, int64_t session, const struct fake
             world->controller_session = session;
         if (session != 0)
             judge_writer(world, session, change->path, kind);
-        if (kind == ZK_PATH_KIND_PARTITION_STATE && change->kind != ZK_OPERATION_DELETE)
+        if (session != 0 && kind == ZK_PATH_KIND_PARTITION_STATE && change->kind != ZK_OPERATION_DELETE)
             judge_state(world, change, parts.topic, parts.partition);
     }
 }
