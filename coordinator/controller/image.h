@@ -142,6 +142,7 @@ void image_trim_removed(struct image *image, uint64_t told);
 
 bool node_replicas_contains(const struct node_replicas *replicas, int32_t broker_id);
 
+/* One line a broker, topic and partition, sorted: for failure reports and operators. */
 void image_dump(const struct image *image, struct buffer *out);
 
 #endif

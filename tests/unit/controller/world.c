@@ -398,7 +398,8 @@ bool world_run(struct world *world, int64_t ms, bool (*until)(struct world *worl
             return until(world);
         }
         world_step(world);
-        CHECK(++steps < 3000000);
+        steps++;
+        CHECK(steps < 3000000);
     }
     return true;
 }
