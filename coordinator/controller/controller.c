@@ -13,6 +13,7 @@
 #define RETRY_BACKOFF_MS 100
 #define COMPARE_INTERVAL_MS 60000
 #define SHUTDOWN_DEADLINE_MS 5000
+#define COMPARED_TOPICS_MAX 1000
 
 static struct controller *of_listener(struct zk_listener *listener)
 {
@@ -121,7 +122,24 @@ void controller_stop(struct controller *controller)
     shell_election_stop(controller);
 }
 
-/* Once a minute everything that has a list of children is listed again; nothing should come of it. */
+/* Some of the topics' znodes, others each time, so that thousands of topics are no burst of reads. */
+static void compare_topics(struct controller *controller)
+{
+    size_t position = 0, index = 0, asked = 0, count = map_size(controller->image.topics);
+    struct slice name;
+    void *topic;
+    while (map_next(controller->image.topics, &position, &name, &topic)) {
+        if (index++ < controller->compare_from || asked >= COMPARED_TOPICS_MAX)
+            continue;
+        shell_look_periodic(controller, LOOK_TOPIC, name, 0);
+        asked++;
+    }
+    controller->compare_from += asked;
+    if (controller->compare_from >= count)
+        controller->compare_from = 0;
+}
+
+/* Once a minute the lists are read again, and topics' znodes; nothing should come of it (I34). */
 static void compare(struct controller *controller)
 {
     if (controller->office != OFFICE_IN || controller->now_ms < controller->next_compare_ms)
@@ -130,6 +148,7 @@ static void compare(struct controller *controller)
     shell_look_periodic(controller, LOOK_BROKERS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_TOPICS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_DELETIONS, slice_of(""), 0);
+    compare_topics(controller);
 }
 
 static void loaded(struct controller *controller)

@@ -116,6 +116,7 @@ struct controller {
     int32_t last_config_change;
     bool config_changes_seen;
     int64_t next_compare_ms;
+    size_t compare_from;   /* the topic with which the next comparison goes on */
     struct map *deletions; /* names in /admin/delete_topics -> deletion */
     struct channel *channels;
     size_t channel_count;

@@ -196,6 +196,8 @@ static void take_topic(struct controller *controller, const struct look *look, s
     if (topic == NULL) {
         note_healed(controller, look, "a topic is there");
         topic = image_add_topic(image, name);
+    } else if (topic->version != version) {
+        note_healed(controller, look, "a topic has changed");
     }
     image_set_topic(image, topic, node, version);
     if (!topic->config_known)

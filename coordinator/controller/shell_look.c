@@ -199,12 +199,14 @@ void shell_looks_clear(struct controller *controller)
 int64_t shell_looks_deadline(const struct controller *controller)
 {
     int64_t deadline = INT64_MAX;
+    if (controller->looks_in_flight >= SHELL_LOOKS_IN_FLIGHT_MAX)
+        return deadline;
     list_for_each(node, &controller->looks_waiting)
     {
         const struct look *look = container_of(node, struct look, node);
         deadline = min_i64(deadline, look->not_before_ms);
     }
-    return controller->looks_in_flight >= SHELL_LOOKS_IN_FLIGHT_MAX ? INT64_MAX : deadline;
+    return deadline;
 }
 
 void shell_watch_event(struct controller *controller, enum zk_event event, const char *path)
