@@ -45,6 +45,7 @@ void broker_init(struct world *world, int32_t index)
     broker->index = index;
     broker->id = index + 1;
     broker->clock_offset_ms = prng_between(&world->random, 1, 1000000);
+    broker->intact_since = -1;
     broker->disk = memory_files_new(prng_next(&world->random));
     task_heap_init(&broker->held);
 }
@@ -107,6 +108,8 @@ static void on_registered(void *context, int64_t broker_epoch)
     struct sim_broker *broker = context;
     world_note(broker->world, "broker %lld is registered, epoch %lld", TRACE_OF(broker->id, broker_epoch));
     replica_manager_set_broker_epoch(broker->replicas, broker_epoch);
+    if (broker->intact_since < 0)
+        broker->intact_since = broker_epoch;
     if (broker->controller_started)
         return;
     broker->controller_started = true;
@@ -215,6 +218,8 @@ static void make_controller(struct world *world, struct sim_broker *broker)
                                          .default_partitions = 1,
                                          .default_replication_factor = 1,
                                          .delete_topic_enable = true,
+                                         .retry_backoff_ms = world->swarm.controller_retry_ms,
+                                         .compare_interval_ms = world->swarm.controller_compare_ms,
                                          .faults = world->options.controller_faults};
     broker->controller = controller_new(&options);
     broker->controller_started = false;
@@ -227,6 +232,7 @@ static void begin_registration(struct world *world, struct sim_broker *broker)
     node_broker_add_endpoint(&node, slice_of("PLAINTEXT"), slice_of("PLAINTEXT"), slice_of("127.0.0.1"),
                              9000 + broker->id);
     node.timestamp_ms = broker_wall_ms(broker);
+    node.intact_since = world->swarm.tells_intact ? broker->intact_since : -1;
     struct registration_settings settings = {.broker_id = broker->id,
                                              .node = &node,
                                              .tick_ms = REGISTRATION_TICK_MS,
@@ -308,6 +314,8 @@ void broker_kill(struct world *world, int32_t index, enum memory_files_crash cra
                                                : "broker %lld is killed, life %lld",
                TRACE_OF(broker->id, (int64_t)broker->life));
     broker->dying = true;
+    if (crash == MEMORY_FILES_POWER_CUT)
+        broker->intact_since = -1;
     memory_files_crash(broker->disk, crash);
     tear_down(world, index, false);
 }

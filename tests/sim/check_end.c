@@ -116,8 +116,7 @@ static void check_log(struct world *world, int32_t index, int32_t number)
                    TRACE_OF(index + 1, number));
         return;
     }
-    int64_t missing =
-        world->options.lossy ? -1 : ghost_compare(&world->partitions[number].ghost, &world->scan, INT64_MAX);
+    int64_t missing = ghost_compare(&world->partitions[number].ghost, &world->scan, INT64_MAX);
     if (missing >= 0)
         world_fail(world, "I1", "at the end broker %lld has not offset %lld of partition %lld as promised",
                    TRACE_OF(index + 1, missing, number));

@@ -215,7 +215,7 @@ static void check_leader(struct world *world, int32_t index, int32_t number,
     bool is_new = !memory->seen || memory->life != world->brokers[index].life ||
                   memory->role != ROLE_LEADER || memory->leader_epoch != epoch;
     /* A deposed leader may learn of its appointment late: it judges nobody any more. */
-    if (is_new && epoch == partition->leader_epoch && !world->options.lossy) {
+    if (is_new && epoch == partition->leader_epoch) {
         check_new_leader(world, index, number, epoch);
         compare_with_others(world, index, number);
     }

@@ -180,37 +180,43 @@ static void on_proposal_timeout(struct world *world, int32_t index, void *data)
     message_release(message);
 }
 
-/* A proposal at a controller, until that answers. */
-struct parked_proposal {
+/* A broker's request at a controller, until that answers. */
+struct parked_request {
     struct world *world;
     int32_t controller; /* index of its broker */
     struct message *message;
+    void (*arrive)(struct world *world, int32_t broker, void *data); /* with the answer */
 };
 
 static void respond(void *context, const struct control_answer *answer)
 {
-    struct parked_proposal *parked = context;
+    struct parked_request *parked = context;
     struct message *reply = message_new(parked->controller);
     control_answer_encode(answer, &reply->bytes);
     reply->request = parked->message;
-    network_send(parked->world, parked->controller, parked->message->from, on_proposal_answer, reply);
+    network_send(parked->world, parked->controller, parked->message->from, parked->arrive, reply);
     free(parked);
 }
 
-static void on_proposal(struct world *world, int32_t index, void *data)
+static void handle_request(struct world *world, int32_t index, struct message *message,
+                           void (*arrive)(struct world *world, int32_t broker, void *data))
 {
     struct sim_broker *broker = &world->brokers[index];
-    struct message *message = data;
     struct arena arena;
     struct control_request request;
     arena_init(&arena, ARENA_NO_BUDGET);
     int error = control_request_decode(buffer_slice(&message->bytes), &arena, &request);
     CHECK(error == 0);
-    struct parked_proposal *parked = memory_allocate(sizeof(*parked));
-    *parked = (struct parked_proposal){world, index, message};
+    struct parked_request *parked = memory_allocate(sizeof(*parked));
+    *parked = (struct parked_request){world, index, message, arrive};
     controller_handle(broker->controller, &request, broker_now_ms(broker) + world->swarm.proposal_timeout_ms,
                       (struct controller_respond){.respond = respond, .context = parked});
     arena_release(&arena);
+}
+
+static void on_proposal(struct world *world, int32_t index, void *data)
+{
+    handle_request(world, index, data, on_proposal_answer);
 }
 
 static void attempt(struct world *world, int32_t index, void *data)
@@ -288,4 +294,34 @@ void control_forget(struct sim_broker *broker)
     broker->proposal = NULL;
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++)
         broker->proposal_wanted[p] = false;
+}
+
+/* ---- an orderly stop is announced ---- */
+
+static void on_shutdown_answer(struct world *world, int32_t index, void *data)
+{
+    world_note(world, "broker %lld has moved its leaderships away", TRACE_OF(index + 1));
+    message_release(data);
+}
+
+static void on_shutdown(struct world *world, int32_t index, void *data)
+{
+    handle_request(world, index, data, on_shutdown_answer);
+}
+
+void control_announce_stop(struct world *world, int32_t index)
+{
+    struct sim_broker *broker = &world->brokers[index];
+    int32_t controller_id = controller_current(broker->controller);
+    if (controller_id < 0)
+        return;
+    struct message *message = message_new(index);
+    struct control_request request = {
+        .kind = CONTROL_CONTROLLED_SHUTDOWN,
+        .controlled_shutdown = {.broker_id = broker->id,
+                                .broker_epoch = replica_manager_broker_epoch(broker->replicas)}};
+    control_request_encode(&request, &message->bytes);
+    world_note(world, "broker %lld announces its stop to controller %lld",
+               TRACE_OF(broker->id, controller_id));
+    network_send(world, index, controller_id - 1, on_shutdown, message);
 }

@@ -4,6 +4,8 @@
 #include "tests/sim/world.h"
 
 #define PAUSE_MAX_MS 2500
+/* How long a broker that has announced its stop waits for its leaderships to be moved, at most. */
+#define STOP_PATIENCE_MS 600
 #define LINK_FAULT_MAX_MS 1500
 /* Disk operations until a crash that comes in the middle of one. */
 #define WRITES_BEFORE_CRASH_MAX 12
@@ -45,20 +47,31 @@ static void crash(struct world *world)
 
 static void cut_power(struct world *world)
 {
-    struct sim_broker *broker = choose_victim(world);
-    if (broker == NULL)
+    struct sim_broker *broker = &world->brokers[world->swarm.power_victim];
+    if (!broker_acts(broker))
         return;
     world->counters.power_cuts++;
     broker_kill(world, broker->index, MEMORY_FILES_POWER_CUT);
 }
 
+static void stop_now(struct world *world, int32_t index, void *data)
+{
+    (void)data;
+    if (broker_acts(&world->brokers[index]))
+        broker_stop(world, index);
+}
+
 static void stop(struct world *world)
 {
     struct sim_broker *broker = choose_victim(world);
+    bool announced = !prng_one_in(&world->faults, 3);
+    int64_t after_ms = prng_between(&world->faults, 0, STOP_PATIENCE_MS);
     if (broker == NULL || broker->paused)
         return;
     world->counters.orderly_stops++;
-    broker_stop(world, broker->index);
+    if (announced)
+        control_announce_stop(world, broker->index);
+    world_later(world, broker->index, announced ? after_ms : 0, stop_now, NULL, NULL);
 }
 
 static void freeze(struct world *world)

@@ -9,6 +9,9 @@
 
 #include "tests/sim/runner.h"
 
+/* In so many seeds everything worth seeing must have been seen. */
+#define BLIND_SEEDS 500
+
 static const char usage[] =
     "usage: simulate [--seed N | --seeds COUNT|A..B] [options]\n"
     "\n"
@@ -158,6 +161,28 @@ static void tell_counters(const struct sim_counters *counters)
            (unsigned long long)counters->expiries, (unsigned long long)counters->healed);
 }
 
+/* What never happened in many seeds: then nothing was proved by finding nothing. */
+static const char *blind_spot(const struct run_request *request, const struct sim_counters *counters)
+{
+    const struct {
+        const char *name;
+        uint64_t count;
+    } seen[] = {
+        {"acknowledgement", counters->acknowledged},
+        {"observation", counters->observed},
+        {"truncation", counters->truncations},
+        {"election", counters->elections},
+        {"crash", counters->crashes},
+        {"orderly stop", counters->orderly_stops},
+        {"pause", counters->pauses},
+        {"expired session", counters->expiries},
+    };
+    for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)
+        if (seen[i].count == 0)
+            return seen[i].name;
+    return NULL;
+}
+
 static void tell_repeat(const struct command_line *line, int argc, char **argv, uint64_t seed)
 {
     printf("repeat it with: simulate --seed %llu --trace", (unsigned long long)seed);
@@ -202,6 +227,11 @@ static int run_many(const struct command_line *line, int argc, char **argv)
                (unsigned long long)(result.seed - line->request.first + 1), rate);
     } else {
         tell_counters(&result.counters);
+        const char *unseen = blind_spot(&line->request, &result.counters);
+        if (unseen != NULL) {
+            printf("the simulator is blind: no %s in %llu seeds\n", unseen, (unsigned long long)result.seeds);
+            return 1;
+        }
         printf("%llu seeds clean, %.0f seeds/s\n", (unsigned long long)result.seeds, rate);
     }
     buffer_release(&result.report);

@@ -41,6 +41,8 @@ static void draw_times(struct swarm *swarm, struct prng *prng)
     swarm->zookeeper_delay_ms = prng_one_in(prng, 4) ? prng_between(prng, 5, 60) : 4;
     swarm->tick_ms = prng_between(prng, 50, 250);
     swarm->checkpoint_ms = prng_between(prng, 200, 3000);
+    swarm->controller_retry_ms = prng_between(prng, 10, 150);
+    swarm->controller_compare_ms = prng_one_in(prng, 5) ? prng_between(prng, 300, 3000) : 600000;
     swarm->produce_ms = prng_between(prng, 20, 250);
     swarm->consume_ms = prng_between(prng, 60, 400);
 }
@@ -49,7 +51,12 @@ static void draw_faults(struct swarm *swarm, struct prng *prng, bool lossy)
 {
     swarm->crash_every_ms = maybe(prng, 300, 3000);
     int64_t power_cut = maybe(prng, 500, 3000);
-    swarm->power_cut_every_ms = lossy ? power_cut : 0;
+    int victim = (int)prng_below(prng, (uint64_t)swarm->brokers);
+    if (lossy) {
+        swarm->power_cut_every_ms = power_cut;
+        swarm->power_victim = victim;
+        swarm->min_insync_replicas = 2;
+    }
     swarm->orderly_stop_every_ms = maybe(prng, 1000, 4000);
     swarm->pause_every_ms = maybe(prng, 500, 3000);
     swarm->expire_every_ms = maybe(prng, 500, 4000);
@@ -63,6 +70,7 @@ static void draw_faults(struct swarm *swarm, struct prng *prng, bool lossy)
     swarm->lose_answer_one_in = (uint32_t)maybe(prng, 10, 200);
     swarm->cut_one_in = (uint32_t)maybe(prng, 20, 400);
     swarm->crash_in_write = prng_one_in(prng, 2);
+    swarm->tells_intact = prng_one_in(prng, 2) || lossy;
 }
 
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
@@ -103,11 +111,15 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "zookeeper_delay_ms", swarm->zookeeper_delay_ms);
     tell_time(out, "tick_ms", swarm->tick_ms);
     tell_time(out, "checkpoint_ms", swarm->checkpoint_ms);
+    tell_time(out, "controller_retry_ms", swarm->controller_retry_ms);
+    tell_time(out, "controller_compare_ms", swarm->controller_compare_ms);
     tell_time(out, "produce_ms", swarm->produce_ms);
     tell_time(out, "consume_ms", swarm->consume_ms);
     buffer_append_string(out, "\n  faults:");
     tell_time(out, "crash_every_ms", swarm->crash_every_ms);
     tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);
+    if (swarm->power_cut_every_ms > 0)
+        buffer_print(out, " of broker %d", swarm->power_victim + 1);
     tell_time(out, "orderly_stop_every_ms", swarm->orderly_stop_every_ms);
     tell_time(out, "pause_every_ms", swarm->pause_every_ms);
     tell_time(out, "expire_every_ms", swarm->expire_every_ms);
@@ -120,5 +132,6 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "straggle_ms", swarm->straggle_ms);
     tell_time(out, "lose_answer_one_in", swarm->lose_answer_one_in);
     tell_time(out, "cut_one_in", swarm->cut_one_in);
-    buffer_print(out, "%s\n", swarm->crash_in_write ? " crash_in_write" : "");
+    buffer_print(out, "%s%s\n", swarm->crash_in_write ? " crash_in_write" : "",
+                 swarm->tells_intact ? " tells_intact" : "");
 }

@@ -19,7 +19,7 @@
 struct sim_options {
     struct partition_faults partition_faults;
     struct controller_faults controller_faults;
-    bool lossy; /* power cuts too */
+    bool lossy; /* power cuts too, of one broker of each seed, and min.insync.replicas is 2 */
     bool trace; /* the story to standard output */
 };
 
@@ -45,14 +45,19 @@ struct swarm {
     int64_t delay_high_ms;
     int64_t zookeeper_delay_ms; /* at most */
     int64_t tick_ms;            /* of the replica managers */
-    int64_t checkpoint_ms;      /* of high watermarks and recovery points */
-    int64_t produce_ms;         /* between two batches of a producer */
+    int64_t controller_retry_ms;
+    int64_t
+        controller_compare_ms; /* of the controller's memory with ZooKeeper; seldom: it hides lost events */
+    int64_t checkpoint_ms;     /* of high watermarks and recovery points */
+    int64_t produce_ms;        /* between two batches of a producer */
     int64_t consume_ms;
     int producers;
 
     /* Mean times between two of a kind, over the whole cluster; 0: never. */
     int64_t crash_every_ms;
     int64_t power_cut_every_ms;
+    int power_victim; /* index of the one broker that loses power: fewer than min.insync.replicas logs are
+                         damaged */
     int64_t orderly_stop_every_ms;
     int64_t pause_every_ms;
     int64_t expire_every_ms;
@@ -66,6 +71,7 @@ struct swarm {
     int64_t straggle_ms;
     uint32_t lose_answer_one_in; /* ZooKeeper's */
     uint32_t cut_one_in;         /* connections to ZooKeeper */
+    bool tells_intact;           /* brokers register since when their disks have lost nothing */
     bool crash_in_write;         /* some crashes come in the middle of a disk operation */
 };
 

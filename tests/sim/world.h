@@ -73,6 +73,7 @@ struct sim_broker {
     struct registration *registration;
     struct controller *controller;
     bool controller_started;
+    int64_t intact_since;  /* the broker epoch since which its disk has lost nothing; -1: none yet */
     struct task_heap held; /* what waits for the end of a pause */
     struct follow_loop loops[SIM_PARTITIONS_MAX];
     bool proposal_wanted[SIM_PARTITIONS_MAX];
@@ -228,6 +229,8 @@ bool network_send(struct world *world, int32_t from, int32_t to,
 
 struct controller_transport control_transport(struct sim_broker *broker);
 void control_proposal_wanted(struct world *world, int32_t index, int32_t partition);
+/* Asks the controller to move this broker's leaderships away before it stops. */
+void control_announce_stop(struct world *world, int32_t index);
 /* The broker's process is gone. */
 void control_forget(struct sim_broker *broker);
 
