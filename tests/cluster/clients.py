@@ -110,8 +110,7 @@ class SteadyProducer:
 
     def __init__(self, bootstrap, topic, partitions, pause_seconds=0.002, **settings):
         options = {"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0, "retry.backoff.ms": 50,
-                   "message.timeout.ms": int(60000 * SCALE), "reconnect.backoff.max.ms": 500,
-                   "topic.metadata.refresh.fast.interval.ms": 100}
+                   "message.timeout.ms": int(60000 * SCALE), "reconnect.backoff.max.ms": 500}
         options.update({key.replace("_", "."): value for key, value in settings.items()})
         self.producer = confluent_kafka.Producer(options)
         self.topic = topic

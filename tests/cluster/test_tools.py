@@ -45,7 +45,7 @@ def test_topics_through_either_door(own, door, name):
                          r"Isr:\s*[123],[123],[123]" % (re.escape(topic), partition), text), text
     topics(own, "--delete", *where, "--topic", topic, name=name)
     wait_until(lambda: all(topic not in broker.metadata()["topics"] for broker in own.running()), 15, "still there")
-    assert topic not in topics(own, "--list", *where, name=name).stdout.decode().split("\n")
+    wait_until(lambda: topic not in topics(own, "--list", *where, name=name).stdout.decode(), 15, "still listed")
 
 
 def test_the_tutorial(own):
@@ -451,3 +451,30 @@ def test_prompt_on_a_terminal_only(own):
     assert piped.stdout == b""
     read = kcat(own.bootstrap, "-C", "-t", "prompted", "-o", "beginning", "-e", "-q").stdout
     assert read == b"typed\npiped\n"
+
+
+def test_second_interrupt_does_not_wait(make_cluster):
+    """With its brokers gone a producer waits for them, unless it is told twice to end."""
+    cluster = make_cluster(brokers=1)
+    cluster.start()
+    cluster.create_topic("gone")
+    command = [BIN / "kafka-console-producer.sh", "--bootstrap-server", cluster.bootstrap, "--topic", "gone"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE) as producer:
+        try:
+            producer.stdin.write(b"first\n")
+            producer.stdin.flush()
+            wait_until(lambda: kcat(cluster.bootstrap, "-C", "-t", "gone", "-o", "beginning", "-e", "-q").stdout
+                       == b"first\n", 20, "the first line has not come")
+            cluster.kill()
+            producer.stdin.write(b"second\n")
+            producer.stdin.flush()
+            wait_until(lambda: producer_has_read(producer), 10, "the second line is not read")
+            producer.send_signal(signal.SIGINT)
+            with pytest.raises(subprocess.TimeoutExpired):
+                producer.wait(timeout=1)
+            producer.send_signal(signal.SIGINT)
+            assert producer.wait(timeout=20 * SCALE) == 130
+            assert b"1 messages may not have been sent" in producer.stderr.read()
+        finally:
+            producer.kill()
