@@ -312,6 +312,17 @@ static int read_format(const struct options *options, struct properties *reader,
     return rc == 0 ? line_format_read(format, reader, error) : rc;
 }
 
+/* Waits until all is acknowledged or has failed; another signal ends the waiting. */
+static void finish(struct producer *producer)
+{
+    producer->console.is_interrupted = false;
+    while (rd_kafka_outq_len(producer->console.handle) > 0 && !console_interrupted(&producer->console))
+        rd_kafka_flush(producer->console.handle, POLL_MS);
+    int left = rd_kafka_outq_len(producer->console.handle);
+    if (left > 0)
+        fprintf(stderr, "ERROR Interrupted: %d messages may not have been sent.\n", left);
+}
+
 static int produce(struct producer *producer, const struct options *options, const char *bootstrap,
                    int64_t connect_ms, int64_t block_ms)
 {
@@ -321,9 +332,9 @@ static int produce(struct producer *producer, const struct options *options, con
     int rc = wait_topic(producer, bootstrap, connect_ms, block_ms);
     if (rc == 0)
         rc = read_input(producer);
-    while (rd_kafka_outq_len(producer->console.handle) > 0)
-        rd_kafka_flush(producer->console.handle, POLL_MS);
-    if (producer->console.is_interrupted)
+    bool was_interrupted = producer->console.is_interrupted;
+    finish(producer);
+    if (was_interrupted || producer->console.is_interrupted)
         return STATUS_INTERRUPTED;
     return rc < 0 || producer->failed > 0 ? 1 : 0;
 }

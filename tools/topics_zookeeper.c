@@ -89,10 +89,12 @@ int zookeeper_work_read_settings(struct zookeeper_work *work, const char *name, 
     return rc;
 }
 
-bool zookeeper_work_is_marked(struct zookeeper_work *work, const char *name)
+bool zookeeper_work_is_marked(const struct zookeeper_work *work, const char *name)
 {
-    const char *path = zk_path_delete_topic(&work->arena, slice_of(name));
-    return zk_blocking_exists(work->zookeeper, path, NULL) == ZK_OK;
+    for (size_t i = 0; i < work->marked.count; i++)
+        if (strcmp(work->marked.names[i], name) == 0)
+            return true;
+    return false;
 }
 
 int zookeeper_work_choose(struct zookeeper_work *work)
@@ -100,10 +102,16 @@ int zookeeper_work_choose(struct zookeeper_work *work)
     struct topics_pattern *pattern = topics_pattern_new(work->request->topic, &work->error->sentence);
     if (pattern == NULL)
         return -EINVAL;
-    enum zk_result result = zk_blocking_children(work->zookeeper, ZK_PATH_TOPICS, &work->names);
+    /* The marks first: a topic that ends between the two is not listed as one that lives. */
+    const char *path = ZK_PATH_DELETE_TOPICS;
+    enum zk_result result = zk_blocking_children(work->zookeeper, path, &work->marked);
+    if (result == ZK_OK || result == ZK_NO_NODE) {
+        path = ZK_PATH_TOPICS;
+        result = zk_blocking_children(work->zookeeper, path, &work->names);
+    }
     if (result != ZK_OK && result != ZK_NO_NODE) {
         topics_pattern_free(pattern);
-        return zookeeper_work_fail(work, result, ZK_PATH_TOPICS);
+        return zookeeper_work_fail(work, result, path);
     }
     work->chosen = memory_allocate((work->names.count + 1) * sizeof(*work->chosen));
     for (size_t i = 0; i < work->names.count; i++)
@@ -267,6 +275,7 @@ int topics_by_zookeeper(const struct topics_request *request, struct topics_erro
     rc = run_action(&work);
     free(work.chosen);
     zk_names_release(&work.names);
+    zk_names_release(&work.marked);
     arena_release(&work.arena);
     zk_blocking_close(work.zookeeper);
     return rc;

@@ -19,8 +19,9 @@ struct zookeeper_work {
     struct topics_error *error;
     struct zk_blocking *zookeeper;
     struct arena arena;
-    struct zk_names names; /* of all topics */
-    const char **chosen;   /* those that are meant, sorted; borrowed from `names` */
+    struct zk_names marked; /* for deletion */
+    struct zk_names names;  /* of all topics */
+    const char **chosen;    /* those that are meant, sorted; borrowed from `names` */
     size_t chosen_count;
 };
 
@@ -34,8 +35,8 @@ MUST_CHECK int zookeeper_work_read_topic(struct zookeeper_work *work, const char
 /* Empty where the topic has none of its own. On success the caller releases them. */
 MUST_CHECK int zookeeper_work_read_settings(struct zookeeper_work *work, const char *name,
                                             struct node_config *settings);
-/* Whether somebody has asked for the topic's deletion. */
-bool zookeeper_work_is_marked(struct zookeeper_work *work, const char *name);
+/* Whether somebody had asked for the topic's deletion when the topics were listed. */
+bool zookeeper_work_is_marked(const struct zookeeper_work *work, const char *name);
 /* Lists the topics and fills `chosen`. */
 MUST_CHECK int zookeeper_work_choose(struct zookeeper_work *work);
 
