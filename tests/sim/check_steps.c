@@ -202,6 +202,19 @@ static void check_bounds(struct world *world, int32_t index, int32_t number,
                      status->high_watermark));
 }
 
+/* A leader whose ISR is too small commits nothing more (I20). */
+static void check_min_isr(struct world *world, int32_t index, int32_t number,
+                          const struct partition_status *status)
+{
+    const struct replica_memory *memory = &world->brokers[index].memories[number];
+    bool led = memory->seen && memory->life == world->brokers[index].life && memory->role == ROLE_LEADER;
+    if (led && status->high_watermark > memory->high_watermark &&
+        status->isr.count < (size_t)world->swarm.min_insync_replicas)
+        world_fail(world, "I20",
+                   "broker %lld moves the high watermark of partition %lld to %lld with an ISR of %lld",
+                   TRACE_OF(index + 1, number, status->high_watermark, (int64_t)status->isr.count));
+}
+
 static void check_leader(struct world *world, int32_t index, int32_t number,
                          const struct partition_status *status)
 {
@@ -228,8 +241,10 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
     struct sim_partition *partition = &world->partitions[number];
     struct replica_memory *memory = &broker->memories[number];
     check_bounds(world, index, number, status);
-    if (status->role == ROLE_LEADER)
+    if (status->role == ROLE_LEADER) {
+        check_min_isr(world, index, number, status);
         check_leader(world, index, number, status);
+    }
     bool cut = memory->seen && status->log_end_offset < memory->end_offset;
     if (cut && memory->life == broker->life) {
         world->counters.truncations++;

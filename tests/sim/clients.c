@@ -98,6 +98,16 @@ static void acknowledge(struct parked_produce *parked)
                    TRACE_OF(broker->id, parked->base_offset, parked->message->partition));
         return;
     }
+    struct partition_status status;
+    partition_status(parked->partition, &status);
+    if (status.role != ROLE_LEADER || status.high_watermark < parked->end_offset ||
+        status.isr.count < (size_t)world->swarm.min_insync_replicas)
+        world_fail(
+            world, "I21",
+            "broker %lld acknowledges offset %lld of partition %lld with high watermark %lld and an ISR "
+            "of %lld",
+            TRACE_OF(broker->id, parked->base_offset, parked->message->partition, status.high_watermark,
+                     (int64_t)status.isr.count));
     world_note(world, "broker %lld acknowledges partition %lld, offset %lld, epoch %lld",
                TRACE_OF(broker->id, parked->message->partition, parked->base_offset, batch->leader_epoch));
     world->counters.acknowledged++;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ static _Noreturn void work(const struct run_request *request, int number, struct
 {
     struct buffer report;
     buffer_init(&report);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* no worker outlives the run */
     for (uint64_t i = (uint64_t)number; i < request->count && !shared->found; i += (uint64_t)request->jobs) {
         bool found;
         shared->seed = request->first + i;
@@ -170,8 +172,15 @@ int run_seeds(const struct run_request *request, struct run_result *result)
         pids[w] = fork();
         if (pids[w] == 0)
             work(request, w, &shared[w]);
-        if (pids[w] < 0)
-            return -errno;
+        if (pids[w] < 0) {
+            int error = -errno;
+            while (w-- > 0) {
+                kill(pids[w], SIGKILL);
+                waitpid(pids[w], NULL, 0);
+            }
+            munmap(shared, size);
+            return error;
+        }
     }
     wait_for_workers(request, shared, pids, started_ms, result);
     result->seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
