@@ -17,6 +17,7 @@
 
 #define PRODUCE_VERSION 9
 #define PATIENCE_MS 600
+#define MAIL_DELAY_MAX_MS 300
 
 static void produce_next(struct world *world, int32_t broker, void *data);
 static void produce_send(struct world *world, struct sim_producer *producer);
@@ -119,7 +120,10 @@ static void look(struct world *world, int32_t index, void *data);
 static void on_watch(struct partition_watcher *watcher)
 {
     struct parked_produce *parked = container_of(watcher, struct parked_produce, watcher);
-    world_later(parked->world, parked->broker, 0, look, parked_release, parked);
+    /* The mail to the thread that waits may lie there for a while. */
+    struct prng *prng = &parked->world->schedule;
+    int64_t delay_ms = prng_one_in(prng, 4) ? prng_between(prng, 0, MAIL_DELAY_MAX_MS) : 0;
+    world_later(parked->world, parked->broker, delay_ms, look, parked_release, parked);
 }
 
 static void look(struct world *world, int32_t index, void *data)
