@@ -7,6 +7,7 @@ are listed and the last line is `N passed, N failed`. What could not be run for 
 never counted as passed.
 """
 import argparse
+import fcntl
 import os
 import re
 import shlex
@@ -122,11 +123,23 @@ def say(text):
     print(text, flush=True)
 
 
+def lock_build(build):
+    """Keeps other runs out of a build folder while this one lives: they would replace programs under test."""
+    lock = (build / "test-logs" / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("== waiting for another run in %s" % build)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def build_preset(preset, options):
     """Configures and builds. Gives None, or the failed result."""
     build = ROOT / "build" / preset
     logs = build / "test-logs"
     logs.mkdir(parents=True, exist_ok=True)
+    options.locks.append(lock_build(build))
     log = logs / "build.log"
     environment = dict(os.environ, CLICOLOR_FORCE="0")
     for command in (["cmake", "--preset", preset], ["cmake", "--build", build, "--parallel", str(options.jobs)]):
@@ -287,6 +300,7 @@ def parse_arguments(arguments):
     parser.add_argument("--minutes", type=int, help="begin no further part after this time")
     options = parser.parse_intermixed_args(arguments)
     options.pairs = []
+    options.locks = []
     for word in options.parts or PARTS:
         name, _, preset = word.partition("@")
         if name not in PARTS or (preset and preset not in PRESETS):
