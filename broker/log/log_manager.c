@@ -71,12 +71,17 @@ int managed_log_open(struct managed_log *managed, bool clean, const struct log_s
         .log_start_offset = managed->log_start_offset,
         .now_ms = log_manager_now_ms(manager),
         .seed = seed,
-        .recovery_point_fell = log_manager_recovery_point_fell,
-        .recovery_point_context = managed,
+        .keep_checkpoints = log_manager_keep_checkpoints,
+        .keep_checkpoints_context = managed,
     };
     int error = partition_log_open(&options, &managed->log);
     buffer_release(&path);
-    return error;
+    if (error)
+        return error;
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    managed->recovery_point = partition_log_recovery_point(managed->log);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    return 0;
 }
 
 /* ---- open, close, free ---- */
@@ -143,6 +148,7 @@ void log_manager_free(struct log_manager *manager)
 static int close_directory(struct log_manager *manager, struct log_directory *directory)
 {
     int first_error = 0;
+    pthread_mutex_lock(&manager->checkpoint_mutex);
     list_for_each(node, &directory->logs)
     {
         struct managed_log *managed = container_of(node, struct managed_log, link);
@@ -153,6 +159,7 @@ static int close_directory(struct log_manager *manager, struct log_directory *di
     }
     int error =
         log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
     first_error = first_error ? first_error : error;
     return first_error ? first_error : log_directory_mark_clean(directory);
 }
@@ -258,9 +265,11 @@ static int forget_log(struct log_manager *manager, struct managed_log *managed)
     free(map_remove(manager->high_watermarks, key_text));
     buffer_release(&key);
     const struct log_directory *directory = managed->directory;
-    unsigned which = (managed->recovery_point > 0 ? LOG_CHECKPOINT_RECOVERY : 0) |
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    unsigned which = (atomic_load(&managed->has_entry) ? LOG_CHECKPOINT_RECOVERY : 0) |
                      (managed->log_start_offset > 0 ? LOG_CHECKPOINT_START : 0) |
                      (managed->high_watermark > 0 ? LOG_CHECKPOINT_HIGH_WATERMARK : 0);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
     managed_log_free(managed);
     pthread_mutex_lock(&manager->checkpoint_mutex);
     int error = log_manager_write_checkpoints(manager, directory, which);

@@ -2,9 +2,9 @@
 /*
  * The checkpoint files of the log directories, written from what each log last said.
  *
- * A truncation below the checkpointed recovery point rewrites the file before it happens, from under the
- * partition's lock. So what the files are made of is guarded by a lock of its own that is taken last, and
- * under which nothing but the disk is waited for.
+ * A truncation below the checkpointed recovery point or log start rewrites the file before it happens, and so
+ * does a roll across a gap, from under the partition's lock. So what the files are made of is guarded by a
+ * lock of its own that is taken last, and under which nothing but the disk is waited for.
  */
 #include <errno.h>
 
@@ -24,6 +24,15 @@ static const char *name_of(unsigned which)
     return which == LOG_CHECKPOINT_START ? LOG_START_CHECKPOINT : REPLICATION_CHECKPOINT;
 }
 
+/* All logs of the directory have a line now. */
+static void note_entries(const struct log_directory *directory)
+{
+    list_for_each(node, &directory->logs)
+    {
+        atomic_store(&container_of(node, struct managed_log, link)->has_entry, true);
+    }
+}
+
 static int write_one(struct log_manager *manager, const struct log_directory *directory, unsigned which)
 {
     struct checkpoint checkpoint;
@@ -37,6 +46,8 @@ static int write_one(struct log_manager *manager, const struct log_directory *di
     }
     int error = checkpoint_write(manager->files, directory->path, name_of(which), &checkpoint);
     checkpoint_release(&checkpoint);
+    if (!error && which == LOG_CHECKPOINT_RECOVERY)
+        note_entries(directory);
     return error;
 }
 
@@ -64,16 +75,24 @@ static int write_all(struct log_manager *manager, unsigned which)
     return first_error;
 }
 
-int log_manager_recovery_point_fell(void *context, int64_t recovery_point)
+int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds)
 {
     struct managed_log *managed = context;
     struct log_manager *manager = managed->manager;
-    int error = 0;
+    bool all_open = bounds->recovery_point_min <= 0 && bounds->recovery_point_max == INT64_MAX &&
+                    bounds->log_start_offset_max == INT64_MAX;
+    if (all_open && atomic_load(&managed->has_entry))
+        return 0; /* the common roll: no waiting for somebody else's checkpoint */
     pthread_mutex_lock(&manager->checkpoint_mutex);
-    if (managed->recovery_point > recovery_point) {
-        managed->recovery_point = recovery_point;
-        error = log_manager_write_checkpoints(manager, managed->directory, LOG_CHECKPOINT_RECOVERY);
-    }
+    int64_t recovery_point =
+        max_i64(bounds->recovery_point_min, min_i64(managed->recovery_point, bounds->recovery_point_max));
+    int64_t log_start_offset = min_i64(managed->log_start_offset, bounds->log_start_offset_max);
+    unsigned which =
+        (recovery_point != managed->recovery_point || !managed->has_entry ? LOG_CHECKPOINT_RECOVERY : 0) |
+        (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0);
+    managed->recovery_point = recovery_point;
+    managed->log_start_offset = log_start_offset;
+    int error = log_manager_write_checkpoints(manager, managed->directory, which);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     return error;
 }
@@ -110,10 +129,11 @@ int log_manager_checkpoint_recovery(struct log_manager *manager, const struct re
             map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
         if (!managed)
             continue;
-        /* A truncation may have come since the caller looked. */
-        managed->recovery_point =
-            min_i64(entries[i].recovery_point, partition_log_recovery_point(managed->log));
-        managed->log_start_offset = entries[i].log_start_offset;
+        /* A truncation may have come since the caller looked, or a gap have been crossed. */
+        managed->recovery_point = min_i64(max_i64(entries[i].recovery_point, managed->recovery_point),
+                                          partition_log_recovery_point(managed->log));
+        managed->log_start_offset =
+            min_i64(entries[i].log_start_offset, partition_log_start_offset(managed->log));
     }
     pthread_mutex_unlock(&manager->mutex);
     int error = write_all(manager, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);

@@ -54,6 +54,7 @@ static int add_log(struct folder_visit *visit, const struct log_folder_name *nam
     } else {
         struct managed_log *managed =
             managed_log_new(manager, visit->directory, name->topic, name->partition);
+        managed->recovery_point = LOG_RECOVERY_POINT_UNKNOWN;
         map_put(manager->logs, key_text, managed);
         load->logs = memory_grow(load->logs, load->count, &load->capacity, sizeof(struct managed_log *));
         load->logs[load->count++] = managed;
@@ -142,10 +143,12 @@ static void apply_checkpoint(struct log_manager *manager, const struct log_direc
             continue;
         if (which == LOG_CHECKPOINT_HIGH_WATERMARK)
             managed->high_watermark = entry->offset;
-        else if (which == LOG_CHECKPOINT_RECOVERY)
-            managed->recovery_point = entry->offset;
-        else
+        else if (which == LOG_CHECKPOINT_START)
             managed->log_start_offset = entry->offset;
+        if (which == LOG_CHECKPOINT_RECOVERY) {
+            managed->recovery_point = entry->offset;
+            atomic_store(&managed->has_entry, true);
+        }
     }
     buffer_release(&key);
 }

@@ -4,6 +4,7 @@
 #define BROKER_LOG_LOG_MANAGER_PRIVATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "broker/log/checkpoint_file.h"
 #include "broker/log/log_directory.h"
@@ -19,7 +20,8 @@ struct managed_log {
     char *topic;
     int32_t partition;
     struct partition_log *log;
-    /* What the checkpoint files say; guarded by checkpoint_mutex. */
+    atomic_bool has_entry; /* the recovery point checkpoint on disk has a line for this log */
+    /* What the checkpoint files say, or are to say; guarded by checkpoint_mutex once the log is open. */
     int64_t recovery_point;
     int64_t log_start_offset;
     int64_t high_watermark;
@@ -64,7 +66,7 @@ enum log_checkpoint {
 /* Rewrites the files of the set `which` in one directory, checkpoint_mutex held. */
 MUST_CHECK int log_manager_write_checkpoints(struct log_manager *manager,
                                              const struct log_directory *directory, unsigned which);
-/* log_recovery_point_fell of a managed log. */
-int log_manager_recovery_point_fell(void *context, int64_t recovery_point);
+/* log_keep_checkpoints of a managed log. */
+int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);
 
 #endif

@@ -126,8 +126,8 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->logger = options->logger;
     log->directory = memory_copy_string(options->directory);
     log->settings = options->settings;
-    log->recovery_point_fell = options->recovery_point_fell;
-    log->recovery_point_context = options->recovery_point_context;
+    log->keep_checkpoints = options->keep_checkpoints;
+    log->keep_checkpoints_context = options->keep_checkpoints_context;
     prng_init(&log->prng, options->seed);
     epoch_cache_init(&log->epochs);
     log->producers = producer_state_new();

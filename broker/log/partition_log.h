@@ -43,13 +43,24 @@ struct log_settings {
 /* Kafka's defaults. */
 void log_settings_init(struct log_settings *settings);
 
+/* Within what the offsets of a log in the checkpoint files on disk must lie. */
+struct log_checkpoint_bounds {
+    int64_t recovery_point_min;
+    int64_t recovery_point_max;
+    int64_t log_start_offset_max;
+};
+
 /*
- * The recovery point is about to fall to `recovery_point`, because the log is cut below what was flushed:
- * where the checkpoint on disk says more, it must be made to say this before anything new is appended, or
- * a crash would trust what is not there. Called by truncations, under the owner's lock. 0, or -errno (then
- * the truncation does not happen).
+ * The log is about to do what a crash would only survive if the checkpoints lie within these bounds; where
+ * they do not, or have no entry for the log at all, they are to be written now. Called by truncations
+ * (nothing above the cut may be trusted any more), before a gap between two segments (what lies behind it
+ * must not be taken for the rest of a log with a hole), and at the first roll; under the owner's lock. 0, or
+ * -errno: then the log does not do it.
  */
-typedef int log_recovery_point_fell(void *context, int64_t recovery_point);
+typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);
+
+/* Checkpoints that say nothing of this log. */
+#define LOG_RECOVERY_POINT_UNKNOWN (-1)
 
 struct partition_log_options {
     struct file_system *files;
@@ -57,12 +68,13 @@ struct partition_log_options {
     const char *directory; /* the partition's folder; made when missing */
     struct log_settings settings;
     bool clean;               /* the last stop was clean: trust what is there, read no segment */
-    int64_t recovery_point;   /* everything below is known to be on disk */
+    int64_t recovery_point;   /* everything below is known to be on disk; or LOG_RECOVERY_POINT_UNKNOWN: then
+                                 all is checked, and gaps between segments are believed */
     int64_t log_start_offset; /* checkpointed; 0 where none */
     int64_t now_ms;           /* wall clock */
     uint64_t seed;            /* for the jitter of segment.ms */
-    log_recovery_point_fell *recovery_point_fell; /* may be NULL */
-    void *recovery_point_context;
+    log_keep_checkpoints *keep_checkpoints; /* may be NULL */
+    void *keep_checkpoints_context;
 };
 
 /*
@@ -81,10 +93,12 @@ MUST_CHECK int partition_log_close(struct partition_log *log);
 void partition_log_configure(struct partition_log *log, const struct log_settings *settings);
 const struct log_settings *partition_log_settings(const struct partition_log *log);
 
+/* May be asked without the owner's lock. */
 int64_t partition_log_start_offset(const struct partition_log *log);
 /* The offset that the next record gets. */
 int64_t partition_log_end_offset(const struct partition_log *log);
-/* Everything below is durable. May be asked without the owner's lock. */
+/* Everything below is durable. May lie above the end, before a gap that is about to be crossed. May be asked
+ * without the owner's lock. */
 int64_t partition_log_recovery_point(const struct partition_log *log);
 int64_t partition_log_size_bytes(const struct partition_log *log);
 /* 0, or the -errno that took the log offline. */

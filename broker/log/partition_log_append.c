@@ -39,6 +39,7 @@ static int16_t write_batches(struct partition_log *log, const struct segment_app
     if (error)
         return partition_log_disk_error(log, error, "rolling the segment");
     struct segment *active = partition_log_active(log);
+    CHECK(first_offset >= active->base_offset);
     int64_t position = active->size_bytes;
     int index_error;
     error = segment_append(active, append, log->settings.index_interval_bytes, &index_error);

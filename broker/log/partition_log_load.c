@@ -254,7 +254,7 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
         error = partition_log_rebuild_producers(log, log->end_offset, options->now_ms);
     if (error)
         return error;
-    log->recovery_point = repaired ? min_i64(repaired_from, log->end_offset) : log->end_offset;
+    log->recovery_point = repaired ? min_i64(max_i64(repaired_from, 0), log->end_offset) : log->end_offset;
     if (!repaired)
         return 0;
     log->cut_unsynced = true;

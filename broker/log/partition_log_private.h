@@ -30,17 +30,18 @@ struct partition_log {
     struct logger *logger;
     char *directory;
     struct log_settings settings;
-    log_recovery_point_fell *recovery_point_fell;
-    void *recovery_point_context;
+    log_keep_checkpoints *keep_checkpoints;
+    void *keep_checkpoints_context;
     struct prng prng;
 
     struct segment **segments; /* by base offset; the last one is active. Never empty once open */
     size_t segments_count;
     size_t segments_capacity;
-    int64_t start_offset;
+    atomic_int_least64_t
+        start_offset; /* this and the recovery point: read by the log manager's checkpoints */
     int64_t end_offset;
     int64_t size_bytes;
-    atomic_int_least64_t recovery_point; /* read by the log manager's checkpoints without the owner's lock */
+    atomic_int_least64_t recovery_point; /* without the owner's lock */
     int64_t end_offset_at_open;
     int failure; /* -errno */
 
@@ -91,7 +92,8 @@ int64_t partition_log_segment_end(const struct partition_log *log, size_t number
 /* partition_log_load.c: fills an empty log from its folder. 0, or -errno. */
 MUST_CHECK int partition_log_load(struct partition_log *log, const struct partition_log_options *options);
 
-/* partition_log_recover.c: checks and repairs the segments from the recovery point on. 0, or -errno. */
+/* partition_log_recover.c: checks and repairs the segments from the recovery point on; all of them where that
+ * is unknown. 0, or -errno. */
 MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t recovery_point);
 
 /* partition_log_roll.c */
@@ -121,7 +123,10 @@ void partition_log_forget_recent(struct partition_log *log);
 MUST_CHECK int partition_log_find(struct partition_log *log, size_t segment_number, int64_t offset,
                                   struct scanned_batch *batch);
 
-/* partition_log_truncate.c: unlinks the segments numbers from..to-1, newest first, and forgets them. 0, or
+/* partition_log_truncate.c: sees to it that no checkpoint says more than `offset`, before what is there goes
+ * or changes. 0, or -errno. */
+MUST_CHECK int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset);
+/* Unlinks the segments numbers from..to-1, newest first, and forgets them. 0, or
  * -errno. */
 MUST_CHECK int partition_log_remove_segments(struct partition_log *log, size_t from, size_t to);
 

@@ -7,7 +7,9 @@
  *
  * A segment that ends short of the base of the next one has lost its tail in a power cut, with nothing torn
  * to show for it: what comes later must go as well, or the log would have a hole. The exception is a segment
- * that compaction has thinned out, which shows in gaps between or within its batches.
+ * that compaction has thinned out, which shows in gaps between or within its batches. A gap that was made on
+ * purpose lies below the recovery point on disk; only where no checkpoint tells of the log at all, as in a
+ * folder from elsewhere, a gap is believed if there is anything behind it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +20,7 @@ struct recovery {
     struct partition_log *log;
     int64_t next_offset;
     bool thinned;
+    bool believe_gaps;
     int64_t batches;
 };
 
@@ -62,14 +65,17 @@ static int cut_segment(struct partition_log *log, size_t i, int64_t valid_bytes)
 static bool tail_is_lost(const struct recovery *recovery, size_t i)
 {
     const struct partition_log *log = recovery->log;
-    return i + 1 < log->segments_count && !recovery->thinned &&
-           recovery->next_offset < log->segments[i + 1]->base_offset;
+    if (i + 1 >= log->segments_count || recovery->next_offset >= log->segments[i + 1]->base_offset)
+        return false;
+    return recovery->believe_gaps ? log->segments[i + 1]->size_bytes == 0 : !recovery->thinned;
 }
 
 int partition_log_recover(struct partition_log *log, int64_t recovery_point)
 {
     size_t first = partition_log_segment_number(log, recovery_point);
-    struct recovery recovery = {.log = log, .next_offset = log->segments[first]->base_offset};
+    struct recovery recovery = {.log = log,
+                                .next_offset = log->segments[first]->base_offset,
+                                .believe_gaps = recovery_point == LOG_RECOVERY_POINT_UNKNOWN};
     epoch_cache_truncate_from_end(&log->epochs, recovery.next_offset);
     bool cut = false;
     for (size_t i = first; i < log->segments_count && !cut; i++) {

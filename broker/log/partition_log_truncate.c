@@ -37,13 +37,30 @@ int partition_log_remove_segments(struct partition_log *log, size_t from, size_t
  * Before anything at or above `offset` goes. The value falls here first and then in the checkpoint: whoever
  * writes that file meanwhile takes the lower of the two. 0, or -errno.
  */
-static int lower_recovery_point(struct partition_log *log, int64_t offset)
+int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset)
 {
     log->truncations++;
     if (offset >= log->recovery_point)
         return 0;
     log->recovery_point = offset;
-    return log->recovery_point_fell ? log->recovery_point_fell(log->recovery_point_context, offset) : 0;
+    const struct log_checkpoint_bounds bounds = {0, offset, INT64_MAX};
+    return log->keep_checkpoints ? log->keep_checkpoints(log->keep_checkpoints_context, &bounds) : 0;
+}
+
+/* The same for the start of a log that will begin anew at `offset`: should the checkpoint say more than the
+ * log has after a crash, everything in it would go. */
+static int lower_start(struct partition_log *log, int64_t offset)
+{
+    int64_t before = log->start_offset;
+    int error = partition_log_lower_recovery_point(log, offset);
+    if (error || offset >= before || !log->keep_checkpoints)
+        return error;
+    log->start_offset = offset;
+    const struct log_checkpoint_bounds bounds = {0, offset, offset};
+    error = log->keep_checkpoints(log->keep_checkpoints_context, &bounds);
+    if (error)
+        log->start_offset = before;
+    return error;
 }
 
 /* Removes what stands in files of their own above the cut. 0, or -errno. */
@@ -82,7 +99,7 @@ static int truncate_at(struct partition_log *log, int64_t offset, int64_t now_ms
     if (!error)
         error = cut_last_segment(log, offset, &end);
     if (!error && end < offset)
-        error = lower_recovery_point(log, end);
+        error = partition_log_lower_recovery_point(log, end);
     if (!error)
         error = partition_log_remove_snapshots(log, end + 1, INT64_MAX);
     if (error)
@@ -107,7 +124,7 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
     }
     if (offset <= log->start_offset)
         return partition_log_truncate_fully(log, offset, now_ms);
-    int error = lower_recovery_point(log, offset);
+    int error = partition_log_lower_recovery_point(log, offset);
     if (error)
         return partition_log_disk_error(log, error, "writing the recovery point");
     error = truncate_at(log, offset, now_ms);
@@ -143,9 +160,9 @@ int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, 
 {
     if (log->failure)
         return KAFKA_KAFKA_STORAGE_ERROR;
-    int error = lower_recovery_point(log, offset);
+    int error = lower_start(log, offset);
     if (error)
-        return partition_log_disk_error(log, error, "writing the recovery point");
+        return partition_log_disk_error(log, error, "writing the recovery point and the log start");
     error = start_anew(log, offset, now_ms);
     if (error)
         partition_log_go_offline(log, error, "emptying the log");

@@ -53,10 +53,14 @@ void make_batch(struct prng *prng, const struct batch_plan *plan, struct buffer 
     record_batch_builder_release(&builder);
 }
 
-static int recovery_point_fell(void *context, int64_t recovery_point)
+static int keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds)
 {
     struct log_fixture *fixture = context;
-    fixture->checkpointed_recovery_point = min_i64(fixture->checkpointed_recovery_point, recovery_point);
+    fixture->checkpointed_recovery_point =
+        max_i64(bounds->recovery_point_min,
+                min_i64(fixture->checkpointed_recovery_point, bounds->recovery_point_max));
+    fixture->options.log_start_offset =
+        min_i64(fixture->options.log_start_offset, bounds->log_start_offset_max);
     return 0;
 }
 
@@ -72,8 +76,8 @@ void log_fixture_init(struct log_fixture *fixture, uint64_t seed)
     fixture->options = (struct partition_log_options){.files = files,
                                                       .directory = FIXTURE_DIRECTORY,
                                                       .seed = seed,
-                                                      .recovery_point_fell = recovery_point_fell,
-                                                      .recovery_point_context = fixture};
+                                                      .keep_checkpoints = keep_checkpoints,
+                                                      .keep_checkpoints_context = fixture};
     log_settings_init(&fixture->options.settings);
     fixture->options.settings.segment_bytes = 4000;
     fixture->options.settings.index_interval_bytes = 300;

@@ -233,6 +233,7 @@ static void a_deleted_log_leaves_nothing_to_its_namesake(void **state)
     for (int i = 0; i < 50; i++)
         assert_true(append(&world, log));
     assert_int_equal(partition_log_flush(log), 0);
+    assert_int_equal(partition_log_advance_start(log, 20), KAFKA_NONE);
     const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 20};
     const struct high_watermark_entry watermark = {slice_of("orders"), 0, 40};
     assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
@@ -274,6 +275,52 @@ static void a_truncation_lowers_the_checkpoint_first(void **state)
     assert_int_equal(partition_log_truncate(log, 30, 0), KAFKA_NONE);
     assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 30\n");
     assert_int_equal(partition_log_recovery_point(log), 30);
+    world_release(&world);
+}
+
+/* What was collected before a truncation must not undo what that wrote. */
+static void an_emptied_log_lowers_both_checkpoints(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 9);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    for (int i = 0; i < 50; i++)
+        assert_true(append(&world, log));
+    assert_int_equal(partition_log_flush(log), 0);
+    assert_int_equal(partition_log_advance_start(log, 40), KAFKA_NONE);
+    const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 40};
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
+    assert_content(&world, "/data/a/log-start-offset-checkpoint", "0\n1\norders 0 40\n");
+    assert_int_equal(partition_log_truncate_fully(log, 10, 0), KAFKA_NONE);
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
+    assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 10\n");
+    assert_content(&world, "/data/a/log-start-offset-checkpoint", "0\n1\norders 0 10\n");
+    assert_true(append(&world, log));
+    assert_int_equal(partition_log_flush(log), 0);
+    world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_POWER_CUT);
+    assert_int_equal(world_open(&world), 0);
+    log = log_manager_find(world.manager, slice_of("orders"), 0);
+    assert_int_equal(partition_log_start_offset(log), 10);
+    assert_int_equal(partition_log_end_offset(log), 11);
+    world_release(&world);
+}
+
+/* A crash before the first periodic checkpoint: a log of several segments is known all the same. */
+static void the_first_roll_makes_an_entry(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 10);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    assert_true(append(&world, log));
+    assert_false(exists(&world, "/data/a/recovery-point-offset-checkpoint"));
+    for (int i = 0; i < 50; i++)
+        assert_true(append(&world, log));
+    assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 0\n");
     world_release(&world);
 }
 
@@ -412,6 +459,8 @@ int main(void)
         cmocka_unit_test(leftover_folders_are_removed_or_kept),
         cmocka_unit_test(a_deleted_log_leaves_nothing_to_its_namesake),
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
+        cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
+        cmocka_unit_test(the_first_roll_makes_an_entry),
         cmocka_unit_test(corrupt_checkpoints_are_taken_as_empty),
         cmocka_unit_test(every_stop_can_be_started_from),
         cmocka_unit_test(no_mark_after_a_failed_stop),
