@@ -4,6 +4,7 @@ Fixtures of the cluster tests. One ZooKeeper a worker, a place of its own in it 
 a cluster stay on disk, and are named, when its test failed.
 """
 import itertools
+import logging
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ _serial = itertools.count(1)
 def pytest_configure(config):
     """SIGTERM ends the tests as an interrupt does: fixtures clean up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    logging.getLogger("kafka").setLevel(logging.ERROR)
     if not config.getoption("timeout", None):
         config.option.timeout = 240 * SCALE
         config.option.timeout_method = "signal"

@@ -29,10 +29,11 @@ def check(shared, topic, sent):
 def test_values_of_kafka_python(shared, codec):
     topic = "python-" + codec
     shared.create_topic(topic, partitions=PARTITIONS, replicas=3)
-    producer = python_producer(shared.bootstrap, compression_type=None if codec == "none" else codec)
+    producer = python_producer(shared.bootstrap, compression_type=None if codec == "none" else codec,
+                               request_timeout_ms=int(200000 * SCALE))
     rows = list(random_values(COUNT, SEED))
     futures = [producer.send(topic, key=key, value=value, headers=headers) for key, value, headers in rows]
-    placed = [future.get(timeout=120 * SCALE) for future in futures]
+    placed = [future.get(timeout=200 * SCALE) for future in futures]
     producer.close()
     check(shared, topic, {(at.partition, at.offset): row for at, row in zip(placed, rows)})
 
