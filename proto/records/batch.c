@@ -33,13 +33,6 @@ int record_entry_peek(struct slice bytes, size_t *size_bytes, int *magic)
     return bytes.length < *size_bytes ? -ENODATA : 0;
 }
 
-int record_magic(struct slice bytes)
-{
-    if (bytes.length < RECORD_ENTRY_MAGIC_BYTES)
-        return -ENODATA;
-    return (int8_t)bytes.data[RECORD_BATCH_MAGIC_AT];
-}
-
 static void read_fields(struct slice bytes, struct record_batch *batch)
 {
     struct byte_reader reader;

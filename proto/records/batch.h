@@ -97,8 +97,6 @@ struct record_batch {
  * there, else 0 and -1); -EBADMSG: its length field is impossible. The magic may be any int8.
  */
 MUST_CHECK int record_entry_peek(struct slice bytes, size_t *size_bytes, int *magic);
-/* The magic of the entry at the start of `bytes`, or -ENODATA when fewer than 17 bytes are there. */
-int record_magic(struct slice bytes);
 
 /*
  * Parses the batch at the start of `bytes`; there may be more behind it (at bytes.data + batch->size_bytes).

@@ -11,7 +11,7 @@
 #define OLD_ATTRIBUTES_AT 17
 
 /* An int32 length, -1 for null, and that many bytes. */
-static struct slice read_nullable(struct byte_reader *reader)
+static struct slice read_nullable_bytes(struct byte_reader *reader)
 {
     int32_t length = reader_i32(reader);
     if (length == -1)
@@ -44,8 +44,8 @@ int old_message_parse(struct slice bytes, struct old_message *message)
         message->append_time = (attributes & RECORD_ATTRIBUTE_APPEND_TIME) != 0;
         message->timestamp = reader_i64(&reader);
     }
-    message->key = read_nullable(&reader);
-    message->value = read_nullable(&reader);
+    message->key = read_nullable_bytes(&reader);
+    message->value = read_nullable_bytes(&reader);
     return reader_failed(&reader) || reader_left(&reader) > 0 ? -EBADMSG : 0;
 }
 

@@ -16,7 +16,7 @@ void record_iterator_init(struct record_iterator *iterator, const struct record_
 }
 
 /* A varint length, -1 for null, and that many bytes. */
-static struct slice read_nullable(struct byte_reader *reader)
+static struct slice read_nullable_varint(struct byte_reader *reader)
 {
     int32_t length = reader_varint(reader);
     if (length == -1)
@@ -32,10 +32,10 @@ bool record_header_next(struct byte_reader *reader, struct record_header *header
 {
     if (reader_left(reader) == 0)
         return false;
-    header->key = read_nullable(reader);
+    header->key = read_nullable_varint(reader);
     if (slice_is_null(header->key))
         reader_fail(reader);
-    header->value = read_nullable(reader);
+    header->value = read_nullable_varint(reader);
     return !reader_failed(reader);
 }
 
@@ -65,8 +65,8 @@ static bool parse_record(struct slice body, const struct record_iterator *iterat
     reader_i8(&reader); /* attributes: none is defined */
     record->timestamp_delta = reader_varlong(&reader);
     record->offset_delta = reader_varint(&reader);
-    record->key = read_nullable(&reader);
-    record->value = read_nullable(&reader);
+    record->key = read_nullable_varint(&reader);
+    record->value = read_nullable_varint(&reader);
     record->header_count = reader_varint(&reader);
     if (reader_failed(&reader) || record->header_count < 0)
         return false;

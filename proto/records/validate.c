@@ -46,6 +46,17 @@ static enum kafka_error check_shape(struct slice payload, const struct record_va
     return KAFKA_NONE;
 }
 
+/*
+ * Compressed records may be taken unseen, so the count decides how many offsets a few bytes take up: as many
+ * as records could come out of the largest batch, no more.
+ */
+static bool count_is_possible(const struct record_validation_settings *settings,
+                              const struct record_batch *batch)
+{
+    int64_t unpacked = (int64_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX;
+    return batch->records.length > 0 && batch->record_count <= unpacked / RECORD_BYTES_MIN;
+}
+
 static enum kafka_error check_header(const struct record_validation_settings *settings,
                                      struct record_validation *result)
 {
@@ -63,6 +74,8 @@ static enum kafka_error check_header(const struct record_validation_settings *se
     if (batch->last_offset_delta < 0 || batch->record_count <= 0 ||
         batch->record_count - 1 != batch->last_offset_delta)
         return refuse(result, KAFKA_INVALID_RECORD, "record count and last offset delta disagree");
+    if (!count_is_possible(settings, batch))
+        return refuse(result, KAFKA_INVALID_RECORD, "so many records cannot be in so few bytes");
     if (batch->control)
         return refuse(result, KAFKA_INVALID_RECORD, "control batches come from brokers only");
     if (batch->producer_id != RECORD_NO_PRODUCER_ID && batch->base_sequence < 0)

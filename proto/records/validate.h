@@ -6,6 +6,7 @@
  * Records are looked at one by one only where that is cheap or needed: when they are not compressed, when the
  * topic is compacted (keys), or when the topic wants another codec. Compressed records of other topics are
  * taken as they are, by their header: consumers check them anyway, and the broker stays out of their way.
+ * Only their count must be one that a batch of the largest size could hold.
  *
  * Pure: the time is an argument.
  */
@@ -23,6 +24,9 @@
 
 /* Uncompressed records may take this many times max_message_bytes: honest data reaches about 100 (B29). */
 #define RECORD_DECOMPRESSED_RATIO_MAX 256
+
+/* The smallest record: its length, attributes, two deltas, no key, no value, no headers, a byte each. */
+#define RECORD_BYTES_MIN 7
 
 /* What holds for the request and the topic. */
 struct record_validation_settings {

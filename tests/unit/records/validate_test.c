@@ -368,6 +368,32 @@ static void test_bombs(void **state)
     check_release(&check);
 }
 
+/* A few bytes that nobody unpacks must not take up a large part of all offsets. */
+static void test_counts_of_unseen_records(void **state)
+{
+    (void)state;
+    struct check check;
+    check_init(&check);
+    for (int codec = CODEC_GZIP; codec < CODEC_COUNT; codec++) {
+        int64_t most =
+            (int64_t)check.settings.max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX / RECORD_BYTES_MIN;
+        const int64_t counts[] = {1, most, most + 1, INT32_MAX};
+        for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+            build_plain(&check, (enum codec)codec);
+            store_u32(check.payload.data + RECORD_BATCH_RECORD_COUNT_AT, (uint32_t)counts[i]);
+            store_u32(check.payload.data + RECORD_BATCH_LAST_OFFSET_DELTA_AT, (uint32_t)counts[i] - 1);
+            fix_crc(&check);
+            assert_int_equal(run(&check), counts[i] <= most ? KAFKA_NONE : KAFKA_INVALID_RECORD);
+        }
+        build_plain(&check, (enum codec)codec);
+        check.payload.length = RECORD_BATCH_HEADER_BYTES;
+        store_u32(check.payload.data + RECORD_BATCH_LENGTH_AT, (uint32_t)check.payload.length - 12);
+        fix_crc(&check);
+        assert_int_equal(run(&check), KAFKA_INVALID_RECORD);
+    }
+    check_release(&check);
+}
+
 static void test_random_damage_is_never_taken(void **state)
 {
     (void)state;
@@ -412,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_another_codec),
         cmocka_unit_test(test_gaps_are_closed),
         cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_counts_of_unseen_records),
         cmocka_unit_test(test_random_damage_is_never_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
