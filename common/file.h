@@ -77,7 +77,8 @@ MUST_CHECK static inline ssize_t file_read(struct file_system *system, struct fi
     return system->operations->read(system, file, data, length, offset);
 }
 
-/* Writes at `offset`. May be short (disk full half-way): the caller compares, and cuts back what is half. */
+/* Writes at `offset`. May be short (disk full half-way): the caller compares, and cuts back what is half; so
+ * also after -EIO, which may come half-way too. */
 MUST_CHECK static inline ssize_t file_write(struct file_system *system, struct file *file,
                                             const struct iovec *parts, int count, int64_t offset)
 {
@@ -161,7 +162,7 @@ MUST_CHECK static inline int file_system_lock(struct file_system *system, const 
 
 /*
  * Writes all parts or fails: a short write becomes -ENOSPC and the file is cut back to `offset` (-EIO when
- * that fails, too: what is behind `offset` is then unknown).
+ * that fails, too: what is behind `offset` is then unknown, as after any -EIO).
  */
 MUST_CHECK int file_write_all(struct file_system *system, struct file *file, const struct iovec *parts,
                               int count, int64_t offset);

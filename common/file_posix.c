@@ -107,8 +107,11 @@ static ssize_t posix_write(struct file_system *system, struct file *file, const 
         ssize_t written = pwritev(file->descriptor, rest, filled, offset + (int64_t)done);
         if (written < 0 && errno == EINTR)
             continue;
+        /* A disk that fails must not pass for a full one (I6). */
+        if (written < 0 && (done == 0 || errno == EIO))
+            return -errno;
         if (written <= 0)
-            return done > 0 || written == 0 ? (ssize_t)done : -errno;
+            return (ssize_t)done;
         done += (size_t)written;
     }
 }

@@ -13,8 +13,6 @@
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 
-#define EPOCH_FILE "leader-epoch-checkpoint"
-
 void log_settings_init(struct log_settings *settings)
 {
     *settings = (struct log_settings){
@@ -54,6 +52,23 @@ int16_t partition_log_disk_error(struct partition_log *log, int error, const cha
     return KAFKA_KAFKA_STORAGE_ERROR;
 }
 
+/* What a log may keep for its next batch: there are thousands of logs. */
+#define BUFFER_KEPT_BYTES ((size_t)1024 * 1024)
+
+static void trim(struct buffer *buffer)
+{
+    if (buffer->capacity <= BUFFER_KEPT_BYTES)
+        return;
+    buffer_release(buffer);
+    buffer_init(buffer);
+}
+
+void partition_log_trim_buffers(struct partition_log *log)
+{
+    trim(&log->scratch);
+    trim(&log->rebuilt);
+}
+
 /* ---- files beside the segments ---- */
 
 const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path)
@@ -71,8 +86,8 @@ int partition_log_write_epochs(struct partition_log *log)
     buffer_init(&path);
     buffer_init(&text);
     epoch_cache_format(&log->epochs, &text);
-    int error =
-        file_system_replace(log->files, partition_log_path(log, EPOCH_FILE, &path), text.data, text.length);
+    int error = file_system_replace(log->files, partition_log_path(log, LEADER_EPOCH_CHECKPOINT, &path),
+                                    text.data, text.length);
     buffer_release(&path);
     buffer_release(&text);
     if (!error)
@@ -139,7 +154,6 @@ int partition_log_open(const struct partition_log_options *options, struct parti
         partition_log_free(log);
         return error;
     }
-    log->end_offset_at_open = log->end_offset;
     *opened = log;
     return 0;
 }
@@ -211,11 +225,6 @@ int64_t partition_log_size_bytes(const struct partition_log *log)
 int partition_log_failure(const struct partition_log *log)
 {
     return log->failure;
-}
-
-bool partition_log_was_cut_below(const struct partition_log *log, int64_t offset)
-{
-    return log->end_offset_at_open < offset;
 }
 
 struct uuid partition_log_topic_id(const struct partition_log *log)

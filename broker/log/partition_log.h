@@ -103,9 +103,6 @@ int64_t partition_log_recovery_point(const struct partition_log *log);
 int64_t partition_log_size_bytes(const struct partition_log *log);
 /* 0, or the -errno that took the log offline. */
 int partition_log_failure(const struct partition_log *log);
-/* Whether recovery at opening cut below `offset` (the checkpointed high watermark or recovery point): damage,
- * not a torn tail. */
-bool partition_log_was_cut_below(const struct partition_log *log, int64_t offset);
 
 /* partition.metadata: the id of the topic that this folder belongs to; zero where there is none. */
 struct uuid partition_log_topic_id(const struct partition_log *log);
@@ -127,8 +124,9 @@ struct log_append_result {
 /*
  * Appends the batch of one produce request to a log that this broker leads. `batch` is patched in place (base
  * offset, leader epoch, append time) and written from there with one write; it must not change until then.
- * Checks length, magic, CRC, counts, timestamps and producer state in Kafka's order. A Kafka error code;
- * nothing is written unless it is KAFKA_NONE.
+ * Checks length, magic, CRC, counts, timestamps and producer state in Kafka's order. A Kafka error code.
+ * Unless it is KAFKA_NONE nothing is appended, but for one case: KAFKA_KAFKA_STORAGE_ERROR of the flush that
+ * flush.messages asked for. Then the batch is in the log, and not known to be durable.
  */
 MUST_CHECK int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
                                                   int16_t produce_version, int32_t leader_epoch,
@@ -228,7 +226,8 @@ struct log_flush;
 MUST_CHECK int partition_log_flush_begin(struct partition_log *log, struct log_flush **flush);
 /* 0, or -errno: to be handed to the end. */
 MUST_CHECK int log_flush_run(struct log_flush *flush);
-/* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline. */
+/* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline; or -EMFILE
+ * or -ENFILE: there was no descriptor to do it with, nothing has moved. */
 MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
 /* Frees a flush whose log is gone. */
 void log_flush_free(struct log_flush *flush);

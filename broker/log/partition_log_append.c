@@ -142,14 +142,9 @@ static void patch_batch(const struct partition_log *log, uint8_t *bytes, size_t 
         record_batch_set_max_timestamp(bytes, length, max_timestamp);
 }
 
-int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
-                                       int16_t produce_version, int32_t leader_epoch, int64_t now_ms,
-                                       struct log_append_result *result)
+static int16_t append_batch(struct partition_log *log, uint8_t *batch, size_t length, int16_t produce_version,
+                            int32_t leader_epoch, int64_t now_ms, struct log_append_result *result)
 {
-    *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
-    if (log->failure)
-        return KAFKA_KAFKA_STORAGE_ERROR;
-    result->log_start_offset = log->start_offset;
     struct record_validation validation;
     const struct record_validation_settings settings = validation_settings(&log->settings, produce_version);
     buffer_clear(&log->scratch);
@@ -175,6 +170,19 @@ int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch
     result->last_offset = scanned.last_offset;
     result->append_time_ms = log->settings.log_append_time ? scanned.max_timestamp : -1;
     return KAFKA_NONE;
+}
+
+int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
+                                       int16_t produce_version, int32_t leader_epoch, int64_t now_ms,
+                                       struct log_append_result *result)
+{
+    *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
+    if (log->failure)
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    result->log_start_offset = log->start_offset;
+    int16_t error = append_batch(log, batch, length, produce_version, leader_epoch, now_ms, result);
+    partition_log_trim_buffers(log);
+    return error;
 }
 
 /* ---- follower ---- */

@@ -4,7 +4,9 @@
  * then the folder's own name; only then does the recovery point move. The epoch checkpoint is written before
  * that, so that what is not read again at recovery is in it.
  *
- * A sync that fails takes the log offline, and is never tried again (I6).
+ * A sync that fails takes the log offline, and is never tried again (I6). Where the process has no descriptor
+ * left to open the folder with, nothing has failed yet: the recovery point stays, a later flush does it all.
+ * Indexes are hints (I11): but for -EIO nothing that befalls them matters here.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -70,16 +72,16 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
     return 0;
 }
 
-/* Syncs a file that nobody may have open. */
-static int sync_path(struct file_system *files, const char *path)
+/* Syncs the index of a sealed segment. 0, or -EIO. */
+static int sync_index(struct file_system *files, const char *path)
 {
     struct file *file;
     int error = file_open(files, path, FILE_WRITE, &file);
-    if (error)
-        return error == -ENOENT ? 0 : error;
-    error = file_sync(files, file);
-    file_close(files, file);
-    return error;
+    if (!error) {
+        error = file_sync(files, file);
+        file_close(files, file);
+    }
+    return error == -EIO ? error : 0;
 }
 
 int log_flush_run(struct log_flush *flush)
@@ -90,9 +92,9 @@ int log_flush_run(struct log_flush *flush)
         error = file_sync(flush->files, segment->file);
         /* The indexes of a sealed segment will not be rebuilt once the recovery point is past it. */
         if (!error && i + 1 < flush->count)
-            error = sync_path(flush->files, segment->offsets.file.path);
+            error = sync_index(flush->files, segment->offsets.file.path);
         if (!error && i + 1 < flush->count)
-            error = sync_path(flush->files, segment->times.file.path);
+            error = sync_index(flush->files, segment->times.file.path);
     }
     if (!error && flush->directory)
         error = file_system_sync_directory(flush->files, flush->directory);
@@ -113,7 +115,10 @@ void log_flush_free(struct log_flush *flush)
 
 int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error)
 {
-    if (error) {
+    bool undone = error == -EMFILE || error == -ENFILE;
+    if (undone) {
+        log_warn(log->logger, "log", "%s: not flushed now: %s", log->directory, strerror(-error));
+    } else if (error) {
         partition_log_go_offline(log, error, "sync");
     } else {
         if (flush->names_changed > log->names_synced)
@@ -126,7 +131,7 @@ int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, 
         }
     }
     log_flush_free(flush);
-    return log->failure;
+    return undone ? error : log->failure;
 }
 
 int partition_log_flush(struct partition_log *log)

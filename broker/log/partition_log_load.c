@@ -72,7 +72,7 @@ static int load_epochs(struct partition_log *log, bool *known)
     struct buffer path, text;
     buffer_init(&path);
     buffer_init(&text);
-    partition_log_path(log, "leader-epoch-checkpoint", &path);
+    partition_log_path(log, LEADER_EPOCH_CHECKPOINT, &path);
     int error = file_system_read_all(log->files, buffer_string(&path), EPOCH_FILE_BYTES_MAX, &text);
     *known = error == 0 && epoch_cache_parse(&log->epochs, buffer_slice(&text)) == 0;
     if (error == 0 && !*known)

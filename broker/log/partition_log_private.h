@@ -15,6 +15,8 @@
 #include "common/buffer.h"
 #include "common/prng.h"
 
+#define LEADER_EPOCH_CHECKPOINT "leader-epoch-checkpoint"
+
 /* Where the last appends lie: reads at the end of the log need no file. */
 #define RECENT_APPENDS 64
 
@@ -42,8 +44,7 @@ struct partition_log {
     int64_t end_offset;
     int64_t size_bytes;
     atomic_int_least64_t recovery_point; /* without the owner's lock */
-    int64_t end_offset_at_open;
-    int failure; /* -errno */
+    int failure;                         /* -errno */
 
     struct epoch_cache epochs;
     struct producer_state *producers;
@@ -62,7 +63,7 @@ struct partition_log {
     uint64_t names_synced;  /* as of when the directory was synced last */
     bool parent_unsynced;   /* the folder itself was made since */
     bool cut_unsynced;      /* the end of the active segment was cut since */
-    struct buffer scratch;  /* uncompressed records */
+    struct buffer scratch;  /* uncompressed records; empty and small between calls, as the next */
     struct buffer rebuilt;  /* a batch that had to be made anew */
 };
 
@@ -76,6 +77,8 @@ void partition_log_go_offline(struct partition_log *log, int error, const char *
 /* The Kafka error for a -errno of the disk; -EIO takes the log offline. */
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what);
 
+/* Lets go of the memory of scratch and rebuilt where an unusual batch made it large. */
+void partition_log_trim_buffers(struct partition_log *log);
 /* <directory>/<name> into `path`, which is cleared first. */
 const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path);
 /* Writes leader-epoch-checkpoint where the cache has changed. 0, or -errno. */

@@ -12,6 +12,7 @@
 
 #include "broker/log/partition_log_private.h"
 #include "common/memory.h"
+#include "proto/records/batch.h"
 
 #define SNAPSHOT_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
@@ -134,7 +135,7 @@ bool partition_log_producer_batch(const struct scanned_batch *scanned, const uin
         batch->is_marker = true;
         return scanned_batch_marker(scanned, bytes, &commit, &batch->coordinator_epoch);
     }
-    batch->last_sequence = producer_sequence_add(scanned->base_sequence, scanned->last_offset_delta);
+    batch->last_sequence = record_sequence_add(scanned->base_sequence, scanned->last_offset_delta);
     return scanned->base_sequence >= 0;
 }
 

@@ -2,7 +2,9 @@
 /*
  * From timestamps to offsets (ListOffsets). A segment whose greatest timestamp lies below the target is
  * passed over; in the first other one the time index says where to begin, and batches are walked until one
- * whose greatest timestamp reaches the target; only that one is opened and its records looked at.
+ * whose greatest timestamp reaches the target; only that one is opened and its records looked at. A
+ * compressed batch whose records cannot be read (producers' compressed records are taken unseen) is answered
+ * as a whole.
  */
 #include <errno.h>
 
@@ -11,8 +13,8 @@
 #include "proto/records/batch.h"
 #include "proto/records/record.h"
 
-/* What one batch may unfold to here; more is no honest data (B29). */
-#define DECOMPRESSED_BYTES_MAX ((size_t)512 * 1024 * 1024)
+/* What one batch may unfold to here, under the partition's lock; more is no honest data (B29). */
+#define DECOMPRESSED_BYTES_MAX ((size_t)128 * 1024 * 1024)
 
 /* What is looked for: the first record that satisfies all of it. */
 struct wanted {
@@ -45,6 +47,15 @@ static int find_in_records(struct partition_log *log, const struct record_batch 
     return result;
 }
 
+/* 1 with the first offset of a batch whose records cannot be read. */
+static int answer_whole(const struct record_batch *batch, const struct wanted *wanted,
+                        struct log_timestamp_offset *found)
+{
+    *found = (struct log_timestamp_offset){
+        batch->max_timestamp, max_i64(batch->base_offset, wanted->low_offset), batch->leader_epoch};
+    return 1;
+}
+
 /* As find_in_records, for a batch of any format at the scanner. */
 static int find_in_batch(struct partition_log *log, struct batch_scanner *scanner,
                          const struct scanned_batch *scanned, const struct wanted *wanted,
@@ -63,7 +74,11 @@ static int find_in_batch(struct partition_log *log, struct batch_scanner *scanne
     int error = batch_scanner_bytes(scanner, scanned, &bytes);
     if (!error)
         error = record_batch_parse(slice_make(bytes, (size_t)scanned->size_bytes), &batch);
-    return error ? error : find_in_records(log, &batch, wanted, found);
+    if (error)
+        return error;
+    int result = find_in_records(log, &batch, wanted, found);
+    bool unreadable = result == -EBADMSG || result == -EINVAL || result == -EMSGSIZE;
+    return unreadable ? answer_whole(&batch, wanted, found) : result;
 }
 
 /* The first wanted record of a segment. 1, 0, -errno. */
@@ -110,6 +125,7 @@ int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestam
         if (result == 0 && segment->max_timestamp >= timestamp_ms)
             result = find_in_segment(log, segment, &wanted, found);
     }
+    partition_log_trim_buffers(log);
     return result < 0 ? partition_log_disk_error(log, result, "looking up a timestamp") : KAFKA_NONE;
 }
 

@@ -11,6 +11,7 @@
 #include "common/map.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
+#include "proto/records/batch.h"
 
 #define SNAPSHOT_VERSION 1
 #define SNAPSHOT_HEADER_BYTES 10
@@ -87,11 +88,6 @@ static struct producer *add_producer(struct producer_state *state, int64_t id)
     return producer;
 }
 
-int32_t producer_sequence_add(int32_t base, int32_t delta)
-{
-    return (int32_t)(((int64_t)base + delta) & INT32_MAX);
-}
-
 static int32_t first_sequence(const struct known_batch *batch)
 {
     return (int32_t)(((int64_t)batch->last_sequence - batch->offset_delta) & INT32_MAX);
@@ -143,7 +139,7 @@ int16_t producer_state_check(const struct producer_state *state, const struct pr
         if (find_duplicate(producer, batch, duplicate))
             return KAFKA_NONE;
         int32_t newest = newest_sequence(producer);
-        int32_t expected = newest < 0 ? 0 : producer_sequence_add(newest, 1);
+        int32_t expected = newest < 0 ? 0 : record_sequence_add(newest, 1);
         if (batch->first_sequence != expected)
             return KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
     }
@@ -191,7 +187,8 @@ void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t
     void *value;
     while (map_next(state->producers, &position, &key, &value)) {
         struct producer *producer = value;
-        if (producer->transaction_first_offset >= 0 || now_ms - producer->last_timestamp < expiration_ms)
+        /* The last timestamp is a client's, and may be any number: it must stand alone. */
+        if (producer->transaction_first_offset >= 0 || producer->last_timestamp > now_ms - expiration_ms)
             continue;
         map_remove(state->producers, key);
         free(producer);

@@ -48,9 +48,6 @@ void producer_state_free(struct producer_state *state);
 void producer_state_clear(struct producer_state *state);
 size_t producer_state_count(const struct producer_state *state);
 
-/* base + delta in the sequence space, where 0 comes after 2147483647. */
-int32_t producer_sequence_add(int32_t base, int32_t delta);
-
 /*
  * Whether a leader may append this batch of a client, or this marker of a coordinator: KAFKA_NONE (look at
  * duplicate->found first), INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_TXN_STATE,

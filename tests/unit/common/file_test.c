@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
@@ -202,6 +203,39 @@ static void test_short_writes_are_cut_back(void **state)
     assert_int_equal(file_write_all(&disk.system, NULL, &part, 1, 77), -EIO);
 }
 
+/* While the errno is set, pwritev writes half of what it should, and then fails with it. */
+static int second_write_errno;
+static int writes_left;
+
+ssize_t pwritev(int descriptor, const struct iovec *parts, int count, off_t offset)
+{
+    if (second_write_errno == 0)
+        return syscall(SYS_pwritev, descriptor, parts, count, offset, 0);
+    if (writes_left-- > 0)
+        return pwrite(descriptor, parts[0].iov_base, parts[0].iov_len / 2, offset);
+    errno = second_write_errno;
+    return -1;
+}
+
+/* A disk that fails half-way is no full disk. */
+static void test_an_error_behind_a_short_write(void **state)
+{
+    struct place *place = *state;
+    struct file *file;
+    static const int errors[] = {EIO, ENOSPC};
+    assert_int_equal(file_open(place->system, path_of(place, "a"), FILE_CREATE, &file), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+        struct iovec part = {(void *)"0123456789", 10};
+        second_write_errno = errors[i];
+        writes_left = 1;
+        assert_int_equal(file_write(place->system, file, &part, 1, 0), errors[i] == EIO ? -EIO : 5);
+        writes_left = 1;
+        assert_int_equal(file_write_all(place->system, file, &part, 1, 0), -errors[i]);
+    }
+    second_write_errno = 0;
+    assert_int_equal(file_close(place->system, file), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +243,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_parts, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_directories, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_locks, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(test_an_error_behind_a_short_write, make_place, remove_place),
         cmocka_unit_test(test_short_writes_are_cut_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

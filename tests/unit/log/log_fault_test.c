@@ -10,7 +10,10 @@
 #include <cmocka.h>
 
 #include "broker/log/partition_log_private.h"
+#include "common/bytes.h"
+#include "common/crc32c.h"
 #include "proto/kafka/error.h"
+#include "proto/records/batch.h"
 #include "tests/unit/log/log_fixture.h"
 
 /* A full disk at the n-th write, with so many bytes of it written, for every n: nothing half stays. */
@@ -113,6 +116,107 @@ static void an_append_that_must_be_durable_is_refused_when_the_sync_fails(void *
     memory_files_set_fault(fixture.disk, &fault);
     assert_int_equal(log_fixture_append(&fixture), KAFKA_KAFKA_STORAGE_ERROR);
     assert_int_equal(partition_log_failure(fixture.log), -EIO);
+    log_fixture_release(&fixture);
+}
+
+/* No descriptor left for an index or the folder: the flush is put off, and nothing goes offline (I11). */
+static void a_flush_without_descriptors_is_put_off(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t operations;
+        int error;
+        const char *path_part;
+        bool put_off;
+    } cases[] = {
+        {MEMORY_FILES_BIT(MEMORY_FILES_OPEN), -EMFILE, "index", false},
+        {MEMORY_FILES_BIT(MEMORY_FILES_SYNC), -ENOSPC, "index", false},
+        {MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY), -EMFILE, NULL, true},
+        {MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY), -ENFILE, NULL, true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, 27);
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        while (fixture.log->segments_count < 3)
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        const struct memory_files_fault fault = {.operations = cases[i].operations,
+                                                 .error = cases[i].error,
+                                                 .short_bytes = -1,
+                                                 .repeat = true,
+                                                 .path_part = cases[i].path_part};
+        struct log_flush *flush;
+        assert_int_equal(partition_log_flush_begin(fixture.log, &flush), 0);
+        memory_files_set_fault(fixture.disk, &fault);
+        int error = log_flush_run(flush);
+        assert_true(memory_files_fault_count(fixture.disk) > 0);
+        memory_files_set_fault(fixture.disk, NULL);
+        assert_int_equal(partition_log_flush_end(fixture.log, flush, error),
+                         cases[i].put_off ? cases[i].error : 0);
+        assert_int_equal(partition_log_failure(fixture.log), 0);
+        assert_int_equal(partition_log_recovery_point(fixture.log),
+                         cases[i].put_off ? 0 : partition_log_end_offset(fixture.log));
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        assert_int_equal(partition_log_flush(fixture.log), 0);
+        assert_int_equal(partition_log_recovery_point(fixture.log), partition_log_end_offset(fixture.log));
+        log_fixture_crash(&fixture, MEMORY_FILES_POWER_CUT);
+        log_fixture_check(&fixture);
+        log_fixture_release(&fixture);
+    }
+}
+
+/* Compressed records are taken unseen; what is no records at all must not keep others from being found. */
+static void garbage_in_a_compressed_batch_is_answered_as_a_whole(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 28);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    struct batch_plan plan = batch_plan_plain(3, 5000);
+    assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
+    struct buffer bytes;
+    struct log_append_result result;
+    buffer_init(&bytes);
+    plan = batch_plan_plain(4, 6000);
+    plan.codec = CODEC_ZSTD;
+    make_batch(&fixture.prng, &plan, &bytes);
+    memset(bytes.data + RECORD_BATCH_RECORDS_AT, 0xa5, bytes.length - RECORD_BATCH_RECORDS_AT);
+    store_u32(bytes.data + RECORD_BATCH_CRC_AT,
+              crc32c(0, bytes.data + RECORD_BATCH_ATTRIBUTES_AT, bytes.length - RECORD_BATCH_ATTRIBUTES_AT));
+    assert_int_equal(partition_log_append_as_leader(fixture.log, bytes.data, bytes.length, 9, 0, 1, &result),
+                     KAFKA_NONE);
+    buffer_release(&bytes);
+    plan = batch_plan_plain(2, 7000);
+    assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
+    struct log_timestamp_offset found;
+    int64_t end = partition_log_end_offset(fixture.log);
+    assert_int_equal(partition_log_find_timestamp(fixture.log, 5500, end, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 3);
+    assert_int_equal(found.timestamp, 6000);
+    assert_int_equal(partition_log_find_timestamp(fixture.log, 6500, end, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 7);
+    log_fixture_release(&fixture);
+}
+
+/* One unusual batch must not cost its memory for ever. */
+static void large_buffers_are_let_go(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 29);
+    fixture.options.settings.compacted = true;
+    fixture.options.settings.segment_bytes = (int64_t)100 << 20;
+    fixture.options.settings.max_message_bytes = 20 << 20;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    struct batch_plan plan = batch_plan_plain(100, 5000);
+    plan.value_bytes = 100000;
+    plan.codec = CODEC_LZ4;
+    assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
+    assert_true(fixture.log->scratch.capacity <= 1 << 20);
+    struct log_timestamp_offset found;
+    assert_int_equal(partition_log_find_timestamp(fixture.log, 5000, 100, &found), KAFKA_NONE);
+    assert_int_equal(found.offset, 0);
+    assert_true(fixture.log->scratch.capacity <= 1 << 20);
     log_fixture_release(&fixture);
 }
 
@@ -268,6 +372,9 @@ int main(void)
         cmocka_unit_test(a_disk_that_was_full_serves_again),
         cmocka_unit_test(a_failed_sync_takes_the_log_offline),
         cmocka_unit_test(an_append_that_must_be_durable_is_refused_when_the_sync_fails),
+        cmocka_unit_test(a_flush_without_descriptors_is_put_off),
+        cmocka_unit_test(garbage_in_a_compressed_batch_is_answered_as_a_whole),
+        cmocka_unit_test(large_buffers_are_let_go),
         cmocka_unit_test(an_unreadable_log_is_not_repaired),
         cmocka_unit_test(opening_fails_without_loss),
         cmocka_unit_test(spoiled_indexes_cost_time_only),
