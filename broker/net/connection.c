@@ -109,6 +109,19 @@ static void drop_chunk(struct connection *connection)
     connection->begin = connection->end = 0;
 }
 
+/* A callback may finish any of the requests: starts from the front until all were told. */
+static void tell_requests(struct connection *connection, void (*tell)(struct inbound *inbound))
+{
+    struct list untold;
+    list_init(&untold);
+    list_move_all(&connection->requests, &untold);
+    struct list *node;
+    while ((node = list_pop_front(&untold)) != NULL) {
+        list_push_back(&connection->requests, node);
+        tell(container_of(node, struct inbound, request._node));
+    }
+}
+
 void connection_close(struct connection *connection)
 {
     if (connection->closed)
@@ -120,8 +133,6 @@ void connection_close(struct connection *connection)
     reactor_note_closed(reactor, connection);
     drop_chunk(connection);
     struct answer_slot *slot;
-    struct list abandoned;
-    list_init(&abandoned);
     while (!list_is_empty(&connection->answers.slots)) {
         bool open =
             container_of(connection->answers.slots.next, struct answer_slot, node)->state == ANSWER_OPEN;
@@ -129,32 +140,41 @@ void connection_close(struct connection *connection)
         if (!open)
             inbound_free(container_of(slot, struct inbound, slot));
     }
-    /* A callback may finish any of the requests: start from the front until all were told. */
-    list_move_all(&connection->requests, &abandoned);
-    struct list *node;
-    while ((node = list_pop_front(&abandoned)) != NULL) {
-        list_push_back(&connection->requests, node);
-        inbound_abandon(container_of(node, struct inbound, request._node));
-    }
+    tell_requests(connection, inbound_abandon);
     if (list_is_empty(&connection->requests))
         reactor_bury(reactor, connection);
 }
 
-void connection_refuse(struct connection *connection, const char *kind, const char *format, ...)
+static void write_refusal(struct connection *connection, const char *kind, const char *format,
+                          va_list arguments)
 {
     struct buffer reason;
     buffer_init(&reason);
-    va_list arguments;
-    va_start(arguments, format);
     buffer_print_list(&reason, format, arguments);
-    va_end(arguments);
     struct reactor *reactor = connection->reactor;
     notice_write(&reactor->notices, loop_now_ms(reactor->loop), kind,
                  slice_make(&connection->address, sizeof(connection->address)),
                  "closed the connection of %s on %s: %s", connection->address_text, connection->listener,
                  buffer_string(&reason));
     buffer_release(&reason);
+}
+
+void connection_refuse(struct connection *connection, const char *kind, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_refusal(connection, kind, format, arguments);
+    va_end(arguments);
     connection_close(connection);
+}
+
+void connection_refuse_further(struct connection *connection, const char *kind, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    write_refusal(connection, kind, format, arguments);
+    va_end(arguments);
+    connection_drain(connection);
 }
 
 void connection_drain(struct connection *connection)
@@ -167,6 +187,7 @@ void connection_drain(struct connection *connection)
     drop_chunk(connection);
     connection->prefix_length = 0;
     connection->stalled = false;
+    tell_requests(connection, inbound_hurry);
     if (connection->answers.count == 0)
         connection_close(connection);
     else
@@ -197,10 +218,11 @@ static bool check_length(struct connection *connection)
     size_t used;
     frame_decoder_init(&decoder, FRAME_REQUEST_MINIMUM, limit);
     if (frame_decoder_feed(&decoder, slice_make(prefix, FRAME_PREFIX_SIZE), &used) == FRAME_BROKEN) {
-        connection_refuse(connection, frame_decoder_reason(&decoder),
-                          "%s: %d bytes announced, %d to %zu (socket.request.max.bytes) are accepted%s",
-                          frame_decoder_reason(&decoder), (int32_t)load_u32(prefix), FRAME_REQUEST_MINIMUM,
-                          limit, guess_protocol(prefix));
+        connection_refuse_further(
+            connection, frame_decoder_reason(&decoder),
+            "%s: %d bytes announced, %d to %zu (socket.request.max.bytes) are accepted%s",
+            frame_decoder_reason(&decoder), (int32_t)load_u32(prefix), FRAME_REQUEST_MINIMUM, limit,
+            guess_protocol(prefix));
         return false;
     }
     connection->frame_size = frame_decoder_size(&decoder);
@@ -293,7 +315,7 @@ static bool prepare_chunk(struct connection *connection, size_t *wanted)
 {
     struct reactor *reactor = connection->reactor;
     struct frame_chunk *chunk = connection->chunk;
-    bool room = request_memory_has_room(&reactor->shared->memory);
+    bool room = connection->of_broker || request_memory_has_room(&reactor->shared->memory);
     if (chunk == NULL) {
         if (!room)
             return false;

@@ -39,6 +39,7 @@ struct connection {
     struct transport transport;
     const char *listener;
     bool inter_broker;
+    bool of_broker; /* a broker speaks: is read although request memory is short */
     struct in6_addr address;
     char address_text[SOCKET_ADDRESS_TEXT_BYTES];
 
@@ -97,13 +98,17 @@ void connection_read(struct connection *connection);
 void connection_flush(struct connection *connection);
 /* Watches for what the connection can use now. */
 void connection_update_watch(struct connection *connection);
-/* Reads no more; closes when everything is answered and sent, perhaps now. */
+/* Reads no more; hurries parked requests; closes when everything is answered and sent, perhaps now. */
 void connection_drain(struct connection *connection);
 /* Closes now. Parked requests are abandoned, answers dropped. Does nothing when it is closed. */
 void connection_close(struct connection *connection);
 /* As connection_close, with a limited line in the log: "closed the connection of 1.2.3.4:5 on X: `reason`".
  */
 void connection_refuse(struct connection *connection, const char *kind, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+
+/* What came last is refused, with the same line in the log: connection_drain, as answers may be owed. */
+void connection_refuse_further(struct connection *connection, const char *kind, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
 /* True when it neither owes nor sends anything: counts as idle. */
@@ -115,6 +120,8 @@ MUST_CHECK bool connection_submit(struct connection *connection, struct frame_ch
                                   size_t size);
 /* request.c: the slot's answer is sent or dropped: ranges are released, memory is freed. */
 void inbound_free(struct inbound *inbound);
+/* request.c: nothing more is read: the handler need not wait for more. */
+void inbound_hurry(struct inbound *inbound);
 /* request.c: the connection is closing: the handler still owes an answer; tell it. */
 void inbound_abandon(struct inbound *inbound);
 

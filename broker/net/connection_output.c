@@ -144,6 +144,21 @@ static void send_answers(struct connection *connection)
     }
 }
 
+/* Tells the request whose answer is the next to leave, if it waits for that. True: it may have answered. */
+static bool give_turn(struct connection *connection)
+{
+    if (connection->closed || list_is_empty(&connection->answers.slots))
+        return false;
+    struct answer_slot *slot = container_of(connection->answers.slots.next, struct answer_slot, node);
+    struct request *request = &container_of(slot, struct inbound, slot)->request;
+    if (slot->state != ANSWER_OPEN || request->on_turn == NULL)
+        return false;
+    void (*on_turn)(struct request * request) = request->on_turn;
+    request->on_turn = NULL;
+    on_turn(request);
+    return true;
+}
+
 void connection_flush(struct connection *connection)
 {
     if (connection->closed) {
@@ -151,7 +166,9 @@ void connection_flush(struct connection *connection)
             reactor_bury(connection->reactor, connection);
         return;
     }
-    send_answers(connection);
+    do {
+        send_answers(connection);
+    } while (give_turn(connection));
     if (connection->closed)
         return;
     if (answer_queue_is_finished(&connection->answers) ||

@@ -48,23 +48,23 @@ static bool check_header(struct connection *connection, const struct request_hea
 {
     int16_t key = header->api_key;
     if (is_inter_broker_api(key) && !connection->inter_broker) {
-        connection_refuse(connection, "inter-broker API",
-                          "API key %d is for brokers only and is served by the inter-broker listener only",
-                          key);
+        connection_refuse_further(
+            connection, "inter-broker API",
+            "API key %d is for brokers only and is served by the inter-broker listener only", key);
         return false;
     }
     if (key >= PRIVATE_API_KEY_FIRST)
         return true;
     const struct kafka_api *api = kafka_api_find(key);
     if (api == NULL) {
-        connection_refuse(connection, "API key", "unknown API key %d", key);
+        connection_refuse_further(connection, "API key", "unknown API key %d", key);
         return false;
     }
     bool in_range =
         header->api_version >= api->minimum_version && header->api_version <= api->maximum_version;
     if (!in_range && key != KAFKA_API_API_VERSIONS) {
-        connection_refuse(connection, api->name, "%s version %d is not known; versions %d to %d are",
-                          api->name, header->api_version, api->minimum_version, api->maximum_version);
+        connection_refuse_further(connection, api->name, "%s version %d is not known; versions %d to %d are",
+                                  api->name, header->api_version, api->minimum_version, api->maximum_version);
         return false;
     }
     return true;
@@ -95,7 +95,7 @@ bool connection_submit(struct connection *connection, struct frame_chunk *chunk,
     request->frame_length = size;
     reader_init(&request->body, slice_make(request->frame, size));
     if (!decode_header(request)) {
-        connection_refuse(connection, "request header", "the request's header is malformed");
+        connection_refuse_further(connection, "request header", "the request's header is malformed");
         free(inbound);
         return false;
     }
@@ -103,6 +103,7 @@ bool connection_submit(struct connection *connection, struct frame_chunk *chunk,
         free(inbound);
         return false;
     }
+    connection->of_broker |= request->header.api_key >= PRIVATE_API_KEY_FIRST;
     chunk->references++;
     frame_chunk_charge(&reactor->pool, chunk, true);
     inbound->chunk = chunk;
@@ -143,6 +144,39 @@ void inbound_free(struct inbound *inbound)
     arena_release(&inbound->request.arena);
     release_input(inbound);
     free(inbound);
+}
+
+bool request_is_first(const struct request *request)
+{
+    const struct inbound *inbound = inbound_of((struct request *)(uintptr_t)request);
+    return inbound->slot.queue == NULL || inbound->slot.queue->slots.next == &inbound->slot.node;
+}
+
+void request_release_frame(struct request *request)
+{
+    struct arena kept;
+    struct slice client_id = request->header.client_id;
+    arena_init(&kept, ARENA_BASE_BYTES);
+    client_id.length = min_size(client_id.length, REQUEST_CLIENT_ID_KEPT);
+    request->header.client_id = arena_copy_slice(&kept, client_id);
+    arena_release(&request->arena);
+    request->arena = kept;
+    request->frame = NULL;
+    request->frame_length = 0;
+    reader_init(&request->body, slice_make(NULL, 0));
+    release_input(inbound_of(request));
+}
+
+void request_note_broker(struct request *request)
+{
+    request->connection->of_broker |= request->inter_broker;
+}
+
+void inbound_hurry(struct inbound *inbound)
+{
+    struct request *request = &inbound->request;
+    if (request->hurried != NULL)
+        request->hurried(request);
 }
 
 void inbound_abandon(struct inbound *inbound)

@@ -10,6 +10,14 @@
  *
  * While a request is parked its connection may die. Then request->abandoned(request) is called (when set) on
  * the reactor's thread; the handler still owes its one answer, which goes nowhere.
+ *
+ * When no more requests will be read from its connection (the peer ended its stream, sent rubbish behind this
+ * request, or the server stops), request->hurried(request) is called (when set): whoever only waits for more
+ * to tell answers with what there is, within the call or later.
+ *
+ * Answers leave in order, so one that is made early may be old when it leaves. Who must not tell old news
+ * waits for its turn: request->on_turn(request) is called (when set) once every answer before this one has
+ * left.
  */
 #ifndef BROKER_NET_REQUEST_H
 #define BROKER_NET_REQUEST_H
@@ -52,6 +60,8 @@ struct request {
     /* For the handler. */
     void *state;
     void (*abandoned)(struct request *request);
+    void (*hurried)(struct request *request);
+    void (*on_turn)(struct request *request);
 
     struct list _node;
 };
@@ -75,12 +85,30 @@ void request_answer_nothing(struct request *request);
 void request_close_connection(struct request *request, const char *reason);
 
 /*
+ * For a request that parks: gives frame, body and all that is in the arena back now, so that what only waits
+ * takes no part of queued.max.request.bytes. Call it once, when nothing points there any more. The arena is
+ * empty afterwards and may be used; of header.client_id the first REQUEST_CLIENT_ID_KEPT bytes stay.
+ */
+#define REQUEST_CLIENT_ID_KEPT 128
+void request_release_frame(struct request *request);
+
+/*
+ * Says that another broker speaks on this connection (a follower's fetch; the brokers' own APIs count
+ * without this). Such a connection is read even while request memory is short: what it brings is what
+ * finishes the requests that hold it. Does nothing on other listeners than that of the brokers.
+ */
+void request_note_broker(struct request *request);
+
+/*
  * A warning about what this request brought, e.g. a batch with a wrong CRC: names the peer, its client id and
  * the API; one a minute of each kind (a constant text) and address, so that no peer can fill the log. What
  * the peer chose is escaped by the caller (buffer_append_escaped).
  */
 void request_notice(const struct request *request, const char *kind, const char *format, ...)
     PRINTF_LIKE(3, 4);
+
+/* No answer before this one is still to leave on its connection. */
+bool request_is_first(const struct request *request);
 
 /* The reactor's loop and mailbox: to park requests with a deadline and have other threads finish them. */
 struct loop *reactor_loop(struct reactor *reactor);

@@ -481,6 +481,86 @@ static void test_announcements(void **state)
     fixture_release(&fixture);
 }
 
+/* What waits without its frame takes no room from those who are still to be read. */
+static void test_light(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.queued_max_request_bytes = (size_t)1024 * 1024;
+    fixture_start(&fixture);
+    int peers[8];
+    uint8_t *payload = memory_allocate_zeroed(1, 400000);
+    for (int i = 0; i < 8; i++) {
+        peers[i] = dial(network_server_port(fixture.server, 0));
+        send_command(peers[i], i, COMMAND_LIGHT, payload, 400000);
+        wait_for_count(&fixture.parked_count, i + 1);
+    }
+    int other = dial(network_server_port(fixture.server, 0));
+    expect_served(other);
+    assert_true(queued_bytes(&fixture) < 400000);
+    fixture_unpark(&fixture);
+    for (int i = 0; i < 8; i++) {
+        expect_answer(peers[i], i, "", 0);
+        expect_served(peers[i]);
+        close(peers[i]);
+    }
+    close(other);
+    free(payload);
+    fixture_release(&fixture);
+}
+
+/* Rubbish behind good requests costs what comes after it, not the answers that are owed. */
+static void test_rubbish_behind(void **state)
+{
+    (void)state;
+    static const uint8_t rubbish[][16] = {
+        {0, 0, 0, 12, 0x7f, 0, 0, 0, 0, 0, 0, 9, 0xff, 0xff, 0, 0}, /* API key */
+        {0, 0, 0, 12, 0, 3, 0x70, 0, 0, 0, 0, 9, 0xff, 0xff, 0, 0}, /* version */
+        {0, 0, 0, 12, 0, 3, 0, 0, 0, 0, 0, 9, 0x7f, 0xff, 0, 0},    /* header */
+        {0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0, 0, 0, 0, 9},           /* length */
+    };
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture_start(&fixture);
+    for (size_t i = 0; i < ARRAY_SIZE(rubbish); i++) {
+        int peer = dial(network_server_port(fixture.server, 0));
+        struct buffer out;
+        buffer_init(&out);
+        command_append(&out, 1, COMMAND_ECHO, "one", 3);
+        command_append(&out, 2, COMMAND_LATER, "two", 3);
+        command_append(&out, 3, COMMAND_LIGHT, "three", 5);
+        buffer_append(&out, rubbish[i], sizeof(rubbish[i]));
+        command_append(&out, 4, COMMAND_ECHO, "four", 4);
+        send_bytes(peer, out.data, out.length);
+        expect_answer(peer, 1, "one", 3);
+        expect_answer(peer, 2, "two", 3);
+        expect_answer(peer, 3, "", 0);
+        expect_closed(peer);
+        buffer_release(&out);
+        close(peer);
+        fixture_wait_connections(&fixture, 0);
+    }
+    fixture_release(&fixture);
+}
+
+/* Who only waits for more is not kept by a client that has gone. */
+static void test_hurried_by_the_end(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture_start(&fixture);
+    for (int i = 0; i < 20; i++) {
+        int peer = dial(network_server_port(fixture.server, 0));
+        send_command(peer, 1, COMMAND_LIGHT, NULL, 0);
+        close(peer);
+    }
+    wait_for_count(&fixture.handled, 20);
+    fixture_wait_connections(&fixture, 0);
+    fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,7 +570,8 @@ int main(void)
         cmocka_unit_test(test_never_reads),    cmocka_unit_test(test_api_versions_passes),
         cmocka_unit_test(test_pipelined),      cmocka_unit_test(test_queued_bytes),
         cmocka_unit_test(test_halves),         cmocka_unit_test(test_pressure),
-        cmocka_unit_test(test_announcements),
+        cmocka_unit_test(test_announcements),  cmocka_unit_test(test_light),
+        cmocka_unit_test(test_rubbish_behind), cmocka_unit_test(test_hurried_by_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,6 +108,20 @@ static void on_abandoned(struct request *request)
     request_answer_nothing(request);
 }
 
+static void on_hurried(struct request *request)
+{
+    struct parked_request *parked = request->state;
+    struct network_fixture *fixture = parked->fixture;
+    pthread_mutex_lock(&fixture->mutex);
+    bool mine = !list_is_empty(&parked->node);
+    list_remove(&parked->node);
+    pthread_mutex_unlock(&fixture->mutex);
+    if (!mine)
+        return; /* its mail is on the way */
+    free(parked);
+    answer_echo(request);
+}
+
 static void park(struct network_fixture *fixture, struct request *request)
 {
     struct parked_request *parked = memory_allocate_zeroed(1, sizeof(*parked));
@@ -150,6 +164,11 @@ static void handle(struct request_handler *handler, struct request *request)
         break;
     case COMMAND_PARK:
         park(fixture, request);
+        break;
+    case COMMAND_LIGHT:
+        park(fixture, request);
+        request->hurried = on_hurried;
+        request_release_frame(request);
         break;
     case COMMAND_RANGES:
         answer_ranges(fixture, request);

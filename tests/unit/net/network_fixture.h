@@ -26,7 +26,9 @@ enum command {
     COMMAND_PARK,    /* stays until fixture_release, or until it is abandoned; then like ECHO */
     COMMAND_RANGES,  /* count int32, then position int64 and length int32 of each: ranges of the fixture's
                         file,  each with its number as int32 in front of it, and -1 behind the last */
-    COMMAND_BIG,     /* length int32: so many bytes, number i being (uint8_t)(i * 7) */
+    COMMAND_LIGHT, /* as PARK, but its frame is given back at once, and with it the body: the answer is empty;
+                      hurried it is answered */
+    COMMAND_BIG,   /* length int32: so many bytes, number i being (uint8_t)(i * 7) */
 };
 
 struct network_fixture {
