@@ -34,6 +34,31 @@ const struct api_clock *api_clock_system(void)
     return &clock;
 }
 
+static void handle_in_turn(struct request *request)
+{
+    struct api *api = request->state;
+    request->state = NULL;
+    request->abandoned = NULL;
+    api_row_find(request->header.api_key)->handle(&api->context, request);
+}
+
+/* Its client is gone before its turn came. */
+static void drop_waiting(struct request *request)
+{
+    request_answer_nothing(request);
+}
+
+/*
+ * A client that pipelines produces asks for metadata behind them. When a leader dies they wait for a new one,
+ * and metadata that were collected before that would send the client back to where it came from.
+ */
+static void wait_for_turn(struct api *api, struct request *request)
+{
+    request->state = api;
+    request->abandoned = drop_waiting;
+    request->on_turn = handle_in_turn;
+}
+
 static void dispatch(struct request_handler *handler, struct request *request)
 {
     struct api *api = container_of(handler, struct api, handler);
@@ -53,7 +78,10 @@ static void dispatch(struct request_handler *handler, struct request *request)
         request_close_connection(request, "this version of the API is not served");
         return;
     }
-    row->handle(&api->context, request);
+    if (row->in_turn && !request_is_first(request))
+        wait_for_turn(api, request);
+    else
+        row->handle(&api->context, request);
 }
 
 struct api *api_new(const struct api_context *context, uint64_t seed)

@@ -11,6 +11,9 @@
 #include "common/prng.h"
 #include "proto/kafka/error.h"
 
+/* So often a fetch is read again because a partition moved just as it was to be watched. */
+#define RETRIES_MAX 16
+
 static void operation_free(struct fetch_operation *operation)
 {
     parking_release(&operation->parking);
@@ -52,22 +55,44 @@ static bool watch_all(struct fetch_operation *operation)
     return true;
 }
 
-/* Reads until there is enough, or until all partitions stand still and are watched. */
+/* While a fetch waits its frame is given back: else those that wait could use up the memory of all. */
+static void release_frame(struct fetch_operation *operation)
+{
+    if (operation->light)
+        return;
+    operation->light = true;
+    struct slice from = slice_of(NULL), copy = from;
+    bool copied = operation->fetch.kind == FETCH_INCREMENTAL; /* what comes from a session is ours already */
+    for (size_t i = 0; i < operation->fetch.partitions_count && !copied; i++) {
+        struct fetch_partition *partition = &operation->fetch.partitions[i];
+        if (i == 0 || partition->topic.data != from.data) {
+            from = partition->topic;
+            copy = arena_copy_slice(&operation->arena, from);
+        }
+        partition->topic = copy;
+    }
+    operation->body.topics = NULL;
+    operation->body.topics_count = 0;
+    operation->body.forgotten_topics_data = NULL;
+    operation->body.forgotten_topics_data_count = 0;
+    request_release_frame(operation->request);
+}
+
+/* Reads; answers when there is enough, else waits until something moves. */
 static void proceed(struct fetch_operation *operation)
 {
-    for (;;) {
-        fetch_operation_read(operation);
-        if (is_enough(operation)) {
-            finish(operation);
-            return;
-        }
-        bool watching = watch_all(operation);
-        fetch_operation_forget(operation);
-        if (watching) {
-            parking_set_deadline(&operation->parking, operation->deadline_ms);
-            return;
-        }
+    fetch_operation_read(operation);
+    if (is_enough(operation)) {
+        finish(operation);
+        return;
     }
+    operation->moved = !watch_all(operation);
+    fetch_operation_forget(operation);
+    release_frame(operation);
+    /* What has moved is read again in the next turn: the other requests of the reactor have theirs before. */
+    const struct api_clock *clock = operation->context->clock;
+    parking_set_deadline(&operation->parking,
+                         operation->moved ? clock->monotonic_ms(clock) : operation->deadline_ms);
 }
 
 static void wake(struct parking *parking, size_t tag)
@@ -81,8 +106,20 @@ static void expired(struct parking *parking)
 {
     struct fetch_operation *operation = container_of(parking, struct fetch_operation, parking);
     parking_unwatch_all(parking);
+    if (operation->moved && operation->retries++ < RETRIES_MAX) {
+        proceed(operation);
+        return;
+    }
     fetch_operation_read(operation);
     finish(operation);
+}
+
+/* Nothing more will be asked by this connection: its client gets what there is. */
+static void hurried(struct request *request)
+{
+    struct parking *parking = request->state;
+    container_of(parking, struct fetch_operation, parking)->moved = false;
+    expired(parking);
 }
 
 static void abandoned(struct parking *parking)
@@ -187,7 +224,7 @@ static void set_limits(struct fetch_operation *operation)
     if (operation->replica_id < 0)
         operation->max_bytes = min_i64(operation->max_bytes, operation->context->config->fetch_max_bytes);
     operation->min_bytes = min_i64(body->min_bytes, operation->max_bytes);
-    operation->deadline_ms = operation->request->received_ms + max_i64(body->max_wait_ms, 0);
+    operation->deadline_ms = parking_deadline_ms(operation->request, body->max_wait_ms);
     operation->fetch.uses_topic_ids = operation->version >= FETCH_FIRST_VERSION_TOPIC_IDS;
 }
 
@@ -205,6 +242,8 @@ void handle_fetch(struct api_context *context, struct request *request)
     }
     arena_init(&operation->arena, ARENA_NO_BUDGET);
     set_limits(operation);
+    if (operation->replica_id >= 0)
+        request_note_broker(request);
     int16_t error = begin(operation);
     if (error != KAFKA_NONE) {
         arena_release(&operation->arena);
@@ -213,5 +252,6 @@ void handle_fetch(struct api_context *context, struct request *request)
         return;
     }
     parking_init(&operation->parking, request, wake, expired, abandoned);
+    request->hurried = hurried;
     proceed(operation);
 }

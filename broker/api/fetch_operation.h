@@ -47,10 +47,13 @@ struct fetch_operation {
     struct arena arena; /* no budget: bounded by what was decoded and by the session */
     struct fetch_context fetch;
     struct fetch_read *reads; /* one for each of fetch.partitions */
+    bool light;               /* parked without its frame */
+    bool moved;  /* the deadline is not the client's: a partition moved while it was to be watched */
+    int retries; /* because of that */
 
     /* Of the last reading. */
     int64_t bytes;
-    bool must_answer; /* an error, a divergence */
+    bool must_answer; /* an error, a divergence, or nothing can be added to what was found */
 };
 
 /* Reads all partitions. Names that it finds are copied into the arena. */

@@ -66,6 +66,7 @@ static int16_t fetch(struct fetch_operation *operation, const struct fetch_parti
         .log_start_offset = asked->log_start_offset,
         .max_bytes = min_i64(max_i64(asked->max_bytes, 0), allowance->bytes),
         .at_least_one = allowance->at_least_one,
+        .enough_bytes = operation->min_bytes,
         .read_committed = operation->body.isolation_level == 1,
         .leader_only = operation->version < FETCH_FIRST_VERSION_FROM_FOLLOWERS,
     };
@@ -108,7 +109,8 @@ void fetch_operation_read(struct fetch_operation *operation)
             allowance.at_least_one = false;
         allowance.bytes = max_i64(allowance.bytes - length, 0);
         operation->bytes += length;
-        operation->must_answer |= read->error != KAFKA_NONE || read->result.diverging;
+        operation->must_answer |=
+            read->error != KAFKA_NONE || read->result.diverging || read->result.more_behind;
     }
     metadata_image_release(image);
 }

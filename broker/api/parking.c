@@ -80,6 +80,12 @@ void parking_release(struct parking *parking)
     loop_timer_cancel(reactor_loop(parking->request->reactor), &parking->timer);
     parking->request->state = NULL;
     parking->request->abandoned = NULL;
+    parking->request->hurried = NULL;
+}
+
+int64_t parking_deadline_ms(const struct request *request, int32_t wait_ms)
+{
+    return request->received_ms + min_i64(max_i64(wait_ms, 0), PARKING_MS_MAX);
 }
 
 void parking_set_deadline(struct parking *parking, int64_t deadline_ms)

@@ -15,6 +15,12 @@
 #include "common/list.h"
 #include "common/loop.h"
 
+/*
+ * So long a request waits at most, whatever its client asks for: on a connection that ended without a word
+ * nobody may be waiting any more.
+ */
+#define PARKING_MS_MAX (5 * 60 * 1000)
+
 struct parking {
     struct request *request;
     struct list watches;
@@ -34,6 +40,8 @@ void parking_init(struct parking *parking, struct request *request,
 /* Ends all waits. */
 void parking_release(struct parking *parking);
 
+/* When a request ends that its client allows `wait_ms` (clamped to 0 and PARKING_MS_MAX). */
+int64_t parking_deadline_ms(const struct request *request, int32_t wait_ms);
 void parking_set_deadline(struct parking *parking, int64_t deadline_ms);
 /*
  * Watches a partition (see partition_watch); takes its own reference. False: not armed, look at the partition

@@ -137,8 +137,8 @@ static bool is_bad_data(int16_t error)
            error == KAFKA_INVALID_TXN_STATE;
 }
 
-static void notice_bad_data(const struct produce_operation *operation, struct slice topic, int32_t number,
-                            int16_t error, const char *message)
+static void notice_refused(const struct produce_operation *operation, struct slice topic, int32_t number,
+                           int16_t error, const char *message)
 {
     struct buffer name;
     buffer_init(&name);
@@ -160,7 +160,7 @@ static void produce_one(struct produce_operation *operation, const struct metada
     if (answer->error_code != KAFKA_NONE) {
         answer->error_message = slice_of(message);
         if (is_bad_data(answer->error_code))
-            notice_bad_data(operation, produced->topic, data->index, answer->error_code, message);
+            notice_refused(operation, produced->topic, data->index, answer->error_code, message);
         return;
     }
     answer->base_offset = produced->result.base_offset;
@@ -245,8 +245,13 @@ static void finish_unanswered(struct produce_operation *operation)
 {
     struct request *request = operation->request;
     bool failed = false;
-    for (size_t i = 0; i < operation->produced_count; i++)
-        failed |= operation->produced[i].answer->error_code != KAFKA_NONE;
+    for (size_t i = 0; i < operation->produced_count && !failed; i++) {
+        const struct produced *produced = &operation->produced[i];
+        int16_t error = produced->answer->error_code;
+        failed = error != KAFKA_NONE;
+        if (failed && !is_bad_data(error)) /* of bad data was told already */
+            notice_refused(operation, produced->topic, produced->answer->index, error, NULL);
+    }
     operation_free(operation);
     if (failed)
         request_close_connection(request, "a batch sent with acks=0 could not be appended");
@@ -283,6 +288,26 @@ static void abandoned(struct parking *parking)
     request_answer_nothing(request);
 }
 
+/*
+ * While the replicas are waited for the batches are of no use; and kept they could use up the memory that the
+ * followers' fetches need, which end the wait.
+ */
+static void release_frame(struct produce_operation *operation)
+{
+    struct produce_response *response = &operation->response;
+    size_t next = 0;
+    for (size_t i = 0; i < response->responses_count; i++) {
+        struct produce_response_topic_produce_response *topic = &response->responses[i];
+        topic->name = arena_copy_slice(&operation->arena, topic->name);
+        for (size_t j = 0; j < topic->partition_responses_count; j++)
+            operation->produced[next++].topic = topic->name;
+    }
+    operation->body.topic_data = NULL;
+    operation->body.topic_data_count = 0;
+    operation->body.transactional_id = slice_of(NULL);
+    request_release_frame(operation->request);
+}
+
 /* Waits for the replicas, unless they have it all already. */
 static void await_replicas(struct produce_operation *operation)
 {
@@ -296,7 +321,8 @@ static void await_replicas(struct produce_operation *operation)
         answer(operation);
         return;
     }
-    parking_set_deadline(&operation->parking, request->received_ms + max_i64(operation->body.timeout_ms, 0));
+    release_frame(operation);
+    parking_set_deadline(&operation->parking, parking_deadline_ms(request, operation->body.timeout_ms));
 }
 
 void handle_produce(struct api_context *context, struct request *request)

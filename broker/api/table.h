@@ -14,6 +14,8 @@ struct api_row {
     int16_t maximum_version;
     bool inter_broker; /* for brokers only: not told to clients, refused on other listeners */
     void (*handle)(struct api_context *context, struct request *request);
+    bool
+        in_turn; /* handled when all answers before it have left: it tells news, and must not tell old ones */
 };
 
 extern const struct api_row api_rows[];

@@ -116,7 +116,8 @@ struct fetch_query {
     int64_t max_bytes;
     bool at_least_one; /* the first batch whole, whatever max_bytes */
     bool read_committed;
-    bool leader_only; /* consumers before v11 read from leaders only */
+    int64_t enough_bytes; /* where fewer are found, more_behind is looked for */
+    bool leader_only;     /* consumers before v11 read from leaders only */
 };
 
 struct fetch_result {
@@ -130,6 +131,9 @@ struct fetch_result {
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
     struct log_range range; /* the caller releases it */
+    /* Behind the range lies more that may be read, in the next segment or beyond max_bytes: however long one
+     * waits, the range does not grow. */
+    bool more_behind;
 };
 
 /*

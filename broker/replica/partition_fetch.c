@@ -57,6 +57,18 @@ static int16_t check_divergence(const struct partition *partition, const struct 
     return KAFKA_NONE;
 }
 
+/* Whether the last of what may be read lies behind the range. */
+static bool has_more_behind(struct partition *partition, const struct log_range *range, int64_t upper_bound)
+{
+    struct log_range last;
+    int16_t error = partition_log_read(partition->log, upper_bound - 1, 1, upper_bound, true, &last);
+    bool behind =
+        error == KAFKA_NONE && last.length > 0 &&
+        (last.segment != range->segment || last.position + last.length > range->position + range->length);
+    log_range_release(&last);
+    return behind;
+}
+
 static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                            struct fetch_result *result, struct partition_effects *effects)
 {
@@ -74,6 +86,8 @@ static int16_t read_locked(struct partition *partition, const struct fetch_query
     if (query->fetch_offset < upper_bound && (query->max_bytes > 0 || query->at_least_one))
         error = partition_log_read(partition->log, query->fetch_offset, query->max_bytes, upper_bound,
                                    query->at_least_one, &result->range);
+    if (error == KAFKA_NONE && result->range.length > 0 && result->range.length < query->enough_bytes)
+        result->more_behind = has_more_behind(partition, &result->range, upper_bound);
     if (error == KAFKA_NONE && follower) {
         struct follower_fetch fetch = follower_of(query);
         partition_core_on_follower_fetch(core, &fetch, now_ms, effects);

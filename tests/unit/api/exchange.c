@@ -95,6 +95,26 @@ void request_answer_nothing(struct request *request)
     finish(exchange_of(request), EXCHANGE_NOTHING);
 }
 
+void request_release_frame(struct request *request)
+{
+    struct exchange *exchange = exchange_of(request);
+    assert_false(exchange->light);
+    exchange->light = true;
+    request->header.client_id = slice_of("the-client");
+    arena_release(&request->arena);
+    arena_init(&request->arena, 65536);
+    buffer_release(&exchange->frame);
+    buffer_init(&exchange->frame);
+    request->frame = NULL;
+    request->frame_length = 0;
+    reader_init(&request->body, slice_make(NULL, 0));
+}
+
+void request_note_broker(struct request *request)
+{
+    exchange_of(request)->of_broker = true;
+}
+
 void request_close_connection(struct request *request, const char *reason)
 {
     exchange_of(request)->reason = reason;
@@ -169,6 +189,12 @@ void exchange_decode(struct exchange *exchange, const struct message_codec *code
         return;
     assert_int_equal(codec->decode(out, &exchange->body, header->api_version, &exchange->arena), 0);
     assert_int_equal(reader_left(&exchange->body), 0);
+}
+
+void exchange_hurry(struct exchange *exchange)
+{
+    if (exchange->request.hurried != NULL)
+        exchange->request.hurried(&exchange->request);
 }
 
 void exchange_abandon(struct exchange *exchange)

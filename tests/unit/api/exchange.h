@@ -25,6 +25,8 @@ struct exchange {
     struct arena arena;  /* what the answer is decoded into */
     struct byte_reader body;
     enum exchange_outcome outcome;
+    bool light;         /* parked without its frame */
+    bool of_broker;     /* request_note_broker was called */
     const char *reason; /* why it was closed */
     const char *notice; /* the kind of what was last logged about it */
 };
@@ -42,6 +44,8 @@ enum exchange_outcome exchange_wait(struct exchange *exchange);
 void exchange_turn(struct exchange *exchange);
 /* Waits for an answer and decodes it; valid until exchange_release. */
 void exchange_decode(struct exchange *exchange, const struct message_codec *codec, void *out);
+/* As when the client ends its stream. */
+void exchange_hurry(struct exchange *exchange);
 /* As when the connection dies. */
 void exchange_abandon(struct exchange *exchange);
 void exchange_release(struct exchange *exchange);

@@ -27,7 +27,7 @@ struct fetching {
 static int setup(void **state)
 {
     static struct api_bench bench;
-    api_bench_init(&bench, "");
+    api_bench_init(&bench, "log.segment.bytes=900\n");
     api_bench_topic(&bench, "a", 1, 3, 1);
     api_bench_topic(&bench, "b", 1, 3, 1);
     api_bench_topic(&bench, "empty", 1, 3, 1);
@@ -245,6 +245,60 @@ static void min_bytes_is_waited_for_and_time_ends_it(void **state)
     exchange_release(&fetching.exchange);
 }
 
+/* A new segment begins behind what was asked for: more would not come, however long one waited. */
+static void the_end_of_a_segment_ends_the_wait(void **state)
+{
+    struct api_bench *bench = *state;
+    struct fetching fetching;
+    api_bench_topic(bench, "rolled", 1, 3, 1);
+    char value[700];
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = 0;
+    for (int i = 0; i < 4; i++)
+        api_bench_produce(bench, "rolled", value);
+    prepare(&fetching, "rolled");
+    fetching.body.min_bytes = 100000;
+    fetching.body.max_wait_ms = 60000;
+    start(bench, &fetching, 12);
+    assert_int_equal(fetching.exchange.outcome, EXCHANGE_ANSWERED);
+    assert_int_equal(answer_of(&fetching), KAFKA_NONE);
+    assert_int_equal(last_offset_in(&fetching.partition->records), 0);
+    exchange_release(&fetching.exchange);
+    /* In the last segment more may come. */
+    fetching.partitions[0].fetch_offset = 3;
+    start(bench, &fetching, 12);
+    assert_int_equal(fetching.exchange.outcome, EXCHANGE_OPEN);
+    exchange_hurry(&fetching.exchange);
+    assert_int_equal(answer_of(&fetching), KAFKA_NONE);
+    assert_int_equal(last_offset_in(&fetching.partition->records), 3);
+    exchange_release(&fetching.exchange);
+}
+
+/* The frame is gone while one waits; what was asked for is remembered. */
+static void a_wait_needs_no_frame(void **state)
+{
+    for (int16_t version = 12; version <= 13; version++) {
+        struct fetching fetching;
+        prepare(&fetching, "empty");
+        fetching.body.topics_count = 2;
+        fetching.topics[1].topic_id = api_bench_topic_id("b");
+        fetching.topics[1].topic = slice_of("b");
+        fetching.partitions[1].fetch_offset = 3;
+        fetching.partitions[0].fetch_offset = 1;
+        fetching.body.max_wait_ms = INT32_MAX;
+        start(*state, &fetching, version);
+        assert_int_equal(fetching.exchange.outcome, EXCHANGE_OPEN);
+        assert_true(fetching.exchange.light);
+        exchange_turn(&fetching.exchange);
+        exchange_hurry(&fetching.exchange);
+        assert_int_equal(answer_of(&fetching), KAFKA_NONE);
+        assert_int_equal(fetching.response.responses_count, 2);
+        if (version == 12)
+            assert_true(slice_is(fetching.response.responses[1].topic, "b"));
+        exchange_release(&fetching.exchange);
+    }
+}
+
 static void a_lost_connection_ends_the_wait(void **state)
 {
     struct fetching fetching;
@@ -381,6 +435,8 @@ int main(void)
         cmocka_unit_test(a_partition_that_is_named_twice_counts_once),
         cmocka_unit_test(an_empty_partition_is_waited_for),
         cmocka_unit_test(min_bytes_is_waited_for_and_time_ends_it),
+        cmocka_unit_test(the_end_of_a_segment_ends_the_wait),
+        cmocka_unit_test(a_wait_needs_no_frame),
         cmocka_unit_test(a_lost_connection_ends_the_wait),
         cmocka_unit_test(a_new_leader_ends_the_wait),
         cmocka_unit_test(followers_read_to_the_end),

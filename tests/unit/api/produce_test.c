@@ -132,6 +132,20 @@ static void acks_all_waits_for_the_replicas(void **state)
     exchange_release(&second.exchange);
 }
 
+/* While it waits the frame is gone, and the answer has its names all the same. */
+static void a_wait_needs_no_frame(void **state)
+{
+    struct api_bench *bench = *state;
+    struct sending sending;
+    send_value(bench, &sending, 9, -1, INT32_MAX, "both", 0);
+    assert_int_equal(sending.exchange.outcome, EXCHANGE_OPEN);
+    assert_true(sending.exchange.light);
+    follow(bench, end_of(bench, "both"));
+    assert_int_equal(answer_of(&sending), KAFKA_NONE);
+    assert_true(slice_is(sending.response.responses[0].name, "both"));
+    exchange_release(&sending.exchange);
+}
+
 static void acks_all_times_out(void **state)
 {
     struct sending sending;
@@ -180,6 +194,7 @@ static void acks_0_is_not_answered(void **state)
     exchange_release(&sending.exchange);
     send_value(*state, &sending, 9, 0, 0, "nobody", 0);
     assert_int_equal(sending.exchange.outcome, EXCHANGE_CLOSED);
+    assert_string_equal(sending.exchange.notice, "UNKNOWN_TOPIC_OR_PARTITION");
     exchange_release(&sending.exchange);
 }
 
@@ -270,6 +285,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acks_1_is_answered_at_once),
         cmocka_unit_test(acks_all_waits_for_the_replicas),
+        cmocka_unit_test(a_wait_needs_no_frame),
         cmocka_unit_test(acks_all_times_out),
         cmocka_unit_test(a_lost_connection_ends_the_wait),
         cmocka_unit_test(a_lost_leadership_ends_the_wait),
