@@ -7,19 +7,19 @@
 
 /* By ascending key: ApiVersions lists them so. */
 const struct api_row api_rows[] = {
-    {KAFKA_API_PRODUCE, 0, 11, false, handle_produce},
-    {KAFKA_API_FETCH, 0, 17, false, handle_fetch},
-    {KAFKA_API_LIST_OFFSETS, 0, 9, false, handle_list_offsets},
+    {KAFKA_API_PRODUCE, 0, 11, false, handle_produce, false},
+    {KAFKA_API_FETCH, 0, 17, false, handle_fetch, false},
+    {KAFKA_API_LIST_OFFSETS, 0, 9, false, handle_list_offsets, false},
     {KAFKA_API_METADATA, 0, 12, false, handle_metadata, true},
-    {KAFKA_API_API_VERSIONS, 0, 4, false, handle_api_versions},
-    {KAFKA_API_CREATE_TOPICS, 0, 7, false, handle_create_topics},
-    {KAFKA_API_DELETE_TOPICS, 0, 6, false, handle_delete_topics},
-    {KAFKA_API_INIT_PRODUCER_ID, 0, 5, false, handle_init_producer_id},
-    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 0, 4, false, handle_offset_for_leader_epoch},
-    {KAFKA_API_DESCRIBE_CONFIGS, 0, 4, false, handle_describe_configs},
-    {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions},
+    {KAFKA_API_API_VERSIONS, 0, 4, false, handle_api_versions, false},
+    {KAFKA_API_CREATE_TOPICS, 0, 7, false, handle_create_topics, false},
+    {KAFKA_API_DELETE_TOPICS, 0, 6, false, handle_delete_topics, false},
+    {KAFKA_API_INIT_PRODUCER_ID, 0, 5, false, handle_init_producer_id, false},
+    {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 0, 4, false, handle_offset_for_leader_epoch, false},
+    {KAFKA_API_DESCRIBE_CONFIGS, 0, 4, false, handle_describe_configs, false},
+    {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions, false},
     {KAFKA_API_DESCRIBE_CLUSTER, 0, 1, false, handle_describe_cluster, true},
-    {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control},
+    {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control, false},
 };
 
 const size_t api_rows_count = ARRAY_SIZE(api_rows);

@@ -146,9 +146,9 @@ void inbound_free(struct inbound *inbound)
     free(inbound);
 }
 
-bool request_is_first(const struct request *request)
+bool request_is_first(struct request *request)
 {
-    const struct inbound *inbound = inbound_of((struct request *)(uintptr_t)request);
+    const struct inbound *inbound = inbound_of(request);
     return inbound->slot.queue == NULL || inbound->slot.queue->slots.next == &inbound->slot.node;
 }
 

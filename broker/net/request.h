@@ -108,7 +108,7 @@ void request_notice(const struct request *request, const char *kind, const char 
     PRINTF_LIKE(3, 4);
 
 /* No answer before this one is still to leave on its connection. */
-bool request_is_first(const struct request *request);
+bool request_is_first(struct request *request);
 
 /* The reactor's loop and mailbox: to park requests with a deadline and have other threads finish them. */
 struct loop *reactor_loop(struct reactor *reactor);

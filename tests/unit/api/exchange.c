@@ -121,6 +121,12 @@ void request_close_connection(struct request *request, const char *reason)
     finish(exchange_of(request), EXCHANGE_CLOSED);
 }
 
+bool request_is_first(struct request *request)
+{
+    (void)request;
+    return true;
+}
+
 void request_notice(const struct request *request, const char *kind, const char *format, ...)
 {
     struct exchange *exchange = container_of(request, struct exchange, request);

@@ -137,6 +137,18 @@ static void park(struct network_fixture *fixture, struct request *request)
     atomic_fetch_add(&fixture->parked_count, 1);
 }
 
+static void answer_in_turn(struct request *request)
+{
+    struct network_fixture *fixture = request->state;
+    atomic_fetch_add(&fixture->turns, 1);
+    answer_echo(request);
+}
+
+static void drop_in_turn(struct request *request)
+{
+    request_answer_nothing(request);
+}
+
 static void handle(struct request_handler *handler, struct request *request)
 {
     struct network_fixture *fixture = container_of(handler, struct network_fixture, handler);
@@ -164,6 +176,14 @@ static void handle(struct request_handler *handler, struct request *request)
         break;
     case COMMAND_PARK:
         park(fixture, request);
+        break;
+    case COMMAND_TURN:
+        request->state = fixture;
+        if (request_is_first(request))
+            answer_in_turn(request);
+        else
+            request->on_turn = answer_in_turn;
+        request->abandoned = drop_in_turn;
         break;
     case COMMAND_LIGHT:
         park(fixture, request);

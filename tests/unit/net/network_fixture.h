@@ -28,6 +28,7 @@ enum command {
                         file,  each with its number as int32 in front of it, and -1 behind the last */
     COMMAND_LIGHT, /* as PARK, but its frame is given back at once, and with it the body: the answer is empty;
                       hurried it is answered */
+    COMMAND_TURN,  /* as ECHO, when all answers before it have left */
     COMMAND_BIG,   /* length int32: so many bytes, number i being (uint8_t)(i * 7) */
 };
 
@@ -46,6 +47,7 @@ struct network_fixture {
     struct list parked; /* guarded by mutex: struct parked_request */
     atomic_int handled;
     atomic_int abandoned;
+    atomic_int turns; /* COMMAND_TURN answered */
     atomic_int ranges_open;
     atomic_int parked_count;
 };

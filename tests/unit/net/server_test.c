@@ -169,6 +169,37 @@ static void test_half_close(void **state)
     fixture_release(&fixture);
 }
 
+/* Whoever asked for its turn is called when all before it have left, and not earlier. */
+static void test_turns(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture_start(&fixture);
+    int peer = dial(network_server_port(fixture.server, 0));
+    send_command(peer, 1, COMMAND_TURN, "alone", 5);
+    expect_answer(peer, 1, "alone", 5);
+    send_command(peer, 2, COMMAND_PARK, "parked", 6);
+    send_command(peer, 3, COMMAND_TURN, "third", 5);
+    send_command(peer, 4, COMMAND_TURN, "fourth", 6);
+    send_command(peer, 5, COMMAND_ECHO, "fifth", 5);
+    wait_for_count(&fixture.handled, 5);
+    assert_int_equal(atomic_load(&fixture.turns), 1);
+    fixture_unpark(&fixture);
+    expect_answer(peer, 2, "parked", 6);
+    expect_answer(peer, 3, "third", 5);
+    expect_answer(peer, 4, "fourth", 6);
+    expect_answer(peer, 5, "fifth", 5);
+    /* A client that goes leaves nothing behind. */
+    send_command(peer, 6, COMMAND_PARK, "parked", 6);
+    send_command(peer, 7, COMMAND_TURN, "never", 5);
+    wait_for_count(&fixture.handled, 7);
+    close(peer);
+    fixture_unpark(&fixture);
+    fixture_wait_connections(&fixture, 0);
+    fixture_release(&fixture);
+}
+
 /* A connection dies with parked requests: they are abandoned, or finished into nowhere. */
 static void test_death_with_parked(void **state)
 {
@@ -352,6 +383,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_order),
+        cmocka_unit_test(test_turns),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_big_frame_byte_by_byte),
         cmocka_unit_test(test_half_close),
