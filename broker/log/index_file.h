@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The common part of offset and time index: entries of one size, all of them in memory as the file has them,
- * each new one written behind the last with one pwrite. The file is opened when there is something to write,
- * and closed by index_file_seal. It is never mapped and never preallocated.
+ * The common part of offset and time index: entries of one size, all of them in memory. The file follows at a
+ * roll, at a clean stop and after a rebuild, all of it at once: while a segment is being written the array in
+ * memory rules, and a crash rebuilds that segment's indexes anyway, so an append need not write here. The
+ * file is never kept open, never mapped and never preallocated.
  *
- * Indexes are hints (invariant I11). A write that fails is not an error of the append (a short file costs a
- * scan later), except EIO, which is handed up so that the directory goes offline (I6). What a crash leaves in
- * the file is cut to its sane prefix by whoever loads it.
+ * Indexes are hints (invariant I11). A write that fails is no error (a short file costs a scan later), except
+ * EIO, which is handed up so that the log goes offline (I6). What a crash leaves in the file is cut to its
+ * sane prefix by whoever loads it.
  *
  * Not thread-safe: guarded by the log's owner.
  */
@@ -23,16 +24,14 @@
 struct index_file {
     struct file_system *files;
     char *path;
-    struct file *file; /* NULL: not open */
     size_t entry_size;
-    struct buffer entries; /* as in the file */
-    bool deferred;         /* new entries stay in memory: index_file_rewrite will write all */
+    struct buffer entries;
+    bool changed; /* the file has something else, or is not there */
 };
 
 /* Takes a copy of the path. Touches no file. */
 void index_file_init(struct index_file *index, struct file_system *files, const char *path,
                      size_t entry_size);
-/* Closes without syncing. */
 void index_file_release(struct index_file *index);
 
 static inline size_t index_file_count(const struct index_file *index)
@@ -48,17 +47,14 @@ static inline const uint8_t *index_file_entry(const struct index_file *index, si
 /* Reads the file's whole entries into memory, as they are. 0 (also when there is no file: none), or -errno.
  */
 MUST_CHECK int index_file_load(struct index_file *index);
-/* Keeps the first `count` entries, in memory and (where it is longer) in the file. 0, or -errno. */
+/* Keeps the first `count` entries, in memory and (where it is longer) in the file. 0, or -EIO. */
 MUST_CHECK int index_file_truncate(struct index_file *index, size_t count);
-/* Adds one entry. 0, or -EIO; other failures of the disk leave the entry in memory only. */
-MUST_CHECK int index_file_append(struct index_file *index, const uint8_t *entry);
-/* Writes all entries anew and ends deferral: after a rebuild. 0, or -EIO. */
-MUST_CHECK int index_file_rewrite(struct index_file *index);
-/* Makes the file, empty or not, exist: Kafka expects one beside every segment. 0, or -errno. */
-MUST_CHECK int index_file_create(struct index_file *index);
-/* Closes the file; the entries stay in memory. */
-void index_file_seal(struct index_file *index);
-/* Closes and removes the file. 0, or -errno; a missing file is fine. */
+/* Adds one entry in memory. */
+void index_file_append(struct index_file *index, const uint8_t *entry);
+/* Writes all entries where the file does not have them; it is there afterwards, empty or not: Kafka expects
+ * one beside every segment. Syncs nothing. 0, or -EIO. */
+MUST_CHECK int index_file_write(struct index_file *index);
+/* Removes the file. 0, or -errno; a missing file is fine. */
 MUST_CHECK int index_file_remove(struct index_file *index);
 
 #endif

@@ -27,7 +27,7 @@ void offset_index_release(struct offset_index *index)
     index_file_release(&index->file);
 }
 
-int offset_index_load(struct offset_index *index, int64_t segment_bytes, bool *missing)
+int offset_index_load(struct offset_index *index, int64_t segment_bytes)
 {
     int error = index_file_load(&index->file);
     struct entry last = {0, 0};
@@ -39,21 +39,20 @@ int offset_index_load(struct offset_index *index, int64_t segment_bytes, bool *m
         last = entry;
     }
     index->file.entries.length = sane * OFFSET_INDEX_ENTRY_BYTES;
-    *missing = sane == 0 && segment_bytes > 0;
     return error;
 }
 
-int offset_index_append(struct offset_index *index, int64_t last_offset, int64_t position)
+void offset_index_append(struct offset_index *index, int64_t last_offset, int64_t position)
 {
     int64_t relative = last_offset - index->base_offset;
     size_t count = index_file_count(&index->file);
     struct entry last = count > 0 ? entry_at(index, count - 1) : (struct entry){0, 0};
     if (relative <= last.offset || position <= last.position || relative > INT32_MAX || position > INT32_MAX)
-        return 0;
+        return;
     uint8_t bytes[OFFSET_INDEX_ENTRY_BYTES];
     store_u32(bytes, (uint32_t)relative);
     store_u32(bytes + 4, (uint32_t)position);
-    return index_file_append(&index->file, bytes);
+    index_file_append(&index->file, bytes);
 }
 
 /* How many entries have an offset (or, by_position, a position) at or below `target`. */

@@ -28,16 +28,15 @@ void offset_index_release(struct offset_index *index);
 
 /*
  * Loads the file and keeps the prefix that is sane: rising, positions below segment_bytes. 0, or -errno.
- * *missing tells that there is nothing although the segment is not empty.
  */
-MUST_CHECK int offset_index_load(struct offset_index *index, int64_t segment_bytes, bool *missing);
-/* Adds an entry; one that would not rise is left out. 0, or -EIO. */
-MUST_CHECK int offset_index_append(struct offset_index *index, int64_t last_offset, int64_t position);
+MUST_CHECK int offset_index_load(struct offset_index *index, int64_t segment_bytes);
+/* Adds an entry; one that would not rise is left out. */
+void offset_index_append(struct offset_index *index, int64_t last_offset, int64_t position);
 /* The position of the greatest entry with an offset <= `offset`; 0 where there is none. */
 int64_t offset_index_find(const struct offset_index *index, int64_t offset);
 /* The greatest position of an entry that is <= `position`; 0 where there is none. */
 int64_t offset_index_find_position(const struct offset_index *index, int64_t position);
-/* Keeps the entries with offsets below `offset` and positions below `position`. 0, or -errno. */
+/* Keeps the entries with offsets below `offset` and positions below `position`. 0, or -EIO. */
 MUST_CHECK int offset_index_truncate(struct offset_index *index, int64_t offset, int64_t position);
 
 #endif

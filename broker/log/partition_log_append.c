@@ -41,8 +41,7 @@ static int16_t write_batches(struct partition_log *log, const struct segment_app
     struct segment *active = partition_log_active(log);
     CHECK(first_offset >= active->base_offset);
     int64_t position = active->size_bytes;
-    int index_error;
-    error = segment_append(active, append, log->settings.index_interval_bytes, &index_error);
+    error = segment_append(active, append, log->settings.index_interval_bytes);
     if (error)
         return partition_log_disk_error(log, error, "appending");
     log->size_bytes += (int64_t)append->length;
@@ -53,8 +52,6 @@ static int16_t write_batches(struct partition_log *log, const struct segment_app
         note_batch(log, &batch, append->bytes + at, position + (int64_t)at);
         at += (size_t)batch.size_bytes;
     }
-    if (index_error)
-        return partition_log_disk_error(log, index_error, "writing an index");
     if (now_ms >= log->next_expiry_ms) {
         log->next_expiry_ms = now_ms + EXPIRY_INTERVAL_MS;
         producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);

@@ -53,6 +53,8 @@ static int cut_segment(struct partition_log *log, size_t i, int64_t valid_bytes)
              log->segments_count - i - 1);
     int error = remove_later(log, i);
     if (!error)
+        error = segment_remove_transactions(segment);
+    if (!error)
         error = file_truncate(log->files, segment->file, valid_bytes);
     if (error)
         return error;

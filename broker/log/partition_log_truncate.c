@@ -85,6 +85,7 @@ static int cut_last_segment(struct partition_log *log, int64_t offset, int64_t *
     /* A batch is never split: it comes again whole from the leader. */
     *end = min_i64(offset, batch.base_offset);
     log->cut_unsynced = true;
+    log->names_changed++;
     int error = segment_truncate(segment, batch.position, *end, log->settings.index_interval_bytes);
     log->size_bytes -= before - segment->size_bytes;
     return error;

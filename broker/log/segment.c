@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/bytes.h"
 #include "common/check.h"
 #include "common/memory.h"
 
@@ -85,20 +87,16 @@ int segment_open_file(struct segment *segment)
     return segment->file ? 0 : file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
 }
 
-/* The entries that Kafka's rule of sparsity asks for after an append. 0, or -EIO. */
-static int add_index_entries(struct segment *segment, int64_t last_offset, int64_t position, int64_t length,
-                             int64_t interval_bytes)
+/* The entries that Kafka's rule of sparsity asks for after an append. */
+static void add_index_entries(struct segment *segment, int64_t last_offset, int64_t position, int64_t length,
+                              int64_t interval_bytes)
 {
-    int error = 0;
     if (segment->bytes_since_index_entry > interval_bytes) {
-        error = offset_index_append(&segment->offsets, last_offset, position);
-        int time_error =
-            time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
-        error = error ? error : time_error;
+        offset_index_append(&segment->offsets, last_offset, position);
+        time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
         segment->bytes_since_index_entry = 0;
     }
     segment->bytes_since_index_entry += length;
-    return error;
 }
 
 /* Notes the timestamps of what stands at the end of the segment now. */
@@ -114,11 +112,9 @@ static void note_timestamps(struct segment *segment, int64_t max_timestamp, int6
     }
 }
 
-int segment_append(struct segment *segment, const struct segment_append *append, int64_t index_interval_bytes,
-                   int *index_error)
+int segment_append(struct segment *segment, const struct segment_append *append, int64_t index_interval_bytes)
 {
     CHECK(segment->offsets_loaded && segment->times_loaded && segment->file);
-    *index_error = 0;
     struct iovec part = {(void *)append->bytes, append->length};
     int64_t position = segment->size_bytes;
     ssize_t written = file_write(segment->files, segment->file, &part, 1, position);
@@ -130,8 +126,7 @@ int segment_append(struct segment *segment, const struct segment_append *append,
         segment->first_timestamp_known = false;
     segment->size_bytes += (int64_t)append->length;
     note_timestamps(segment, append->max_timestamp, append->max_timestamp_offset);
-    *index_error = add_index_entries(segment, append->last_offset, position, (int64_t)append->length,
-                                     index_interval_bytes);
+    add_index_entries(segment, append->last_offset, position, (int64_t)append->length, index_interval_bytes);
     return 0;
 }
 
@@ -166,12 +161,11 @@ static int rebuild_step(struct rebuild *rebuild)
             return -EBADMSG;
     }
     note_timestamps(segment, batch.max_timestamp, batch.last_offset);
-    int error = add_index_entries(segment, batch.last_offset, batch.position, batch.size_bytes,
-                                  rebuild->interval_bytes);
+    add_index_entries(segment, batch.last_offset, batch.position, batch.size_bytes, rebuild->interval_bytes);
     rebuild->next_offset = batch.last_offset + 1;
     if (rebuild->visit)
         rebuild->visit(rebuild->context, &batch);
-    return error ? error : 1;
+    return 1;
 }
 
 static void forget_indexed(struct segment *segment)
@@ -185,19 +179,19 @@ static void forget_indexed(struct segment *segment)
     segment->times_loaded = true;
 }
 
-int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, int64_t index_interval_bytes,
-                    segment_visit *visit, void *context, int64_t *valid_bytes)
+/* segment_rebuild in memory only. */
+static int rebuild_entries(struct segment *segment, bool check, int64_t first_offset,
+                           int64_t index_interval_bytes, segment_visit *visit, void *context,
+                           int64_t *valid_bytes)
 {
     int error = segment_open_file(segment);
-    if (!error)
-        error = index_file_truncate(&segment->offsets.file, 0);
-    if (!error)
-        error = index_file_truncate(&segment->times.file, 0);
     if (error)
         return error;
+    buffer_clear(&segment->offsets.file.entries);
+    buffer_clear(&segment->times.file.entries);
+    segment->offsets.file.changed = true;
+    segment->times.file.changed = true;
     forget_indexed(segment);
-    segment->offsets.file.deferred = true;
-    segment->times.file.deferred = true;
     struct rebuild rebuild = {.segment = segment,
                               .next_offset = max_i64(first_offset, segment->base_offset),
                               .interval_bytes = index_interval_bytes,
@@ -212,37 +206,108 @@ int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, i
         valid = rebuild.scanner.position;
     batch_scanner_release(&rebuild.scanner);
     *valid_bytes = valid;
-    int offsets_error = index_file_rewrite(&segment->offsets.file);
-    int times_error = index_file_rewrite(&segment->times.file);
-    if (result < 0 && result != -EBADMSG)
-        return result;
+    return result < 0 && result != -EBADMSG ? result : 0;
+}
+
+/* An empty segment that is opened again and again needs no index files before it is sealed. */
+static int write_rebuilt(struct index_file *index)
+{
+    return index_file_count(index) > 0 ? index_file_write(index) : index_file_truncate(index, 0);
+}
+
+static int write_indexes(struct segment *segment)
+{
+    int offsets_error = index_file_write(&segment->offsets.file);
+    int times_error = index_file_write(&segment->times.file);
     return offsets_error ? offsets_error : times_error;
 }
 
-/* Rebuilds for a reader, in memory and on disk; a segment that is not sane to its end is an error. */
-static int rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes)
+int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, int64_t index_interval_bytes,
+                    segment_visit *visit, void *context, int64_t *valid_bytes)
 {
-    int64_t valid;
-    int error = segment_rebuild(segment, false, 0, index_interval_bytes, NULL, NULL, &valid);
-    if (error)
-        return error;
-    return valid == segment->size_bytes ? 0 : -EBADMSG;
+    int error =
+        rebuild_entries(segment, check, first_offset, index_interval_bytes, visit, context, valid_bytes);
+    if (!error)
+        error = write_rebuilt(&segment->offsets.file);
+    if (!error)
+        error = write_rebuilt(&segment->times.file);
+    return error;
 }
 
-/* An index that ends further from the end of the segment than this is completed by a scan. */
+/* Takes over what the former index says of the part of the segment that the scan did not reach. */
+static void keep_entries_behind(struct segment *segment, const struct buffer *offsets, int64_t position)
+{
+    for (size_t at = 0; at + OFFSET_INDEX_ENTRY_BYTES <= offsets->length; at += OFFSET_INDEX_ENTRY_BYTES) {
+        int32_t relative = (int32_t)load_u32(offsets->data + at);
+        int32_t entry_position = (int32_t)load_u32(offsets->data + at + 4);
+        if (entry_position > position)
+            offset_index_append(&segment->offsets, segment->base_offset + relative, entry_position);
+    }
+}
+
+/*
+ * Rebuilds for a reader, in memory and on disk, at most once. In a segment that is not sane to its end the
+ * files stay as they are, and the old entries behind the damage serve on: -EBADMSG then.
+ */
+static int rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes)
+{
+    if (segment->rebuilt)
+        return -EBADMSG;
+    segment->rebuilt = true;
+    struct buffer offsets = segment->offsets.file.entries;
+    int64_t max_timestamp = segment->times_loaded ? segment->max_timestamp : -1;
+    int64_t max_timestamp_offset = segment->max_timestamp_offset, valid;
+    buffer_init(&segment->offsets.file.entries);
+    int error = rebuild_entries(segment, false, 0, index_interval_bytes, NULL, NULL, &valid);
+    if (!error && valid < segment->size_bytes) {
+        keep_entries_behind(segment, &offsets, valid);
+        if (max_timestamp > segment->max_timestamp) {
+            segment->max_timestamp = max_timestamp;
+            segment->max_timestamp_offset = max_timestamp_offset;
+        }
+        error = -EBADMSG;
+    } else if (!error) {
+        error = write_indexes(segment);
+    }
+    buffer_release(&offsets);
+    return error;
+}
+
+/* An index that ends further from the last batch of the segment than this is rebuilt. */
 #define INDEX_TAIL_BYTES_MAX ((int64_t)1024 * 1024)
+
+/* Whether the segment's last batch, which may be a large one, begins more than `limit` behind `position`. 1,
+ * 0, or -errno. */
+static int ends_far_behind(struct segment *segment, int64_t position, int64_t limit)
+{
+    if (segment->size_bytes - position <= limit)
+        return 0;
+    int result = segment_open_file(segment);
+    if (result)
+        return result;
+    struct batch_scanner scanner;
+    struct scanned_batch batch;
+    bool far = false;
+    batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    while (!far && (result = batch_scanner_next(&scanner, &batch)) > 0)
+        far = batch.position - position > limit;
+    batch_scanner_release(&scanner);
+    return far || result == -EBADMSG ? 1 : result;
+}
 
 int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes)
 {
     if (segment->offsets_loaded)
         return 0;
-    bool missing;
-    int error = offset_index_load(&segment->offsets, segment->size_bytes, &missing);
+    int error = offset_index_load(&segment->offsets, segment->size_bytes);
     if (error)
         return error;
     int64_t last = offset_index_find_position(&segment->offsets, segment->size_bytes);
-    if (segment->size_bytes - last > INDEX_TAIL_BYTES_MAX + 2 * index_interval_bytes)
-        return rebuild_for_reading(segment, index_interval_bytes);
+    int far = ends_far_behind(segment, last, INDEX_TAIL_BYTES_MAX + 2 * index_interval_bytes);
+    if (far > 0)
+        far = rebuild_for_reading(segment, index_interval_bytes);
+    if (far < 0 && far != -EBADMSG) /* damage shows where somebody looks for it */
+        return far;
     segment->offsets_loaded = true;
     return 0;
 }
@@ -281,8 +346,8 @@ int segment_load_times(struct segment *segment, int64_t index_interval_bytes)
     if (last.timestamp >= 0) {
         struct scanned_batch batch;
         int found = segment_find(segment, last.offset, index_interval_bytes, &batch);
-        if (found < 0)
-            return found;
+        if (found < 0 || segment->times_loaded) /* all was rebuilt on the way */
+            return found < 0 ? found : 0;
         if (found == 0 || batch.max_timestamp != last.timestamp)
             return rebuild_for_reading(segment, index_interval_bytes);
         position = batch.position;
@@ -349,8 +414,10 @@ int segment_find(struct segment *segment, int64_t offset, int64_t index_interval
     int result = find_from(segment, offset_index_find(&segment->offsets, offset), offset, batch);
     if (result != -EBADMSG)
         return result;
+    if (segment->rebuilt)
+        return result;
     error = rebuild_for_reading(segment, index_interval_bytes);
-    if (error)
+    if (error && error != -EBADMSG)
         return error;
     return find_from(segment, offset_index_find(&segment->offsets, offset), offset, batch);
 }
@@ -368,10 +435,13 @@ int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset
     if (!error)
         error = time_index_truncate(&segment->times, offset);
     if (!error)
+        error = segment_remove_transactions(segment);
+    if (!error)
         error = file_truncate(segment->files, segment->file, size_bytes);
     if (error)
         return error;
     segment->size_bytes = size_bytes;
+    segment->rebuilt = false;
     segment->bytes_since_index_entry = 0;
     if (size_bytes == 0) {
         forget_indexed(segment);
@@ -395,12 +465,19 @@ int segment_seal(struct segment *segment)
 {
     if (!segment->offsets_loaded || !segment->times_loaded)
         return 0;
-    int error = time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
-    int offsets_error = index_file_create(&segment->offsets.file);
-    int times_error = index_file_create(&segment->times.file);
-    index_file_seal(&segment->offsets.file);
-    index_file_seal(&segment->times.file);
-    return error ? error : offsets_error ? offsets_error : times_error;
+    time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
+    return write_indexes(segment);
+}
+
+int segment_remove_transactions(struct segment *segment)
+{
+    struct buffer path;
+    buffer_init(&path);
+    buffer_append(&path, segment->path, strlen(segment->path) - strlen(".log"));
+    buffer_append_string(&path, ".txnindex");
+    int error = file_system_remove(segment->files, buffer_string(&path));
+    buffer_release(&path);
+    return error == -ENOENT ? 0 : error;
 }
 
 int segment_remove(struct segment *segment)
@@ -408,6 +485,8 @@ int segment_remove(struct segment *segment)
     int error = file_system_remove(segment->files, segment->path);
     int offsets_error = index_file_remove(&segment->offsets.file);
     int times_error = index_file_remove(&segment->times.file);
+    int transactions_error = segment_remove_transactions(segment);
     error = error == -ENOENT ? 0 : error;
-    return error ? error : offsets_error ? offsets_error : times_error;
+    error = error ? error : offsets_error ? offsets_error : times_error;
+    return error ? error : transactions_error;
 }

@@ -5,6 +5,7 @@
  *   <20 digits>.log        batches; the digits are the base offset
  *   <20 digits>.index      offset_index.h
  *   <20 digits>.timeindex  time_index.h
+ *   <20 digits>.txnindex   Kafka's; not read or written here, but it goes with the segment
  *
  * A segment is held by its log and by every log_range that was handed out; it is freed, and its file closed,
  * when the last of them lets go, on whatever thread. All else is guarded by the log's owner; `file` never
@@ -36,6 +37,7 @@ struct segment {
     struct offset_index offsets;
     struct time_index times;
     bool offsets_loaded;
+    bool rebuilt;                 /* both indexes were rebuilt for a reader: once is enough */
     bool times_loaded;            /* and so max_timestamp is known */
     int64_t max_timestamp;        /* -1: none */
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
@@ -72,14 +74,14 @@ struct segment_append {
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
 };
 
-/* Writes behind what is there. Both indexes are loaded. 0, or -errno: nothing was appended unless it is the
- * *index_error (-EIO, or 0) that says so. */
+/* Writes behind what is there, with one write; index entries stay in memory. Both indexes are loaded. 0, or
+ * -errno: nothing was appended. */
 MUST_CHECK int segment_append(struct segment *segment, const struct segment_append *append,
-                              int64_t index_interval_bytes, int *index_error);
+                              int64_t index_interval_bytes);
 
 /*
  * The first batch whose last offset is >= `offset`: 1; none: 0; -errno. An index that leads astray is rebuilt
- * from the segment (I11); -EBADMSG where the segment itself is not sane.
+ * from the segment (I11), once; -EBADMSG where the segment itself is not sane.
  */
 MUST_CHECK int segment_find(struct segment *segment, int64_t offset, int64_t index_interval_bytes,
                             struct scanned_batch *batch);
@@ -96,14 +98,16 @@ MUST_CHECK int segment_rebuild(struct segment *segment, bool check, int64_t firs
                                int64_t index_interval_bytes, segment_visit *visit, void *context,
                                int64_t *valid_bytes);
 
-/* Cuts the file to `size_bytes`, a batch boundary; all below `offset` stays in the indexes. 0, or -errno
- * (then the log must go offline). */
+/* Cuts the file to `size_bytes`, a batch boundary, and removes the index of transactions; all below `offset`
+ * stays in the indexes. 0, or -errno (then the log must go offline). */
 MUST_CHECK int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset,
                                 int64_t index_interval_bytes);
 
-/* Adds the final time entry, sees that both index files are there, and closes them: at a roll and at a clean
- * stop. 0, or -errno. */
+/* Adds the final time entry and writes both index files: at a roll and at a clean stop. 0, or -EIO. */
 MUST_CHECK int segment_seal(struct segment *segment);
+/* Unlinks the index of transactions that Kafka keeps beside a segment: it is not kept up here, and a wrong
+ * one is worse than none, which Kafka rebuilds. 0, or -errno. */
+MUST_CHECK int segment_remove_transactions(struct segment *segment);
 /* Unlinks all files of the segment. 0, or the first -errno. */
 MUST_CHECK int segment_remove(struct segment *segment);
 

@@ -45,17 +45,17 @@ struct time_index_entry time_index_last(const struct time_index *index)
     return count > 0 ? entry_at(index, count - 1) : (struct time_index_entry){-1, index->base_offset};
 }
 
-int time_index_append(struct time_index *index, int64_t timestamp, int64_t offset)
+void time_index_append(struct time_index *index, int64_t timestamp, int64_t offset)
 {
     struct time_index_entry last = time_index_last(index);
     int64_t relative = offset - index->base_offset;
     if (timestamp <= last.timestamp || offset < last.offset || relative > INT32_MAX ||
         (timestamp == 0 && relative == 0))
-        return 0;
+        return;
     uint8_t bytes[TIME_INDEX_ENTRY_BYTES];
     store_u64(bytes, (uint64_t)timestamp);
     store_u32(bytes + 8, (uint32_t)relative);
-    return index_file_append(&index->file, bytes);
+    index_file_append(&index->file, bytes);
 }
 
 struct time_index_entry time_index_find(const struct time_index *index, int64_t timestamp)

@@ -32,13 +32,13 @@ void time_index_release(struct time_index *index);
 
 /* Loads the file and keeps the prefix that is sane. 0, or -errno. */
 MUST_CHECK int time_index_load(struct time_index *index);
-/* Adds an entry; one whose timestamp does not rise is left out. 0, or -EIO. */
-MUST_CHECK int time_index_append(struct time_index *index, int64_t timestamp, int64_t offset);
+/* Adds an entry; one whose timestamp does not rise is left out. */
+void time_index_append(struct time_index *index, int64_t timestamp, int64_t offset);
 /* The newest entry; timestamp -1 and the segment's base where there is none. */
 struct time_index_entry time_index_last(const struct time_index *index);
 /* The greatest entry with a timestamp <= `timestamp`; timestamp -1 and the base where there is none. */
 struct time_index_entry time_index_find(const struct time_index *index, int64_t timestamp);
-/* Keeps the entries with offsets below `offset`. 0, or -errno. */
+/* Keeps the entries with offsets below `offset`. 0, or -EIO. */
 MUST_CHECK int time_index_truncate(struct time_index *index, int64_t offset);
 
 #endif

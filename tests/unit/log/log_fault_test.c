@@ -365,6 +365,106 @@ static void spoiled_indexes_cost_time_only(void **state)
     }
 }
 
+/* A damaged place costs one scan, not one a fetch; what lies behind it stays in reach. */
+static void damage_is_scanned_once(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 51);
+    fixture.options.settings.segment_bytes = 1 << 20;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_int_equal(partition_log_close(fixture.log), 0);
+    log_fixture_drop(&fixture);
+    int64_t position = 0;
+    for (size_t i = 0; i < 100; i++)
+        position += (int64_t)fixture.batches[i].bytes.length;
+    /* The magic of the batch in the middle. */
+    assert_int_equal(memory_files_flip(fixture.disk, FIXTURE_DIRECTORY "/00000000000000000000.log",
+                                       position + RECORD_BATCH_MAGIC_AT, 0x40),
+                     0);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    int64_t end = partition_log_end_offset(fixture.log);
+    struct log_range range;
+    int64_t damaged = fixture.batches[100].base_offset;
+    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range),
+                     KAFKA_KAFKA_STORAGE_ERROR);
+    uint64_t reads = memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS);
+    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range),
+                     KAFKA_KAFKA_STORAGE_ERROR);
+    assert_true(memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS) - reads <= 3);
+    assert_int_equal(partition_log_failure(fixture.log), 0);
+    for (size_t i = 0; i < 200; i++) {
+        if (i >= 95 && i < 110)
+            continue;
+        assert_int_equal(
+            partition_log_read(fixture.log, fixture.batches[i].base_offset, 1, end, true, &range),
+            KAFKA_NONE);
+        assert_int_equal(range.length, fixture.batches[i].bytes.length);
+        log_range_release(&range);
+    }
+    log_fixture_release(&fixture);
+}
+
+/* A large last batch is no sign of a lost index. */
+static void a_large_last_batch_needs_no_rebuild(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 52);
+    fixture.options.settings.segment_bytes = (int64_t)64 << 20;
+    fixture.options.settings.max_message_bytes = 16 << 20;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    struct batch_plan plan = batch_plan_plain(40, fixture.now_ms);
+    plan.value_bytes = 200000;
+    assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
+    assert_int_equal(partition_log_close(fixture.log), 0);
+    log_fixture_drop(&fixture);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_false(partition_log_active(fixture.log)->rebuilt);
+    log_fixture_check(&fixture);
+    assert_false(partition_log_active(fixture.log)->rebuilt);
+    log_fixture_release(&fixture);
+}
+
+static void make_file(struct log_fixture *fixture, const char *path)
+{
+    struct file *file;
+    assert_int_equal(file_open(fixture->options.files, path, FILE_CREATE, &file), 0);
+    file_close(fixture->options.files, file);
+}
+
+static bool is_there(struct log_fixture *fixture, const char *path)
+{
+    struct file_status status;
+    return file_system_status(fixture->options.files, path, &status) == 0;
+}
+
+/* Kafka's index of transactions goes with its segment, and when the segment is cut. */
+static void the_index_of_transactions_goes_with_its_segment(void **state)
+{
+    (void)state;
+    static const char *const first = FIXTURE_DIRECTORY "/00000000000000000000.txnindex";
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 53);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    while (fixture.log->segments_count < 3)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    make_file(&fixture, first);
+    assert_int_equal(log_fixture_truncate(&fixture, fixture.log->segments[1]->base_offset - 1), KAFKA_NONE);
+    assert_false(is_there(&fixture, first));
+    while (fixture.log->segments_count < 3)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    make_file(&fixture, first);
+    assert_int_equal(partition_log_advance_start(fixture.log, fixture.log->segments[1]->base_offset),
+                     KAFKA_NONE);
+    assert_false(is_there(&fixture, first));
+    log_fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -378,6 +478,9 @@ int main(void)
         cmocka_unit_test(an_unreadable_log_is_not_repaired),
         cmocka_unit_test(opening_fails_without_loss),
         cmocka_unit_test(spoiled_indexes_cost_time_only),
+        cmocka_unit_test(damage_is_scanned_once),
+        cmocka_unit_test(a_large_last_batch_needs_no_rebuild),
+        cmocka_unit_test(the_index_of_transactions_goes_with_its_segment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

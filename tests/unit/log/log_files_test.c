@@ -278,6 +278,11 @@ static void indexes_have_the_documented_bytes(void **state)
     store_u32(times + 8, 3);
     store_u64(times + 12, 1002);
     store_u32(times + 20, 5);
+    struct file_status status;
+    assert_int_equal(
+        file_system_status(fixture.options.files, FIXTURE_DIRECTORY "/00000000000000000000.index", &status),
+        -ENOENT);
+    log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
     for (int round = 0; round < 3; round++) {
         struct buffer content;
         buffer_init(&content);

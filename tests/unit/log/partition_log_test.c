@@ -133,6 +133,24 @@ static void reads_at_the_end_touch_no_file(void **state)
     log_fixture_release(&fixture);
 }
 
+static void an_append_is_one_write(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 41);
+    fixture.options.settings.index_interval_bytes = 0;
+    fixture.options.settings.segment_bytes = 1 << 20;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    uint64_t all = memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS);
+    for (uint64_t i = 1; i <= 50; i++) {
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        assert_int_equal(memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS), all + i);
+    }
+    log_fixture_check(&fixture);
+    log_fixture_release(&fixture);
+}
+
 static void a_follower_holds_the_same_bytes(void **state)
 {
     (void)state;
@@ -485,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_clean_start_reads_no_segment_but_the_last),
         cmocka_unit_test(ranges_are_whole_batches_below_the_bound),
         cmocka_unit_test(reads_at_the_end_touch_no_file),
+        cmocka_unit_test(an_append_is_one_write),
         cmocka_unit_test(a_follower_holds_the_same_bytes),
         cmocka_unit_test(a_follower_refuses_what_does_not_continue),
         cmocka_unit_test(truncation_takes_everything_with_it),
