@@ -40,6 +40,7 @@ struct api_context {
     int32_t broker_id;
 
     /* Made by api_new. */
+    uint64_t hash_seed; /* for maps whose keys strangers choose */
     struct fetch_sessions *sessions;
     struct producer_ids *producer_ids;
     struct topic_creator *topic_creator;

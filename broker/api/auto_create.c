@@ -69,18 +69,16 @@ static void unclaim(struct auto_create *attempt)
 static void take_results(struct auto_create *attempt, const struct create_topics_response *response)
 {
     for (size_t i = 0; i < response->topics_count; i++) {
-        for (size_t j = 0; j < attempt->topics_count; j++) {
-            struct auto_created_topic *topic = &attempt->topics[j];
-            if (!attempt->asked[j] || !slice_equals(topic->name, response->topics[i].name))
-                continue;
-            int16_t error = response->topics[i].error_code;
-            /* Somebody was faster, or it takes longer than we waited: either way it will be there. */
-            if (error == KAFKA_TOPIC_ALREADY_EXISTS)
-                error = KAFKA_NONE;
-            if (error == KAFKA_REQUEST_TIMED_OUT || error == KAFKA_NOT_CONTROLLER)
-                error = KAFKA_LEADER_NOT_AVAILABLE;
-            topic->error = error;
-        }
+        struct auto_created_topic *topic = map_get(attempt->by_name, response->topics[i].name);
+        if (topic == NULL || !attempt->asked[topic - attempt->topics])
+            continue;
+        int16_t error = response->topics[i].error_code;
+        /* Somebody was faster, or it takes longer than we waited: either way it will be there. */
+        if (error == KAFKA_TOPIC_ALREADY_EXISTS)
+            error = KAFKA_NONE;
+        if (error == KAFKA_REQUEST_TIMED_OUT || error == KAFKA_NOT_CONTROLLER)
+            error = KAFKA_LEADER_NOT_AVAILABLE;
+        topic->error = error;
     }
 }
 

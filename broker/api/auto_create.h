@@ -9,7 +9,11 @@
 
 #include "broker/api/api.h"
 
+struct map;
 struct topic_creator;
+
+/* One request creates no more topics than this; each costs the controller writes. */
+#define AUTO_CREATE_TOPICS_MAX 1000
 
 struct topic_creator *topic_creator_new(void);
 void topic_creator_free(struct topic_creator *creator);
@@ -24,6 +28,7 @@ struct auto_create {
     /* In; kept by the caller until `done`. */
     struct auto_created_topic *topics;
     size_t topics_count;
+    const struct map *by_name;                 /* of `topics`; the caller's */
     void (*done)(struct auto_create *attempt); /* on the mailbox's thread; frees the attempt if it likes */
 
     struct api_context *context;

@@ -9,6 +9,7 @@
 #include "broker/api/table.h"
 #include "common/clock.h"
 #include "common/memory.h"
+#include "common/prng.h"
 #include "proto/kafka/api.h"
 
 struct api {
@@ -91,6 +92,7 @@ struct api *api_new(const struct api_context *context, uint64_t seed)
     api->context = *context;
     if (api->context.clock == NULL)
         api->context.clock = api_clock_system();
+    api->context.hash_seed = random_u64();
     api->context.sessions =
         fetch_sessions_new((size_t)context->config->max_incremental_fetch_session_cache_slots, seed);
     api->context.producer_ids = producer_ids_new();

@@ -5,14 +5,29 @@
 #include "broker/api/answering.h"
 #include "broker/api/fetch_operation.h"
 #include "broker/api/fetch_sessions.h"
+#include "broker/api/seen_partitions.h"
 #include "broker/api/table.h"
-#include "common/map.h"
 #include "common/memory.h"
-#include "common/prng.h"
 #include "proto/kafka/error.h"
 
 /* So often a fetch is read again because a partition moved just as it was to be watched. */
 #define RETRIES_MAX 16
+
+static size_t count_partitions(const struct fetch_request *body)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < body->topics_count; i++)
+        total += body->topics[i].partitions_count;
+    return total;
+}
+
+static size_t count_forgotten(const struct fetch_request *body)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < body->forgotten_topics_data_count; i++)
+        total += body->forgotten_topics_data[i].partitions_count;
+    return total;
+}
 
 static void operation_free(struct fetch_operation *operation)
 {
@@ -134,28 +149,23 @@ static void abandoned(struct parking *parking)
 static struct fetch_partition *collect_partitions(struct fetch_operation *operation, size_t *count)
 {
     const struct fetch_request *body = &operation->body;
-    size_t total = 0;
-    for (size_t i = 0; i < body->topics_count; i++)
-        total += body->topics[i].partitions_count;
+    size_t total = count_partitions(body);
     struct fetch_partition *partitions = answer_array(&operation->arena, total, sizeof(partitions[0]));
-    struct map *seen = map_new(random_u64());
+    struct seen_partitions seen;
+    seen_partitions_init(&seen, operation->context->hash_seed, total);
     *count = 0;
     for (size_t i = 0; i < body->topics_count; i++) {
         const struct fetch_request_topic *topic = &body->topics[i];
+        struct slice name = operation->fetch.uses_topic_ids
+                                ? slice_make(topic->topic_id.bytes, sizeof(topic->topic_id.bytes))
+                                : topic->topic;
         for (size_t j = 0; j < topic->partitions_count; j++) {
             const struct fetch_request_partition *asked = &topic->partitions[j];
-            struct slice name = operation->fetch.uses_topic_ids
-                                    ? slice_make(topic->topic_id.bytes, sizeof(topic->topic_id.bytes))
-                                    : topic->topic;
-            uint8_t *key = answer_array(&operation->arena, name.length + sizeof(asked->partition), 1);
-            memcpy(key, &asked->partition, sizeof(asked->partition));
-            if (name.length > 0)
-                memcpy(key + sizeof(asked->partition), name.data, name.length);
-            struct slice key_slice = slice_make(key, name.length + sizeof(asked->partition));
-            struct fetch_partition *out = map_get(seen, key_slice);
+            struct fetch_partition *next = &partitions[*count];
+            struct fetch_partition *out = seen_partitions_add(&seen, name, asked->partition, next);
             if (out == NULL) {
-                out = &partitions[(*count)++];
-                (void)map_put(seen, key_slice, out);
+                out = next;
+                (*count)++;
             }
             *out = (struct fetch_partition){.topic = topic->topic,
                                             .topic_id = topic->topic_id,
@@ -167,17 +177,15 @@ static struct fetch_partition *collect_partitions(struct fetch_operation *operat
                                             .max_bytes = asked->partition_max_bytes};
         }
     }
-    map_free(seen);
+    seen_partitions_release(&seen);
     return partitions;
 }
 
 static struct forgotten_partition *collect_forgotten(struct fetch_operation *operation, size_t *count)
 {
     const struct fetch_request *body = &operation->body;
-    size_t total = 0;
-    for (size_t i = 0; i < body->forgotten_topics_data_count; i++)
-        total += body->forgotten_topics_data[i].partitions_count;
-    struct forgotten_partition *forgotten = answer_array(&operation->arena, total, sizeof(forgotten[0]));
+    struct forgotten_partition *forgotten =
+        answer_array(&operation->arena, count_forgotten(body), sizeof(forgotten[0]));
     *count = 0;
     for (size_t i = 0; i < body->forgotten_topics_data_count; i++) {
         const struct fetch_request_forgotten_topic *topic = &body->forgotten_topics_data[i];
@@ -238,6 +246,13 @@ void handle_fetch(struct api_context *context, struct request *request)
     if (rc < 0) {
         free(operation);
         request_refuse_malformed(request, rc);
+        return;
+    }
+    /* Each costs far more memory and time than the few bytes that name it. */
+    if (count_partitions(&operation->body) > FETCH_PARTITIONS_MAX ||
+        count_forgotten(&operation->body) > FETCH_PARTITIONS_MAX) {
+        free(operation);
+        request_close_connection(request, "the fetch names more partitions than are served at once");
         return;
     }
     arena_init(&operation->arena, ARENA_NO_BUDGET);

@@ -34,6 +34,7 @@ struct fetch_session_cache {
     int32_t first_id;
     int32_t last_id;
     uint64_t seed;
+    size_t partitions_count; /* of all sessions */
     struct map *by_id;
     struct list by_use;
 };
@@ -90,6 +91,7 @@ static void remove_session(struct fetch_session_cache *cache, struct fetch_sessi
     void *partition;
     (void)map_remove(cache->by_id, id_key(&session->id));
     list_remove(&session->node);
+    cache->partitions_count -= map_size(session->partitions);
     while (map_next(session->partitions, &position, NULL, &partition))
         free(partition);
     map_free(session->partitions);
@@ -133,7 +135,8 @@ static struct cached_partition *cached_new(const struct fetch_partition *request
 }
 
 /* Adds the partition or takes its new parameters over. */
-static struct cached_partition *put_partition(struct fetch_session *session,
+static struct cached_partition *put_partition(struct fetch_session_cache *cache,
+                                              struct fetch_session *session,
                                               const struct fetch_partition *request)
 {
     struct partition_key key;
@@ -143,6 +146,7 @@ static struct cached_partition *put_partition(struct fetch_session *session,
     if (cached == NULL) {
         cached = cached_new(request);
         (void)map_put(session->partitions, bytes, cached);
+        cache->partitions_count++;
     } else {
         struct slice name = cached->request.topic;
         cached->request = *request;
@@ -163,12 +167,15 @@ static struct cached_partition *find_cached(struct fetch_session *session,
     return cached;
 }
 
-static void forget_partition(struct fetch_session *session, const struct forgotten_partition *forgotten)
+static void forget_partition(struct fetch_session_cache *cache, struct fetch_session *session,
+                             const struct forgotten_partition *forgotten)
 {
     struct partition_key key;
     struct slice bytes =
         key_make(&key, forgotten->topic, forgotten->topic_id, forgotten->partition, session->uses_topic_ids);
-    free(map_remove(session->partitions, bytes));
+    struct cached_partition *cached = map_remove(session->partitions, bytes);
+    cache->partitions_count -= cached ? 1 : 0;
+    free(cached);
     key_release(&key);
 }
 
@@ -219,6 +226,14 @@ static struct fetch_session *find_session(const struct fetch_session_cache *cach
     return map_get(cache->by_id, id_key(&id));
 }
 
+static bool names_are_short(const struct fetch_partition *partitions, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (partitions[i].topic.length > FETCH_SESSION_NAME_MAX)
+            return false;
+    return true;
+}
+
 static int16_t begin_incremental(struct fetch_session_cache *cache,
                                  const struct fetch_session_request *request, int64_t now_ms,
                                  struct arena *arena, struct fetch_context *context)
@@ -230,10 +245,17 @@ static int16_t begin_incremental(struct fetch_session_cache *cache,
         return KAFKA_INVALID_FETCH_SESSION_EPOCH;
     if (session->uses_topic_ids != request->uses_topic_ids)
         return KAFKA_FETCH_SESSION_TOPIC_ID_ERROR;
-    for (size_t i = 0; i < request->partitions_count; i++)
-        (void)put_partition(session, &request->partitions[i]);
+    bool bounded = names_are_short(request->partitions, request->partitions_count);
+    for (size_t i = 0; bounded && i < request->partitions_count; i++)
+        (void)put_partition(cache, session, &request->partitions[i]);
     for (size_t i = 0; i < request->forgotten_count; i++)
-        forget_partition(session, &request->forgotten[i]);
+        forget_partition(cache, session, &request->forgotten[i]);
+    /* The client begins anew, and then learns that it gets no session for so much. */
+    if (!bounded || map_size(session->partitions) > FETCH_PARTITIONS_MAX ||
+        cache->partitions_count > FETCH_SESSIONS_PARTITIONS_MAX) {
+        remove_session(cache, session);
+        return KAFKA_FETCH_SESSION_ID_NOT_FOUND;
+    }
     if (map_size(session->partitions) == 0) {
         remove_session(cache, session);
         context->kind = FETCH_SESSIONLESS;
@@ -297,6 +319,20 @@ static bool make_room(struct fetch_session_cache *cache, bool follower, size_t s
     return true;
 }
 
+/* The same for the partitions in all sessions: those that are idle go. */
+static bool make_room_for_partitions(struct fetch_session_cache *cache, size_t count, int64_t now_ms)
+{
+    if (count > FETCH_PARTITIONS_MAX)
+        return false;
+    while (cache->partitions_count + count > FETCH_SESSIONS_PARTITIONS_MAX) {
+        struct fetch_session *oldest = container_of(cache->by_use.next, struct fetch_session, node);
+        if (now_ms - oldest->used_ms <= FETCH_SESSION_EVICTION_MS)
+            return false;
+        remove_session(cache, oldest);
+    }
+    return true;
+}
+
 static int32_t draw_id(const struct fetch_session_cache *cache, uint64_t random)
 {
     uint64_t range = (uint64_t)cache->last_id - (uint64_t)cache->first_id + 1;
@@ -317,6 +353,8 @@ static int32_t create_session(struct fetch_session_cache *cache, const struct fe
 {
     uint64_t ids = (uint64_t)cache->last_id - (uint64_t)cache->first_id + 1;
     if (context->partitions_count == 0 || map_size(cache->by_id) >= ids ||
+        !names_are_short(context->partitions, context->partitions_count) ||
+        !make_room_for_partitions(cache, context->partitions_count, now_ms) ||
         !make_room(cache, context->follower, context->partitions_count, now_ms))
         return FETCH_SESSION_NONE;
     struct fetch_session *session = memory_allocate_zeroed(1, sizeof(*session));
@@ -328,7 +366,7 @@ static int32_t create_session(struct fetch_session_cache *cache, const struct fe
     session->used_ms = now_ms;
     session->partitions = map_new(cache->seed ^ (uint64_t)session->id);
     for (size_t i = 0; i < context->partitions_count; i++)
-        remember_outcome(put_partition(session, &context->partitions[i]), &outcomes[i]);
+        remember_outcome(put_partition(cache, session, &context->partitions[i]), &outcomes[i]);
     (void)map_put(cache->by_id, id_key(&session->id), session);
     list_push_back(&cache->by_use, &session->node);
     return session->id;

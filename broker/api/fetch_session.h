@@ -33,6 +33,13 @@
 /* A session that was not used for so long may go; one that is younger than that stays. */
 #define FETCH_SESSION_EVICTION_MS 120000
 
+/* More partitions are neither taken in one request nor remembered in one session. */
+#define FETCH_PARTITIONS_MAX 50000
+/* Partitions in all sessions of a cache. */
+#define FETCH_SESSIONS_PARTITIONS_MAX (2 * FETCH_PARTITIONS_MAX)
+/* Longer than any topic's name: no session remembers one that is longer. */
+#define FETCH_SESSION_NAME_MAX 249
+
 /* What to read from one partition. */
 struct fetch_partition {
     struct slice topic;   /* null in requests by id */

@@ -12,7 +12,6 @@
 #include "broker/api/table.h"
 #include "common/map.h"
 #include "common/memory.h"
-#include "common/prng.h"
 #include "proto/kafka/error.h"
 
 /* So long a client waits for a topic to be created before it is told to ask again. */
@@ -24,6 +23,7 @@ struct metadata_operation {
     struct api_context *context;
     struct request *request;
     struct metadata_request body;
+    struct map *by_name; /* the topics of the attempt */
 };
 
 static bool asks_for_all(const struct metadata_request *body, int16_t version)
@@ -43,9 +43,8 @@ static void answer(struct api_context *context, struct request *request, const s
         .version = request->header.api_version,
         .topics = asks_for_all(body, request->header.api_version) ? NULL : body->topics,
         .topics_count = body->topics_count,
-        .creating = attempt ? attempt->topics : NULL,
-        .creating_count = attempt ? attempt->topics_count : 0,
-        .seed = random_u64(),
+        .creating = attempt ? attempt->by_name : NULL,
+        .seed = context->hash_seed,
     };
     arena_init(&arena, ARENA_NO_BUDGET);
     metadata_answer_build(&asker, metadata_cache_cluster_id(context->metadata), &arena, &response);
@@ -55,28 +54,33 @@ static void answer(struct api_context *context, struct request *request, const s
     request_answer(request);
 }
 
-/* The topics of the request that may be created; NULL when there are none. The caller frees. */
+/* The topics of the request that may be created, and those by name; NULL when there are none. The caller
+ * frees both. */
 static struct auto_created_topic *missing_topics(struct api_context *context,
-                                                 const struct metadata_request *body, size_t *count)
+                                                 const struct metadata_request *body, size_t *count,
+                                                 struct map **by_name)
 {
     const struct metadata_image *image = metadata_cache_acquire(context->metadata);
-    struct auto_created_topic *missing = memory_allocate_zeroed(body->topics_count, sizeof(missing[0]));
-    struct map *seen = map_new(random_u64());
+    size_t most = min_size(body->topics_count, AUTO_CREATE_TOPICS_MAX);
+    struct auto_created_topic *missing = memory_allocate_zeroed(most, sizeof(missing[0]));
+    struct map *seen = map_new(context->hash_seed);
     *count = 0;
-    for (size_t i = 0; i < body->topics_count; i++) {
+    for (size_t i = 0; i < body->topics_count && *count < most; i++) {
         struct slice name = body->topics[i].name;
         if (slice_is_null(name) || !uuid_is_zero(body->topics[i].topic_id) || !topic_name_is_legal(name) ||
             metadata_is_internal_topic(name) || metadata_image_topic(image, name) || map_get(seen, name))
             continue;
-        (void)map_put(seen, name, seen);
-        missing[(*count)++] = (struct auto_created_topic){name, KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+        missing[*count] = (struct auto_created_topic){name, KAFKA_UNKNOWN_TOPIC_OR_PARTITION};
+        (void)map_put(seen, name, &missing[(*count)++]);
     }
-    map_free(seen);
     metadata_image_release(image);
     if (*count == 0) {
+        map_free(seen);
+        seen = NULL;
         free(missing);
         missing = NULL;
     }
+    *by_name = seen;
     return missing;
 }
 
@@ -84,6 +88,7 @@ static void creation_done(struct auto_create *attempt)
 {
     struct metadata_operation *operation = container_of(attempt, struct metadata_operation, attempt);
     answer(operation->context, operation->request, &operation->body, attempt);
+    map_free(operation->by_name);
     free(attempt->topics);
     free(operation);
 }
@@ -93,7 +98,8 @@ static bool create_missing(struct api_context *context, struct request *request,
                            const struct metadata_request *body)
 {
     size_t count;
-    struct auto_created_topic *missing = missing_topics(context, body, &count);
+    struct map *by_name;
+    struct auto_created_topic *missing = missing_topics(context, body, &count, &by_name);
     if (missing == NULL)
         return false;
     struct metadata_operation *operation = memory_allocate_zeroed(1, sizeof(*operation));
@@ -102,6 +108,8 @@ static bool create_missing(struct api_context *context, struct request *request,
     operation->body = *body;
     operation->attempt.topics = missing;
     operation->attempt.topics_count = count;
+    operation->attempt.by_name = by_name;
+    operation->by_name = by_name;
     operation->attempt.done = creation_done;
     int64_t deadline_ms = request->received_ms + AUTO_CREATE_WAIT_MS;
     if (!auto_create_start(&operation->attempt, context, reactor_mailbox(request->reactor), deadline_ms))

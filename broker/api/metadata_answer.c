@@ -87,13 +87,11 @@ static int16_t missing_error(const struct metadata_asker *asker, struct slice na
 {
     if (!topic_name_is_legal(name))
         return KAFKA_INVALID_TOPIC_EXCEPTION;
-    for (size_t i = 0; i < asker->creating_count; i++) {
-        if (!slice_equals(asker->creating[i].name, name))
-            continue;
-        /* Created, but the news has not come to us yet. */
-        return asker->creating[i].error == KAFKA_NONE ? KAFKA_LEADER_NOT_AVAILABLE : asker->creating[i].error;
-    }
-    return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    const struct auto_created_topic *created = asker->creating ? map_get(asker->creating, name) : NULL;
+    if (created == NULL)
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    /* Created, but the news has not come to us yet. */
+    return created->error == KAFKA_NONE ? KAFKA_LEADER_NOT_AVAILABLE : created->error;
 }
 
 static void fill_asked(const struct metadata_asker *asker, const struct metadata_request_topic *asked,

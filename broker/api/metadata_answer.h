@@ -14,8 +14,8 @@ struct metadata_asker {
     int16_t version;
     const struct metadata_request_topic *topics; /* NULL: all topics */
     size_t topics_count;
-    const struct auto_created_topic *creating; /* topics that were just asked for, with their outcome */
-    size_t creating_count;
+    const struct map
+        *creating; /* struct auto_created_topic by name: just asked for, with their outcome; or NULL */
     uint64_t seed; /* for hashing names that strangers chose */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ListOffsets and OffsetForLeaderEpoch: where things are in a log. */
 #include "broker/api/answering.h"
+#include "broker/api/seen_partitions.h"
 #include "broker/api/table.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/list_offsets.h"
@@ -73,10 +74,19 @@ static void fill_old_style(struct api_context *context, struct slice topic,
         out->old_style_offsets[out->old_style_offsets_count++] = status.log_start_offset;
 }
 
+/* Which of its two questions would be the answer's? */
+static void refuse_repeated(struct list_offsets_response_partition_response *answer)
+{
+    int32_t number = answer->partition_index;
+    list_offsets_response_partition_response_init(answer);
+    answer->partition_index = number;
+    answer->error_code = KAFKA_INVALID_REQUEST;
+}
+
 static void list_topic(struct api_context *context, const struct metadata_image *image,
                        const struct list_offsets_request *body, int16_t version,
-                       const struct list_offsets_request_topic *topic, struct arena *arena,
-                       struct list_offsets_response_topic_response *out)
+                       const struct list_offsets_request_topic *topic, struct seen_partitions *seen,
+                       struct arena *arena, struct list_offsets_response_topic_response *out)
 {
     out->name = topic->name;
     out->partitions = answer_array(arena, topic->partitions_count, sizeof(out->partitions[0]));
@@ -86,6 +96,13 @@ static void list_topic(struct api_context *context, const struct metadata_image 
         struct log_timestamp_offset found;
         list_offsets_response_partition_response_init(answer);
         answer->partition_index = asked->partition_index;
+        struct list_offsets_response_partition_response *former =
+            seen_partitions_add(seen, topic->name, asked->partition_index, answer);
+        if (former && version >= FIRST_VERSION_ONE_OFFSET) {
+            refuse_repeated(former);
+            refuse_repeated(answer);
+            continue;
+        }
         answer->error_code = list_offset(context, image, body, version, topic->name, asked, &found);
         if (answer->error_code != KAFKA_NONE)
             continue;
@@ -114,10 +131,16 @@ void handle_list_offsets(struct api_context *context, struct request *request)
     const struct metadata_image *image = metadata_cache_acquire(context->metadata);
     arena_init(&arena, ARENA_NO_BUDGET);
     list_offsets_response_init(&response);
+    size_t total = 0;
+    for (size_t i = 0; i < body.topics_count; i++)
+        total += body.topics[i].partitions_count;
+    struct seen_partitions seen;
+    seen_partitions_init(&seen, context->hash_seed, total);
     response.topics = answer_array(&arena, body.topics_count, sizeof(response.topics[0]));
     for (size_t i = 0; i < body.topics_count; i++)
-        list_topic(context, image, &body, version, &body.topics[i], &arena,
+        list_topic(context, image, &body, version, &body.topics[i], &seen, &arena,
                    &response.topics[response.topics_count++]);
+    seen_partitions_release(&seen);
     list_offsets_response_encode(&response, request_begin_answer(request), version);
     metadata_image_release(image);
     arena_release(&arena);

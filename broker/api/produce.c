@@ -11,6 +11,7 @@
 #include "broker/api/answering.h"
 #include "broker/api/leader_hint.h"
 #include "broker/api/parking.h"
+#include "broker/api/seen_partitions.h"
 #include "broker/api/table.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
@@ -32,7 +33,8 @@
 /* One partition of the request. */
 struct produced {
     struct slice topic;
-    struct partition *partition; /* a reference, or NULL */
+    const struct produce_request_partition_produce_data *data; /* in the frame; not while it waits */
+    struct partition *partition;                               /* a reference, or NULL */
     struct produce_response_partition_produce_response *answer;
     struct produce_result result;
     bool pending; /* acks=all: appended, not yet acknowledged */
@@ -170,10 +172,12 @@ static void produce_one(struct produce_operation *operation, const struct metada
     operation->pending_count += produced->pending ? 1 : 0;
 }
 
-static void produce_all(struct produce_operation *operation)
+/* One answer for each partition. Of one that is named twice the later batch counts, as with Kafka. */
+static void collect_partitions(struct produce_operation *operation)
 {
     const struct produce_request *body = &operation->body;
     struct produce_response *response = &operation->response;
+    struct seen_partitions seen;
     size_t total = 0;
     for (size_t i = 0; i < body->topic_data_count; i++)
         total += body->topic_data[i].partition_data_count;
@@ -182,22 +186,37 @@ static void produce_all(struct produce_operation *operation)
         answer_array(&operation->arena, total, sizeof(answers[0]));
     response->responses =
         answer_array(&operation->arena, body->topic_data_count, sizeof(response->responses[0]));
-    const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
+    seen_partitions_init(&seen, operation->context->hash_seed, total);
     for (size_t i = 0; i < body->topic_data_count; i++) {
         const struct produce_request_topic_produce_data *topic = &body->topic_data[i];
-        struct produce_response_topic_produce_response *out =
-            &response->responses[response->responses_count++];
-        out->name = topic->name;
-        out->partition_responses = answers;
-        out->partition_responses_count = topic->partition_data_count;
+        struct produce_response_topic_produce_response *out = &response->responses[response->responses_count];
+        *out = (struct produce_response_topic_produce_response){.name = topic->name,
+                                                                .partition_responses = answers};
         for (size_t j = 0; j < topic->partition_data_count; j++) {
-            struct produced *produced = &operation->produced[operation->produced_count++];
-            produced->topic = topic->name;
-            produced->answer = answers++;
-            produce_response_partition_produce_response_init(produced->answer);
-            produce_one(operation, image, &topic->partition_data[j], produced);
+            const struct produce_request_partition_produce_data *data = &topic->partition_data[j];
+            struct produced *next = &operation->produced[operation->produced_count];
+            struct produced *former = seen_partitions_add(&seen, topic->name, data->index, next);
+            if (former) {
+                former->data = data;
+                continue;
+            }
+            *next = (struct produced){.topic = topic->name, .data = data, .answer = answers++};
+            produce_response_partition_produce_response_init(next->answer);
+            operation->produced_count++;
+            out->partition_responses_count++;
         }
+        if (out->partition_responses_count > 0 || topic->partition_data_count == 0)
+            response->responses_count++;
     }
+    seen_partitions_release(&seen);
+}
+
+static void produce_all(struct produce_operation *operation)
+{
+    collect_partitions(operation);
+    const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
+    for (size_t i = 0; i < operation->produced_count; i++)
+        produce_one(operation, image, operation->produced[i].data, &operation->produced[i]);
     metadata_image_release(image);
 }
 

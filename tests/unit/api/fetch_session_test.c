@@ -326,9 +326,67 @@ static void shards_find_their_sessions(void **state)
     arena_release(&arena);
 }
 
+/* A session of `count` partitions; its id, or 0. */
+static int32_t create_large(struct bench *bench, size_t count)
+{
+    struct fetch_partition *partitions = arena_allocate_array(&bench->arena, count, sizeof(partitions[0]));
+    struct fetch_outcome *outcomes = arena_allocate_array(&bench->arena, count, sizeof(outcomes[0]));
+    bool *include = arena_allocate_array(&bench->arena, count, sizeof(include[0]));
+    for (size_t i = 0; i < count; i++)
+        partitions[i] = asked((int32_t)i, 0);
+    assert_int_equal(begin(bench, 0, 0, partitions, count), KAFKA_NONE);
+    assert_int_equal(fetch_session_complete(bench->cache, &bench->context, outcomes, bench->now_ms, 1,
+                                            include, &bench->session_id),
+                     KAFKA_NONE);
+    assert_true(include[0] && include[count - 1]);
+    return bench->session_id;
+}
+
+static void partitions_are_bounded(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 10);
+    assert_int_equal(create_large(&bench, FETCH_PARTITIONS_MAX + 1), 0);
+    int32_t first = create_large(&bench, FETCH_PARTITIONS_MAX);
+    assert_int_not_equal(first, 0);
+    /* What it has may be named again; one more ends it. */
+    struct fetch_partition more = asked(7, 9);
+    assert_int_equal(begin(&bench, first, 1, &more, 1), KAFKA_NONE);
+    more.partition = FETCH_PARTITIONS_MAX;
+    assert_int_equal(begin(&bench, first, 2, &more, 1), KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    assert_int_equal(fetch_session_cache_size(bench.cache), 0);
+    /* In all sessions together; the idle ones make room. */
+    assert_int_not_equal(create_large(&bench, FETCH_PARTITIONS_MAX), 0);
+    assert_int_not_equal(create_large(&bench, FETCH_SESSIONS_PARTITIONS_MAX - FETCH_PARTITIONS_MAX), 0);
+    assert_int_equal(create(&bench, 1), 0);
+    bench.now_ms += FETCH_SESSION_EVICTION_MS + 1;
+    assert_int_not_equal(create(&bench, 1), 0);
+    assert_int_equal(fetch_session_cache_size(bench.cache), 2);
+    bench_release(&bench);
+}
+
+static void no_name_is_remembered_that_no_topic_has(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 10);
+    int32_t id = create(&bench, 1);
+    static const char name[FETCH_SESSION_NAME_MAX + 1];
+    struct fetch_partition partition = asked(0, 0);
+    partition.topic = slice_make(name, sizeof(name));
+    assert_int_equal(begin(&bench, id, 1, &partition, 1), KAFKA_FETCH_SESSION_ID_NOT_FOUND);
+    assert_int_equal(begin(&bench, 0, 0, &partition, 1), KAFKA_NONE);
+    assert_int_equal(complete(&bench), KAFKA_NONE);
+    assert_int_equal(bench.session_id, 0);
+    bench_release(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(partitions_are_bounded),
+        cmocka_unit_test(no_name_is_remembered_that_no_topic_has),
         cmocka_unit_test(without_a_session_all_is_told),
         cmocka_unit_test(only_news_is_told),
         cmocka_unit_test(an_error_is_told_and_what_follows_it),

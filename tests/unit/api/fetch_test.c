@@ -11,6 +11,7 @@
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/fetch.h"
 #include "proto/records/batch.h"
+#include "broker/api/fetch_session.h"
 #include "tests/unit/api/api_bench.h"
 
 #define BATCH_BYTES_MAX 200
@@ -299,6 +300,26 @@ static void a_wait_needs_no_frame(void **state)
     }
 }
 
+/* Partitions beyond the bound cost the connection before they cost memory. */
+static void a_fetch_of_too_many_partitions_is_refused(void **state)
+{
+    enum { COUNT = FETCH_PARTITIONS_MAX + 1 };
+    static struct fetch_request_partition partitions[COUNT];
+    struct fetching fetching;
+    prepare(&fetching, "nobody");
+    for (size_t i = 0; i < COUNT; i++)
+        partitions[i] = fetching.partitions[0];
+    fetching.topics[0].partitions = partitions;
+    fetching.topics[0].partitions_count = COUNT;
+    start(*state, &fetching, 4);
+    assert_int_equal(fetching.exchange.outcome, EXCHANGE_CLOSED);
+    exchange_release(&fetching.exchange);
+    fetching.topics[0].partitions_count = COUNT - 1;
+    start(*state, &fetching, 4);
+    assert_int_equal(answer_of(&fetching), KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    exchange_release(&fetching.exchange);
+}
+
 static void a_lost_connection_ends_the_wait(void **state)
 {
     struct fetching fetching;
@@ -437,6 +458,7 @@ int main(void)
         cmocka_unit_test(min_bytes_is_waited_for_and_time_ends_it),
         cmocka_unit_test(the_end_of_a_segment_ends_the_wait),
         cmocka_unit_test(a_wait_needs_no_frame),
+        cmocka_unit_test(a_fetch_of_too_many_partitions_is_refused),
         cmocka_unit_test(a_lost_connection_ends_the_wait),
         cmocka_unit_test(a_new_leader_ends_the_wait),
         cmocka_unit_test(followers_read_to_the_end),

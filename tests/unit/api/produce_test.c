@@ -146,6 +146,38 @@ static void a_wait_needs_no_frame(void **state)
     exchange_release(&sending.exchange);
 }
 
+/* As with Kafka the later batch of a partition that is named twice counts, and it is answered once. */
+static void the_later_batch_counts(void **state)
+{
+    struct sending sending;
+    struct produce_request body;
+    struct buffer first, second;
+    buffer_init(&first);
+    buffer_init(&second);
+    api_bench_batch(&first, "x");
+    api_bench_batch(&second, "y");
+    first.data[first.length - 1] ^= 1; /* would be refused */
+    struct produce_request_partition_produce_data data[] = {
+        {.index = 0, .records = {.bytes = buffer_slice(&first)}},
+        {.index = 0, .records = {.bytes = buffer_slice(&second)}},
+    };
+    struct produce_request_topic_produce_data topics[] = {
+        {.name = slice_of("both"), .partition_data = &data[0], .partition_data_count = 1},
+        {.name = slice_of("both"), .partition_data = &data[1], .partition_data_count = 1},
+    };
+    int64_t end = end_of(*state, "both");
+    produce_request_init(&body);
+    body.acks = 1;
+    body.topic_data = topics;
+    body.topic_data_count = 2;
+    api_bench_send(*state, &sending.exchange, KAFKA_API_PRODUCE, 9, &produce_request_codec, &body);
+    assert_int_equal(answer_of(&sending), KAFKA_NONE);
+    assert_int_equal(end_of(*state, "both"), end + 1);
+    exchange_release(&sending.exchange);
+    buffer_release(&first);
+    buffer_release(&second);
+}
+
 static void acks_all_times_out(void **state)
 {
     struct sending sending;
@@ -286,6 +318,7 @@ int main(void)
         cmocka_unit_test(acks_1_is_answered_at_once),
         cmocka_unit_test(acks_all_waits_for_the_replicas),
         cmocka_unit_test(a_wait_needs_no_frame),
+        cmocka_unit_test(the_later_batch_counts),
         cmocka_unit_test(acks_all_times_out),
         cmocka_unit_test(a_lost_connection_ends_the_wait),
         cmocka_unit_test(a_lost_leadership_ends_the_wait),
