@@ -6,7 +6,6 @@
 #include "broker/api/config_entries.h"
 #include "broker/api/table.h"
 #include "common/map.h"
-#include "common/prng.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/describe_configs.h"
 
@@ -22,16 +21,23 @@ struct description {
     const struct describe_configs_request_resource *resource;
     struct arena *arena;
     struct describe_configs_response_result *result;
+    struct map *asked; /* the keys that the client asked for; NULL: all */
 };
 
-/* Whether the client asked for this key; no list, or an empty one, asks for all. */
-static bool is_asked(const struct description *description, const char *name)
+/* No list, or an empty one, asks for all. */
+static void collect_asked(struct description *description)
 {
     const struct describe_configs_request_resource *resource = description->resource;
+    if (resource->configuration_keys_count == 0)
+        return;
+    description->asked = map_new(description->context->hash_seed);
     for (size_t i = 0; i < resource->configuration_keys_count; i++)
-        if (slice_is(resource->configuration_keys[i], name))
-            return true;
-    return resource->configuration_keys_count == 0;
+        (void)map_put(description->asked, resource->configuration_keys[i], description->asked);
+}
+
+static bool is_asked(const struct description *description, const char *name)
+{
+    return description->asked == NULL || map_get(description->asked, slice_of(name)) != NULL;
 }
 
 static void add_entry(struct description *description, const struct config_entry *entry)
@@ -181,7 +187,7 @@ void handle_describe_configs(struct api_context *context, struct request *reques
     }
     struct arena arena;
     struct describe_configs_response response;
-    struct map *seen = map_new(random_u64());
+    struct map *seen = map_new(context->hash_seed);
     const struct metadata_image *image = metadata_cache_acquire(context->metadata);
     arena_init(&arena, ARENA_NO_BUDGET);
     describe_configs_response_init(&response);
@@ -189,12 +195,17 @@ void handle_describe_configs(struct api_context *context, struct request *reques
     for (size_t i = 0; i < body.resources_count; i++) {
         if (is_repeated(seen, &body.resources[i], &arena))
             continue;
-        struct description description = {context, &body, &body.resources[i], &arena,
-                                          &response.results[response.results_count++]};
+        struct description description = {.context = context,
+                                          .body = &body,
+                                          .resource = &body.resources[i],
+                                          .arena = &arena,
+                                          .result = &response.results[response.results_count++]};
         describe_configs_response_result_init(description.result);
         description.result->resource_type = body.resources[i].resource_type;
         description.result->resource_name = body.resources[i].resource_name;
+        collect_asked(&description);
         describe(&description, image);
+        map_free(description.asked);
     }
     describe_configs_response_encode(&response, request_begin_answer(request), version);
     metadata_image_release(image);

@@ -9,6 +9,7 @@
 #include "broker/api/answering.h"
 #include "broker/api/config_entries.h"
 #include "broker/api/table.h"
+#include "common/map.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/create_partitions.h"
@@ -140,16 +141,10 @@ static void fail_create_topics(struct forwarded *forwarded, int16_t error, struc
 }
 
 /* The settings that a topic which was just created has. */
-static void fill_configs(struct forwarded *forwarded, struct arena *arena,
+static void fill_configs(struct forwarded *forwarded,
+                         const struct create_topics_request_creatable_topic *asked, struct arena *arena,
                          struct create_topics_response_creatable_topic_result *topic)
 {
-    const struct create_topics_request *body = &forwarded->body.create_topics;
-    const struct create_topics_request_creatable_topic *asked = NULL;
-    for (size_t i = 0; i < body->topics_count; i++)
-        if (slice_equals(body->topics[i].name, topic->name))
-            asked = &body->topics[i];
-    if (asked == NULL)
-        return;
     struct topic_setting *own = answer_array(arena, asked->configs_count, sizeof(own[0]));
     for (size_t i = 0; i < asked->configs_count; i++)
         own[i] = (struct topic_setting){asked->configs[i].name, asked->configs[i].value};
@@ -179,9 +174,17 @@ static void relay_create_topics(struct forwarded *forwarded, struct slice body)
         relay_bytes(forwarded, body);
         return;
     }
-    for (size_t i = 0; i < response.topics_count; i++)
-        if (response.topics[i].error_code == KAFKA_NONE && response.topics[i].configs_count == 0)
-            fill_configs(forwarded, &arena, &response.topics[i]);
+    const struct create_topics_request *asked = &forwarded->body.create_topics;
+    struct map *by_name = map_new(forwarded->context->hash_seed);
+    for (size_t i = 0; i < asked->topics_count; i++)
+        (void)map_put(by_name, asked->topics[i].name, &asked->topics[i]);
+    for (size_t i = 0; i < response.topics_count; i++) {
+        struct create_topics_response_creatable_topic_result *topic = &response.topics[i];
+        const struct create_topics_request_creatable_topic *own = map_get(by_name, topic->name);
+        if (own && topic->error_code == KAFKA_NONE && topic->configs_count == 0)
+            fill_configs(forwarded, own, &arena, topic);
+    }
+    map_free(by_name);
     create_topics_response_encode(&response, request_begin_answer(request), version);
     arena_release(&arena);
     request_answer(request);

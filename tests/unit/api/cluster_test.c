@@ -228,6 +228,32 @@ static void offsets_are_listed(void **state)
     }
 }
 
+static void a_partition_that_is_named_twice_has_no_offset(void **state)
+{
+    struct list_offsets_request_partition partitions[2];
+    struct list_offsets_request_topic topics[2] = {{slice_of("t"), &partitions[0], 1},
+                                                   {slice_of("t"), &partitions[1], 1}};
+    struct list_offsets_request body;
+    struct list_offsets_response response;
+    struct exchange exchange;
+    list_offsets_request_init(&body);
+    body.replica_id = -1;
+    body.topics = topics;
+    body.topics_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        list_offsets_request_partition_init(&partitions[i]);
+        partitions[i].timestamp = -1;
+    }
+    api_bench_send(*state, &exchange, KAFKA_API_LIST_OFFSETS, 5, &list_offsets_request_codec, &body);
+    exchange_decode(&exchange, &list_offsets_response_codec, &response);
+    assert_int_equal(response.topics_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(response.topics[i].partitions[0].error_code, KAFKA_INVALID_REQUEST);
+        assert_int_equal(response.topics[i].partitions[0].offset, -1);
+    }
+    exchange_release(&exchange);
+}
+
 static void the_oldest_version_lists_offsets_its_own_way(void **state)
 {
     struct list_offsets_request_partition partition = {.timestamp = -1, .max_num_offsets = 5};
@@ -297,6 +323,7 @@ int main(void)
         cmocka_unit_test(only_what_is_asked_for_is_told),
         cmocka_unit_test(unknown_resources_have_their_errors),
         cmocka_unit_test(offsets_are_listed),
+        cmocka_unit_test(a_partition_that_is_named_twice_has_no_offset),
         cmocka_unit_test(the_oldest_version_lists_offsets_its_own_way),
         cmocka_unit_test(ends_of_epochs_are_told),
     };

@@ -4,11 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include <errno.h>
 
+#include "broker/api/auto_create.h"
 #include "proto/kafka/api.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/create_partitions.h"
@@ -329,6 +331,43 @@ static void not_every_topic_is_created(void **state)
     }
 }
 
+/* A request full of names makes no more topics than the bound allows, and does not take long. */
+static void creations_of_one_request_are_bounded(void **state)
+{
+    enum { COUNT = 40000 };
+    struct api_bench *bench = *state;
+    struct exchange exchange;
+    struct control_request request;
+    struct create_topics_request asked;
+    struct byte_reader reader;
+    struct metadata_request body;
+    struct metadata_response response;
+    static struct metadata_request_topic topics[COUNT];
+    static char names[COUNT][16];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof(names[i]), "many-%d", i);
+        topics[i].name = slice_of(names[i]);
+    }
+    metadata_request_init(&body);
+    body.topics = topics;
+    body.topics_count = COUNT;
+    body.allow_auto_topic_creation = true;
+    api_bench_send(bench, &exchange, KAFKA_API_METADATA, 9, &metadata_request_codec, &body);
+    assert_int_equal(exchange.outcome, EXCHANGE_OPEN);
+    forwarded(bench, &exchange.arena, &request);
+    reader_init(&reader, request.forward.body);
+    assert_int_equal(
+        create_topics_request_decode(&asked, &reader, request.forward.api_version, &exchange.arena), 0);
+    assert_int_equal(asked.topics_count, AUTO_CREATE_TOPICS_MAX);
+    created(bench, "many-7", KAFKA_INVALID_REPLICATION_FACTOR);
+    exchange_decode(&exchange, &metadata_response_codec, &response);
+    assert_int_equal(response.topics_count, COUNT);
+    assert_int_equal(response.topics[7].error_code, KAFKA_INVALID_REPLICATION_FACTOR);
+    assert_int_equal(response.topics[8].error_code, KAFKA_LEADER_NOT_AVAILABLE);
+    assert_int_equal(response.topics[COUNT - 1].error_code, KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    exchange_release(&exchange);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +378,7 @@ int main(void)
         cmocka_unit_test(a_topic_that_is_asked_for_is_created),
         cmocka_unit_test(what_creation_says_is_passed_on),
         cmocka_unit_test(not_every_topic_is_created),
+        cmocka_unit_test(creations_of_one_request_are_bounded),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
