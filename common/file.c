@@ -60,10 +60,10 @@ static int remove_level(struct file_system *system, const char *path, int depth)
         if (!error) {
             buffer_clear(&child);
             buffer_print(&child, "%s/%s", path, level.entries[i].name);
-            if (level.entries[i].is_directory)
+            /* A link to a directory can be removed like a file; a directory cannot. */
+            error = file_system_remove(system, buffer_string(&child));
+            if ((error == -EISDIR || error == -EPERM) && level.entries[i].is_directory)
                 error = remove_level(system, buffer_string(&child), depth + 1);
-            else
-                error = file_system_remove(system, buffer_string(&child));
             if (error == -ENOENT)
                 error = 0;
         }
@@ -71,7 +71,9 @@ static int remove_level(struct file_system *system, const char *path, int depth)
     }
     buffer_release(&child);
     free(level.entries);
-    return error ? error : file_system_remove_directory(system, path);
+    if (!error)
+        error = file_system_remove_directory(system, path);
+    return error == -ENOTDIR ? file_system_remove(system, path) : error;
 }
 
 int file_system_remove_tree(struct file_system *system, const char *path)

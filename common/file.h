@@ -137,7 +137,7 @@ MUST_CHECK static inline int file_system_sync_directory(struct file_system *syst
 
 /*
  * Calls visit for every name in the directory but "." and "..", in no particular order; stops when visit
- * returns non-zero and returns that.
+ * returns non-zero and returns that. is_directory: also for a link to one.
  */
 MUST_CHECK static inline int
 file_system_list(struct file_system *system, const char *path,
@@ -167,7 +167,8 @@ MUST_CHECK static inline int file_system_lock(struct file_system *system, const 
 MUST_CHECK int file_write_all(struct file_system *system, struct file *file, const struct iovec *parts,
                               int count, int64_t offset);
 
-/* Removes a directory with everything in it. */
+/* Removes a directory with everything in it. Links in it are removed, not followed; where `path` itself is a
+ * link, it and what is in the directory go, and the directory stays. */
 MUST_CHECK int file_system_remove_tree(struct file_system *system, const char *path);
 
 /*

@@ -185,11 +185,11 @@ static int posix_sync_directory(struct file_system *system, const char *path)
 
 static bool entry_is_directory(DIR *directory, const struct dirent *entry)
 {
-    if (entry->d_type != DT_UNKNOWN)
+    if (entry->d_type != DT_UNKNOWN && entry->d_type != DT_LNK)
         return entry->d_type == DT_DIR;
+    /* Links are followed: a partition's folder may lie on another disk. */
     struct stat status;
-    return fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-           S_ISDIR(status.st_mode);
+    return fstatat(dirfd(directory), entry->d_name, &status, 0) == 0 && S_ISDIR(status.st_mode);
 }
 
 static int posix_list(struct file_system *system, const char *path,

@@ -53,8 +53,8 @@ void managed_log_free(struct managed_log *managed)
     free(managed);
 }
 
-int managed_log_open(struct managed_log *managed, bool clean, const struct log_settings *settings,
-                     uint64_t seed)
+int managed_log_open(struct managed_log *managed, bool clean, bool expect_none,
+                     const struct log_settings *settings, uint64_t seed)
 {
     struct log_manager *manager = managed->manager;
     struct buffer path;
@@ -67,6 +67,7 @@ int managed_log_open(struct managed_log *managed, bool clean, const struct log_s
         .directory = buffer_string(&path),
         .settings = *settings,
         .clean = clean,
+        .expect_none = expect_none,
         .recovery_point = managed->recovery_point,
         .log_start_offset = managed->log_start_offset,
         .now_ms = log_manager_now_ms(manager),
@@ -210,7 +211,7 @@ static int create_log(struct log_manager *manager, struct slice topic, int32_t p
                       const struct log_settings *settings, struct managed_log **created)
 {
     struct managed_log *managed = managed_log_new(manager, least_filled(manager), topic, partition);
-    int error = managed_log_open(managed, true, settings, prng_next(&manager->prng));
+    int error = managed_log_open(managed, true, true, settings, prng_next(&manager->prng));
     if (error) {
         managed_log_free(managed);
         return error;

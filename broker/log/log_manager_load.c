@@ -191,7 +191,7 @@ static void *open_logs(void *context)
         if (number >= load->count)
             return NULL;
         struct managed_log *managed = load->logs[number];
-        int error = managed_log_open(managed, managed->directory->was_clean, &load->manager->defaults,
+        int error = managed_log_open(managed, managed->directory->was_clean, false, &load->manager->defaults,
                                      load->seeds[number]);
         if (!error)
             continue;

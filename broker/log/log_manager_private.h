@@ -48,8 +48,8 @@ int64_t log_manager_now_ms(const struct log_manager *manager);
 /* "<topic>-<partition>" in `key`, which is cleared first. */
 struct slice log_manager_key(struct buffer *key, struct slice topic, int32_t partition);
 /* Opens the log in the directory and adds it. 0, or -errno. `mutex` is not held, or nobody else is there. */
-MUST_CHECK int managed_log_open(struct managed_log *managed, bool clean, const struct log_settings *settings,
-                                uint64_t seed);
+MUST_CHECK int managed_log_open(struct managed_log *managed, bool clean, bool expect_none,
+                                const struct log_settings *settings, uint64_t seed);
 struct managed_log *managed_log_new(struct log_manager *manager, struct log_directory *directory,
                                     struct slice topic, int32_t partition);
 void managed_log_free(struct managed_log *managed);

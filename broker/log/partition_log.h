@@ -67,12 +67,14 @@ struct partition_log_options {
     struct logger *logger;
     const char *directory; /* the partition's folder; made when missing */
     struct log_settings settings;
-    bool clean;               /* the last stop was clean: trust what is there, read no segment */
-    int64_t recovery_point;   /* everything below is known to be on disk; or LOG_RECOVERY_POINT_UNKNOWN: then
-                                 all is checked, and gaps between segments are believed */
-    int64_t log_start_offset; /* checkpointed; 0 where none */
-    int64_t now_ms;           /* wall clock */
-    uint64_t seed;            /* for the jitter of segment.ms */
+    bool clean;             /* the last stop was clean: trust what is there, read no segment */
+    bool expect_none;       /* nobody knows of such a log: a folder that is there all the same is not trusted,
+                               whatever `clean` and `recovery_point` say */
+    int64_t recovery_point; /* everything below is known to be on disk; or LOG_RECOVERY_POINT_UNKNOWN: then
+                               all is checked, and gaps between segments are believed */
+    int64_t log_start_offset;               /* checkpointed; 0 where none */
+    int64_t now_ms;                         /* wall clock */
+    uint64_t seed;                          /* for the jitter of segment.ms */
     log_keep_checkpoints *keep_checkpoints; /* may be NULL */
     void *keep_checkpoints_context;
 };

@@ -110,7 +110,8 @@ static int remove_unfinished(struct partition_log *log, struct log_file_list *li
     return error;
 }
 
-/* The offset behind the last batch of a .swap segment. */
+/* The offset behind the last batch of a .swap segment; a damaged place counts as its end: it replaces no more
+ * than what can be read of it. */
 static int swap_end(struct partition_log *log, const struct log_file_name *file, struct buffer *path,
                     int64_t *end_offset)
 {
@@ -131,7 +132,7 @@ static int swap_end(struct partition_log *log, const struct log_file_name *file,
         batch_scanner_release(&scanner);
     }
     segment_release(segment);
-    return result;
+    return result == -EBADMSG ? 0 : result;
 }
 
 /* The range of offsets that the .swap segments stand for; empty where there are none. */

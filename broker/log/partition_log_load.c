@@ -25,12 +25,19 @@
 
 #define EPOCH_FILE_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
-static int make_folder(struct partition_log *log)
+/* *options: what holds of the folder in truth. */
+static int make_folder(struct partition_log *log, struct partition_log_options *options)
 {
     int error = file_system_make_directory(log->files, log->directory);
     if (error == 0)
         log->parent_unsynced = true;
-    return error == -EEXIST ? 0 : error;
+    if (error != -EEXIST)
+        return error;
+    if (options->expect_none) {
+        options->clean = false;
+        options->recovery_point = LOG_RECOVERY_POINT_UNKNOWN;
+    }
+    return 0;
 }
 
 static int add_existing_segment(struct partition_log *log, int64_t base_offset, struct buffer *path)
@@ -220,16 +227,17 @@ static int load_start(struct partition_log *log, const struct partition_log_opti
     return 0;
 }
 
-int partition_log_load(struct partition_log *log, const struct partition_log_options *options)
+int partition_log_load(struct partition_log *log, const struct partition_log_options *given)
 {
+    struct partition_log_options effective = *given, *options = &effective;
     bool epochs_known = false, repaired = false;
+    int error = make_folder(log, options);
     int64_t repaired_from = options->recovery_point;
     if (!options->clean) {
         /* Whoever wrote here last may have left names that no sync has reached. */
         log->names_changed = 1;
         log->parent_unsynced = true;
     }
-    int error = make_folder(log);
     if (!error)
         error = partition_log_clear_leftovers(log);
     if (!error)

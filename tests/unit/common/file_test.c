@@ -203,6 +203,49 @@ static void test_short_writes_are_cut_back(void **state)
     assert_int_equal(file_write_all(&disk.system, NULL, &part, 1, 77), -EIO);
 }
 
+struct names {
+    int directories;
+    int others;
+};
+
+static int count_name(void *context, const char *name, bool is_directory)
+{
+    struct names *names = context;
+    (void)name;
+    *(is_directory ? &names->directories : &names->others) += 1;
+    return 0;
+}
+
+/* Links to directories count as such, and removing a tree does not reach through those within it. */
+static void test_links(void **state)
+{
+    struct place *place = *state;
+    struct file *file;
+    struct file_status status;
+    char tree[128], link_path[160];
+    assert_int_equal(file_system_make_directory(place->system, path_of(place, "kept")), 0);
+    assert_int_equal(file_open(place->system, path_of(place, "kept/file"), FILE_CREATE, &file), 0);
+    assert_int_equal(file_close(place->system, file), 0);
+    snprintf(tree, sizeof(tree), "%s/tree", place->directory);
+    assert_int_equal(file_system_make_directory(place->system, tree), 0);
+    snprintf(link_path, sizeof(link_path), "%s/link", tree);
+    assert_int_equal(symlink(path_of(place, "kept"), link_path), 0);
+    snprintf(link_path, sizeof(link_path), "%s/inner", tree);
+    assert_int_equal(file_system_make_directory(place->system, link_path), 0);
+    struct names names = {0, 0};
+    assert_int_equal(file_system_list(place->system, tree, count_name, &names), 0);
+    assert_int_equal(names.directories, 2);
+    assert_int_equal(names.others, 0);
+    assert_int_equal(file_system_remove_tree(place->system, tree), 0);
+    assert_int_equal(file_system_status(place->system, tree, &status), -ENOENT);
+    assert_int_equal(file_system_status(place->system, path_of(place, "kept/file"), &status), 0);
+    assert_int_equal(symlink(path_of(place, "kept"), tree), 0);
+    assert_int_equal(file_system_remove_tree(place->system, tree), 0);
+    assert_int_equal(readlink(tree, link_path, sizeof(link_path)), -1);
+    assert_int_equal(file_system_status(place->system, path_of(place, "kept/file"), &status), -ENOENT);
+    assert_int_equal(file_system_status(place->system, path_of(place, "kept"), &status), 0);
+}
+
 /* While the errno is set, pwritev writes half of what it should, and then fails with it. */
 static int second_write_errno;
 static int writes_left;
@@ -244,6 +287,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_directories, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_locks, make_place, remove_place),
         cmocka_unit_test_setup_teardown(test_an_error_behind_a_short_write, make_place, remove_place),
+        cmocka_unit_test_setup_teardown(test_links, make_place, remove_place),
         cmocka_unit_test(test_short_writes_are_cut_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -465,6 +465,31 @@ static void the_index_of_transactions_goes_with_its_segment(void **state)
     log_fixture_release(&fixture);
 }
 
+/* What compaction left half-way, and damaged: its readable part comes in, and the log opens. */
+static void a_damaged_swap_file_keeps_nothing_from_opening(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 54);
+    fixture.options.settings.segment_bytes = 1 << 20;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    log_fixture_drop(&fixture);
+    static const char *const path = FIXTURE_DIRECTORY "/00000000000000000000.log";
+    int64_t position = 0;
+    for (size_t i = 0; i < 6; i++)
+        position += (int64_t)fixture.batches[i].bytes.length;
+    assert_int_equal(memory_files_flip(fixture.disk, path, position + RECORD_BATCH_MAGIC_AT, 0x40), 0);
+    assert_int_equal(
+        file_system_rename(fixture.options.files, path, FIXTURE_DIRECTORY "/00000000000000000000.log.swap"),
+        0);
+    assert_int_equal(log_fixture_open(&fixture, false), 0);
+    log_fixture_model_truncate(&fixture, fixture.batches[6].base_offset);
+    log_fixture_check(&fixture);
+    log_fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,6 +504,7 @@ int main(void)
         cmocka_unit_test(opening_fails_without_loss),
         cmocka_unit_test(spoiled_indexes_cost_time_only),
         cmocka_unit_test(damage_is_scanned_once),
+        cmocka_unit_test(a_damaged_swap_file_keeps_nothing_from_opening),
         cmocka_unit_test(a_large_last_batch_needs_no_rebuild),
         cmocka_unit_test(the_index_of_transactions_goes_with_its_segment),
     };

@@ -324,6 +324,32 @@ static void the_first_roll_makes_an_entry(void **state)
     world_release(&world);
 }
 
+/* A folder that was not there at the start and is now: its torn end is cut. */
+static void a_folder_out_of_nowhere_is_not_trusted(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 11);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    for (int i = 0; i < 5; i++)
+        assert_true(append(&world, log));
+    int64_t size = partition_log_size_bytes(log);
+    struct file_system *files = world.options.files;
+    assert_int_equal(file_system_rename(files, "/data/a/orders-0", "/data/a/elsewhere"), 0);
+    world_drop(&world);
+    assert_int_equal(world_open(&world), 0);
+    assert_null(log_manager_find(world.manager, slice_of("orders"), 0));
+    assert_int_equal(file_system_rename(files, "/data/a/elsewhere", "/data/a/orders-0"), 0);
+    assert_int_equal(memory_files_flip(world.disk, "/data/a/orders-0/00000000000000000000.log", size - 1, 1),
+                     0);
+    log = obtain(&world, "orders", 0);
+    assert_non_null(log);
+    assert_int_equal(partition_log_end_offset(log), 4);
+    assert_int_equal(partition_log_recovery_point(log), partition_log_end_offset(log));
+    world_release(&world);
+}
+
 static void corrupt_checkpoints_are_taken_as_empty(void **state)
 {
     (void)state;
@@ -461,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
         cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
         cmocka_unit_test(the_first_roll_makes_an_entry),
+        cmocka_unit_test(a_folder_out_of_nowhere_is_not_trusted),
         cmocka_unit_test(corrupt_checkpoints_are_taken_as_empty),
         cmocka_unit_test(every_stop_can_be_started_from),
         cmocka_unit_test(no_mark_after_a_failed_stop),
