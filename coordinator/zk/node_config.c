@@ -84,6 +84,8 @@ static int decode(const json_t *json, struct node_config *node, struct buffer *e
     const json_t *config = json_object_get(json, "config");
     if (!json_is_object(config))
         return node_fail(error, "no \"config\"");
+    if (json_object_size(config) > NODE_CONFIG_ENTRIES_MAX)
+        return node_fail(error, "more than %d settings", NODE_CONFIG_ENTRIES_MAX);
     const char *key = NULL;
     json_t *value = NULL;
     json_object_foreach((json_t *)(uintptr_t)config, key, value)

@@ -12,6 +12,9 @@ struct node_config_entry {
     char *value;
 };
 
+/* As many as one message to a broker can carry for a topic. */
+#define NODE_CONFIG_ENTRIES_MAX 1000
+
 /* The settings of one entity, in the order of the node. */
 struct node_config {
     struct node_config_entry *entries;
@@ -27,7 +30,7 @@ void node_config_set(struct node_config *node, struct slice key, struct slice va
 
 /* An empty config is written as {"version":1,"config":{}}. */
 void node_config_encode(const struct node_config *node, struct buffer *out);
-/* A node without data is an empty config. */
+/* A node without data is an empty config; one with more than NODE_CONFIG_ENTRIES_MAX entries is refused. */
 MUST_CHECK int node_config_decode(struct slice data, struct node_config *node, struct buffer *error);
 
 /* A change: entity_path is the path below /config ("topics/orders", "users/alice/clients/app"). Version 2 is

@@ -6,9 +6,6 @@
 #include "common/json.h"
 #include "coordinator/zk/node_topic.h"
 
-/* More broker ids than any list may have; bounds the work on a hostile node. */
-#define NODE_REPLICAS_MAX 1000
-
 /* Appends the reason to `error` unless that is NULL; returns -EINVAL. */
 int node_fail(struct buffer *error, const char *format, ...) PRINTF_LIKE(2, 3);
 /* A number that tools write bare, Kafka in quotes, or the other way round. */

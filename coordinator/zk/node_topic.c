@@ -36,8 +36,8 @@ void node_topic_add_partition(struct node_topic *node, const int32_t *replicas, 
 {
     CHECK(count > 0);
     CHECK(node->partition_count < NODE_TOPIC_PARTITIONS_MAX);
-    node->partitions =
-        memory_resize(node->partitions, (node->partition_count + 1) * sizeof(node->partitions[0]));
+    node->partitions = memory_grow(node->partitions, node->partition_count, &node->_partition_capacity,
+                                   sizeof(node->partitions[0]));
     struct node_assignment *added = &node->partitions[node->partition_count];
     *added = (struct node_assignment){.partition = (int32_t)node->partition_count};
     node_replicas_set(&added->replicas, replicas, count);

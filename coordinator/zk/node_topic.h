@@ -8,6 +8,9 @@
 #include "common/slice.h"
 #include "common/uuid.h"
 
+/* More broker ids than any list may have; bounds the work on a hostile node. */
+#define NODE_REPLICAS_MAX 1000
+
 /* A list of broker ids without duplicates, none negative; owned by the node it is in. */
 struct node_replicas {
     int32_t *ids;
@@ -31,6 +34,7 @@ struct node_topic {
      * what tools have written; it is the controller that judges them. */
     struct node_assignment *partitions;
     size_t partition_count;
+    size_t _partition_capacity; /* of what node_topic_add_partition has made; 0: as many as there are */
 };
 
 /* Empty, without id. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "coordinator/zk/path.h"
 #include "coordinator/zk/session_internal.h"
 #include "coordinator/zk/zk_response.h"
 
@@ -124,8 +125,11 @@ static struct slice watch_key(struct buffer *key, char kind, const char *path)
     return buffer_slice(key);
 }
 
-/* Counts a watch that is about to be armed; false when all of them would not fit into the packet that arms
- * them again at a reconnect. */
+/*
+ * Counts a watch that is about to be armed; false when all of them would not fit into the packet that arms
+ * them again at a reconnect. Only the watches of topics' data grow with the cluster's contents and can be
+ * done without; they are refused in good time, so that there is always room for the few others.
+ */
 static bool watch_add(struct zk_session *session, char kind, const char *path)
 {
     struct buffer key;
@@ -133,7 +137,9 @@ static bool watch_add(struct zk_session *session, char kind, const char *path)
     struct slice text = watch_key(&key, kind, path);
     bool fits = true;
     if (map_get(session->watched, text) == NULL) {
-        fits = session->watched_bytes + text.length <= ZK_WATCHED_BYTES_MAX;
+        struct zk_path_parts parts;
+        bool topic = zk_path_parse(session_path_of_client(session, path), &parts) == ZK_PATH_KIND_TOPIC;
+        fits = !topic || session->watched_bytes + text.length <= ZK_WATCHED_BYTES_MAX / 4 * 3;
         if (fits) {
             map_put(session->watched, text, session);
             session->watched_bytes += text.length;

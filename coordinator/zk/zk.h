@@ -50,7 +50,7 @@ const char *zk_result_name(enum zk_result result);
     ((size_t)256 * 1024)            /* of one multi, unless it is a single operation beside the fence */
 #define ZK_MULTI_OPERATIONS_MAX 500 /* of one multi, the fence not counted */
 #define ZK_WATCHED_BYTES_MAX \
-    ((size_t)512 * 1024)             /* of all watched paths; a read that would arm more: ZK_TOO_BIG */
+    ((size_t)512 * 1024) /* of all watched paths; topics' data take three quarters, beyond: ZK_TOO_BIG */
 #define ZK_QUEUED_REQUESTS_MAX 20000 /* waiting for a connection */
 #define ZK_QUEUED_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
@@ -186,7 +186,7 @@ struct zk_client_operations {
      * 0). */
     void (*write)(struct zk_client *client, const struct zk_operation *operations, size_t count, bool alone,
                   bool fenced, struct zk_completion completion);
-    /* Completes later with this result, in order with the requests before; nothing is sent. */
+    /* Completes later with this result, not in order with requests that are sent; nothing is sent. */
     void (*refuse)(struct zk_client *client, enum zk_result result, struct zk_completion completion);
     int64_t (*session_id)(const struct zk_client *client);
     int64_t (*session_timeout_ms)(const struct zk_client *client);

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -278,6 +279,17 @@ static void test_config(void **state)
     assert_int_equal(node_config_decode(slice_of(""), &node, NULL), 0);
     assert_int_equal(node.count, 0);
     assert_int_equal(node_config_decode(slice_of("{\"version\":1}"), &node, &error), -EINVAL);
+    for (int i = 0; i <= NODE_CONFIG_ENTRIES_MAX; i++) {
+        char key[16];
+        snprintf(key, sizeof(key), "key-%d", i);
+        node_config_set(&node, slice_of(key), slice_of("1"));
+    }
+    struct buffer many;
+    buffer_init(&many);
+    node_config_encode(&node, &many);
+    node_config_release(&node);
+    assert_int_equal(node_config_decode(buffer_slice(&many), &node, &error), -EINVAL);
+    buffer_release(&many);
     assert_int_equal(node_config_decode(slice_of("{\"config\":{\"a\":\"b\",\"c\":1}}"), &node, &error),
                      -EINVAL);
     node_config_change_encode(slice_of("topics/orders"), &out);

@@ -259,21 +259,33 @@ static void test_limits(void **state)
     zk_multi(peer->client, NULL, 0, answer_to(peer));
     assert_int_equal(await_answer(peer), ZK_OK);
     free(bytes);
-    /* Watches beyond the packet of a reconnect are refused. */
-    char *path = memory_allocate_zeroed(10001, 1);
-    memset(path, 'x', 10000);
-    path[0] = '/';
-    int refused_at = 0;
-    for (int i = 0; i < 60 && refused_at == 0; i++) {
-        path[1] = (char)('A' + i / 10);
-        path[2] = (char)('0' + i % 10);
+    peer_free(peer);
+}
+
+/* Watches of topics beyond the packet of a reconnect are refused; they leave room for all others. */
+static void test_watch_limits(void **state)
+{
+    (void)state;
+    struct peer *peer = peer_new("/limits");
+    char path[] =
+        "/brokers/topics/"
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx0000";
+    size_t end = strlen(path), room = ZK_WATCHED_BYTES_MAX / 4 * 3;
+    size_t fit = room / (strlen("d/limits") + end);
+    for (size_t i = 0; i < fit + 3; i++) {
+        path[end - 4] = (char)('0' + i / 1000);
+        path[end - 3] = (char)('0' + i / 100 % 10);
+        path[end - 2] = (char)('0' + i / 10 % 10);
+        path[end - 1] = (char)('0' + i % 10);
         zk_exists(peer->client, path, true, answer_to(peer));
-        if (await_answer(peer) == ZK_TOO_BIG)
-            refused_at = i;
+        assert_int_equal(await_answer(peer), i < fit ? ZK_NO_NODE : ZK_TOO_BIG);
     }
-    assert_in_range(refused_at, 40, 53);
-    assert_true(zk_session_read_gauges(peer->session).watched_bytes <= ZK_WATCHED_BYTES_MAX);
-    free(path);
+    assert_true(zk_session_read_gauges(peer->session).watched_bytes <= room);
+    zk_exists(peer->client, "/brokers/ids/1", true, answer_to(peer));
+    assert_int_equal(await_answer(peer), ZK_NO_NODE);
+    zk_children(peer->client, "/", true, answer_to(peer));
+    assert_int_equal(await_answer(peer), ZK_OK);
     peer_free(peer);
 }
 
@@ -564,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_basic_requests, set_up),
         cmocka_unit_test_setup(test_limits, set_up),
+        cmocka_unit_test_setup(test_watch_limits, set_up),
         cmocka_unit_test_setup(test_multi, set_up),
         cmocka_unit_test_setup(test_fence, set_up),
         cmocka_unit_test_setup(test_watches, set_up),
