@@ -170,6 +170,7 @@ static int bind_listeners(struct server *server, struct buffer *error)
         .request_max_bytes = (size_t)config->socket_request_max_bytes,
         .max_connections = (size_t)config->max_connections,
         .max_connections_per_ip = (size_t)config->max_connections_per_ip,
+        .max_connections_per_ip_overrides = config->max_connections_per_ip_overrides,
         .connections_max_idle_ms = config->connections_max_idle_ms,
         .queued_max_request_bytes = queued_bytes_bound(config),
         .logger = server->options.logger,

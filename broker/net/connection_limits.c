@@ -3,6 +3,8 @@
 #include "broker/net/connection_limits.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +19,7 @@ struct connection_limits {
     pthread_mutex_t mutex;
     size_t max_connections;
     size_t max_connections_per_ip;
+    struct map *overrides;  /* address -> bound + 1, as a pointer's value; constant once threads run */
     size_t count;           /* guarded by mutex */
     struct map *by_address; /* guarded by mutex: address -> count, as a pointer's value */
 };
@@ -28,6 +31,7 @@ struct connection_limits *connection_limits_new(size_t max_connections, size_t m
     limits->max_connections = max_connections;
     limits->max_connections_per_ip = max_connections_per_ip;
     limits->by_address = map_new(random_u64());
+    limits->overrides = map_new(random_u64());
     return limits;
 }
 
@@ -36,8 +40,68 @@ void connection_limits_free(struct connection_limits *limits)
     if (limits == NULL)
         return;
     map_free(limits->by_address);
+    map_free(limits->overrides);
     pthread_mutex_destroy(&limits->mutex);
     free(limits);
+}
+
+/* One "host:count". */
+static int override_one(struct connection_limits *limits, struct slice pair)
+{
+    const uint8_t *colon = memrchr(pair.data, ':', pair.length);
+    if (colon == NULL)
+        return -EINVAL;
+    char host[256];
+    size_t count = 0;
+    struct slice name = slice_make(pair.data, (size_t)(colon - pair.data));
+    for (const uint8_t *at = colon + 1; at < pair.data + pair.length; at++) {
+        if (*at < '0' || *at > '9' || count > INT32_MAX / 10)
+            return -EINVAL;
+        count = count * 10 + (size_t)(*at - '0');
+    }
+    if (name.length > 2 && name.data[0] == '[' && name.data[name.length - 1] == ']')
+        name = slice_make(name.data + 1, name.length - 2);
+    if (name.length == 0 || name.length >= sizeof(host))
+        return -EINVAL;
+    memcpy(host, name.data, name.length);
+    host[name.length] = 0;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
+    if (getaddrinfo(host, NULL, &hints, &found) != 0)
+        return -EINVAL;
+    for (const struct addrinfo *each = found; each != NULL; each = each->ai_next) {
+        struct sockaddr_storage address = {0};
+        memcpy(&address, each->ai_addr, each->ai_addrlen);
+        struct in6_addr bytes = socket_address_bytes(&address);
+        (void)map_put(limits->overrides, slice_make(&bytes, sizeof(bytes)), (void *)(uintptr_t)(count + 1));
+    }
+    freeaddrinfo(found);
+    return 0;
+}
+
+int connection_limits_override(struct connection_limits *limits, const char *text, struct buffer *error)
+{
+    while (text != NULL && *text != 0) {
+        size_t length = strcspn(text, ",");
+        struct slice pair = slice_make(text, length);
+        text += length + (text[length] == ',' ? 1 : 0);
+        while (pair.length > 0 && pair.data[0] == ' ')
+            pair = slice_make(pair.data + 1, pair.length - 1);
+        while (pair.length > 0 && pair.data[pair.length - 1] == ' ')
+            pair.length--;
+        if (pair.length == 0 || override_one(limits, pair) == 0)
+            continue;
+        buffer_print(error, "max.connections.per.ip.overrides: %.*s is no known address and number",
+                     SLICE_ARGUMENTS(pair));
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static size_t bound_of(const struct connection_limits *limits, struct slice address)
+{
+    uintptr_t own = (uintptr_t)map_get(limits->overrides, address);
+    return own > 0 ? own - 1 : limits->max_connections_per_ip;
 }
 
 enum connection_verdict connection_limits_enter(struct connection_limits *limits,
@@ -49,7 +113,7 @@ enum connection_verdict connection_limits_enter(struct connection_limits *limits
     uintptr_t from_address = (uintptr_t)map_get(limits->by_address, key);
     if (limits->count >= limits->max_connections) {
         verdict = CONNECTION_TOO_MANY;
-    } else if (from_address >= limits->max_connections_per_ip) {
+    } else if (from_address >= bound_of(limits, key)) {
         verdict = CONNECTION_TOO_MANY_FROM_ADDRESS;
     } else {
         map_put(limits->by_address, key, (void *)(from_address + 1));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many connections there are, in all and from each address (max.connections, max.connections.per.ip).
- * The acceptor takes a place, the reactor that closes the connection gives it back. Any thread; a mutex
- * guards it, which is taken only when connections come and go.
+ * How many connections there are, in all and from each address (max.connections, max.connections.per.ip and
+ * its overrides). The acceptor takes a place, the reactor that closes the connection gives it back. Any
+ * thread; a mutex guards it, which is taken only when connections come and go.
  */
 #ifndef BROKER_NET_CONNECTION_LIMITS_H
 #define BROKER_NET_CONNECTION_LIMITS_H
@@ -11,12 +11,20 @@
 #include <sys/socket.h>
 
 #include "common/base.h"
+#include "common/buffer.h"
 
 struct connection_limits;
 
 enum connection_verdict { CONNECTION_ADMITTED, CONNECTION_TOO_MANY, CONNECTION_TOO_MANY_FROM_ADDRESS };
 
 struct connection_limits *connection_limits_new(size_t max_connections, size_t max_connections_per_ip);
+/*
+ * Other bounds for single addresses: "host:count,...", each host an address (IPv6 with or without brackets)
+ * or a name, whose addresses are all meant. Before threads start. 0; or -EINVAL, and what is wrong is
+ * appended to `error`.
+ */
+MUST_CHECK int connection_limits_override(struct connection_limits *limits, const char *text,
+                                          struct buffer *error);
 void connection_limits_free(struct connection_limits *limits);
 
 /* Takes a place unless a limit is reached. */

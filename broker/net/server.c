@@ -61,7 +61,9 @@ int network_server_new(const struct network_server_options *options, struct netw
     server->listener_count = options->listener_count;
     for (; server->reactor_count < options->reactor_count; server->reactor_count++)
         server->reactors[server->reactor_count] = reactor_new(server->reactor_count, shared);
-    failure = acceptor_new(options, server->reactors, shared->limits, &server->acceptor, error);
+    failure = connection_limits_override(shared->limits, options->max_connections_per_ip_overrides, error);
+    if (failure == 0)
+        failure = acceptor_new(options, server->reactors, shared->limits, &server->acceptor, error);
     if (failure) {
         network_server_free(server);
         return failure;

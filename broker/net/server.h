@@ -39,7 +39,8 @@ struct network_server_options {
     size_t request_max_bytes;          /* socket.request.max.bytes: a longer frame costs the connection */
     size_t max_connections;            /* max.connections, over all listeners */
     size_t max_connections_per_ip;     /* max.connections.per.ip */
-    int64_t connections_max_idle_ms;   /* connections.max.idle.ms; < 0: never */
+    const char *max_connections_per_ip_overrides; /* its overrides, "host:count,..."; NULL: none */
+    int64_t connections_max_idle_ms;              /* connections.max.idle.ms; < 0: never */
     /*
      * queued.max.request.bytes: memory of requests that are being read or not yet answered, in the whole
      * broker. Beyond it connections are not read until there is room; nothing is dropped. 0: no bound.

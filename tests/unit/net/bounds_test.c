@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,38 @@ static void test_per_address(void **state)
     close(second);
     close(third);
     close(fourth);
+    fixture_release(&fixture);
+}
+
+/* Single addresses may have bounds of their own. */
+static void test_per_address_overrides(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    fixture.options.max_connections_per_ip = 1;
+    fixture.options.max_connections_per_ip_overrides = "10.0.0.1:0, 127.0.0.1:2 ,[::1]:7";
+    fixture_start(&fixture);
+    int port = network_server_port(fixture.server, 0);
+    int first = dial(port), second = dial(port);
+    expect_served(first);
+    expect_served(second);
+    int third = dial(port);
+    expect_closed(third);
+    close(first);
+    close(second);
+    close(third);
+    fixture_release(&fixture);
+
+    struct network_server *server = NULL;
+    struct buffer error;
+    buffer_init(&error);
+    fixture_init(&fixture);
+    fixture_start(&fixture);
+    fixture.options.max_connections_per_ip_overrides = "127.0.0.1:x";
+    assert_int_equal(network_server_new(&fixture.options, &server, &error), -EINVAL);
+    assert_non_null(strstr(buffer_string(&error), "max.connections.per.ip.overrides: 127.0.0.1:x"));
+    buffer_release(&error);
     fixture_release(&fixture);
 }
 
@@ -564,14 +597,23 @@ static void test_hurried_by_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_per_address),    cmocka_unit_test(test_max_connections),
-        cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_random_bytes),
-        cmocka_unit_test(test_never_reads),    cmocka_unit_test(test_api_versions_passes),
-        cmocka_unit_test(test_pipelined),      cmocka_unit_test(test_queued_bytes),
-        cmocka_unit_test(test_halves),         cmocka_unit_test(test_pressure),
-        cmocka_unit_test(test_announcements),  cmocka_unit_test(test_light),
-        cmocka_unit_test(test_rubbish_behind), cmocka_unit_test(test_hurried_by_the_end),
+        cmocka_unit_test(test_per_address),
+        cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_no_descriptors),
+        cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_never_reads),
+        cmocka_unit_test(test_api_versions_passes),
+        cmocka_unit_test(test_pipelined),
+        cmocka_unit_test(test_queued_bytes),
+        cmocka_unit_test(test_halves),
+        cmocka_unit_test(test_pressure),
+        cmocka_unit_test(test_announcements),
+        cmocka_unit_test(test_light),
+        cmocka_unit_test(test_per_address_overrides),
+        cmocka_unit_test(test_rubbish_behind),
+        cmocka_unit_test(test_hurried_by_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
