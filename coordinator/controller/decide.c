@@ -43,7 +43,7 @@ static void next_init(struct node_partition_state *next, const struct image_part
     node_partition_state_init(next);
     next->leader = NODE_NO_LEADER;
     next->controller_epoch = settings->controller_epoch;
-    if (partition->has_state) {
+    if (partition->has_state || partition->state_lost) {
         next->leader_epoch = partition->state.leader_epoch + 1;
         next->leader_recovery = partition->state.leader_recovery;
     }
@@ -163,6 +163,21 @@ static enum decision decide_without_members(const struct image *image,
     return DECISION_SET;
 }
 
+/* Somebody has removed the znode: it is made again from what was last known, in a new leader epoch, or
+ * replicas would take the election for one of the past. */
+static enum decision decide_lost(const struct image_partition *partition,
+                                 const struct decide_settings *settings, enum decision decision,
+                                 struct node_partition_state *next)
+{
+    const struct node_partition_state *state = &partition->state;
+    if (decision == DECISION_NOTHING) {
+        next_init(next, partition, settings);
+        next->leader = state->leader;
+        node_partition_state_set_isr(next, state->isr, state->isr_broker_epochs, state->isr_count);
+    }
+    return DECISION_CREATE;
+}
+
 enum decision decide_partition(const struct image *image, const struct image_partition *partition,
                                const struct decide_settings *settings, struct node_partition_state *next,
                                bool *unclean)
@@ -170,7 +185,7 @@ enum decision decide_partition(const struct image *image, const struct image_par
     *unclean = false;
     if (!partition->state_known || partition->topic->deleting)
         return DECISION_NOTHING;
-    if (!partition->has_state)
+    if (!partition->has_state && !partition->state_lost)
         return decide_new(image, partition, settings, next);
     const struct node_partition_state *state = &partition->state;
     int32_t *members = memory_allocate(max_size(state->isr_count, 1) * sizeof(*members));
@@ -191,5 +206,5 @@ enum decision decide_partition(const struct image *image, const struct image_par
             : decide_without_members(image, partition, settings, bounced, bounced_count, next, unclean);
     free(members);
     free(bounced);
-    return decision;
+    return partition->state_lost ? decide_lost(partition, settings, decision, next) : decision;
 }

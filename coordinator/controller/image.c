@@ -294,6 +294,7 @@ bool image_set_state(struct image *image, struct image_partition *partition,
     partition->state_known = true;
     if (state == NULL) {
         bool changed = partition->has_state;
+        partition->state_lost = partition->state_lost || changed;
         partition->has_state = false;
         partition->version = 0;
         if (changed || !was_known)
@@ -311,6 +312,7 @@ bool image_set_state(struct image *image, struct image_partition *partition,
     node_partition_state_release(&partition->state);
     node_partition_state_copy(&partition->state, state);
     partition->has_state = true;
+    partition->state_lost = false;
     partition->version = version;
     image_mark_dirty(image, partition);
     image_touch(image, partition, elected || !was_known);

@@ -28,6 +28,7 @@ struct image_partition {
 
     bool state_known; /* false: not read yet; nothing is decided */
     bool has_state;   /* the state znode exists */
+    bool state_lost;  /* it existed and does not any more: `state` is the last that was known */
     struct node_partition_state state;
     int32_t version;  /* of the state znode: the partition epoch */
     bool is_new;      /* created in this term, no later change */
@@ -37,8 +38,6 @@ struct image_partition {
     bool dirty;           /* in image.dirty: to be decided */
     bool unsettled;       /* the state does not fit the live brokers: no broker is told of it (I31) */
     bool busy;            /* a read or write of its state is in flight */
-    bool looking;         /* its state is to be read, or is being read */
-    bool look_again;      /* something happened while it was being read */
     bool withheld;        /* a message went out without it because it was unsettled */
     struct list requests; /* alter-partition items that wait for it; the shell's */
 
@@ -63,7 +62,6 @@ struct image_topic {
     bool partitions_node_exists; /* …/partitions is believed to be there */
     bool deleting;               /* /admin/delete_topics/<t> exists, and deletion is enabled */
     uint64_t deletion_sequence;  /* of the change that took it from the brokers' metadata */
-    void *shell;                 /* the shell's record of its reads and writes */
 };
 
 /* A topic that brokers must forget; told up to the sequence, like changes. */

@@ -109,7 +109,7 @@ int16_t isr_change_check(const struct image *image, int32_t sender, const struct
         return KAFKA_UNKNOWN_TOPIC_ID;
     const struct image_partition *partition =
         topic != NULL && !topic->deleting ? image_find_partition(topic, item->partition) : NULL;
-    if (partition == NULL || !partition->has_state)
+    if (partition == NULL || !partition->has_state || !partition->state_known)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     int16_t error = check_epochs(partition, sender, item);
     if (error != KAFKA_NONE)
