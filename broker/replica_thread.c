@@ -61,6 +61,7 @@ struct replica_thread {
 
     struct worker *storage; /* waits for the disk so that this thread need not */
     struct mail flush_mail;
+    struct log_limiter flush_complaints; /* the worker's */
     atomic_bool
         flushing; /* a pass over the logs is queued or runs: the thread sets it, the worker clears it */
 };
@@ -199,9 +200,16 @@ void replica_thread_deliver(struct replica_thread *thread, struct control_delive
 static void flush_if_wanted(void *context, struct partition *partition)
 {
     struct replica_thread *thread = context;
-    if (partition_wants_flush(partition) && partition_flush(partition) != 0)
-        log_error(thread->context->logger, "replica", "%.*s-%d: cannot be flushed",
-                  SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition));
+    if (!partition_wants_flush(partition))
+        return;
+    int error = partition_flush(partition);
+    uint64_t suppressed;
+    if (error == 0 || !log_limiter_allow(&thread->flush_complaints, clock_monotonic_ms(), &suppressed))
+        return;
+    log_error(thread->context->logger, "replica",
+              "%.*s-%d: cannot be flushed, it is tried again: %s (%llu lines like this were left out)",
+              SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition), strerror(-error),
+              (unsigned long long)suppressed);
 }
 
 /* On the storage worker, which may wait for the disk. */
