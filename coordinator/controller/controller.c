@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public functions, and the order of work: each call from outside, each answer of ZooKeeper and each tick
- * ends in shell_work, which looks at what is to be done until nothing more can be done at once.
+ * The public functions, and the order of work: each call from outside and each tick ends in shell_work, which
+ * looks at what is to be done until nothing more can be done at once. Answers of ZooKeeper come by the
+ * thousand: they ask for a tick, which works on all that have come.
  */
 #include "coordinator/controller/controller.h"
 
@@ -52,6 +53,7 @@ void shell_term_init(struct controller *controller)
     controller->looks = map_new(1);
     list_init(&controller->looks_waiting);
     controller->looks_in_flight = controller->writes_in_flight = controller->rewrites_in_flight = 0;
+    controller->admin_in_flight = 0;
     controller->last_config_change = -1;
     controller->config_changes_seen = false;
     controller->deletions = map_new(1);
@@ -148,6 +150,7 @@ static void compare(struct controller *controller)
     shell_look_periodic(controller, LOOK_BROKERS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_TOPICS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_DELETIONS, slice_of(""), 0);
+    shell_look_periodic(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
     compare_topics(controller);
 }
 
@@ -160,8 +163,14 @@ static void loaded(struct controller *controller)
     shell_tell_changed(controller);
 }
 
+void shell_work_soon(struct controller *controller)
+{
+    controller->work_waits = true;
+}
+
 void shell_work(struct controller *controller)
 {
+    controller->work_waits = false;
     if (controller->working) {
         controller->work_again = true;
         return;
@@ -198,6 +207,8 @@ void controller_tick(struct controller *controller, int64_t now_ms, int64_t wall
 int64_t controller_next_deadline(const struct controller *controller)
 {
     int64_t deadline = INT64_MAX;
+    if (controller->work_waits)
+        return controller->now_ms;
     if (controller->election_again && !controller->election_busy)
         deadline = controller->election_not_before_ms;
     if (controller->office != OFFICE_LOADING && controller->office != OFFICE_IN)
@@ -276,12 +287,14 @@ struct controller_gauges controller_gauges(const struct controller *controller)
             gauges.offline_partitions +=
                 !topic->partitions[i]->has_state || topic->partitions[i]->state.leader == NODE_NO_LEADER;
     }
-    gauges.unfinished = controller->request_count + map_size(controller->looks) + list_length(&image->dirty) +
-                        list_length(&controller->alters) + list_length(&controller->producer_ids) +
-                        list_length(&controller->shutdowns) + list_length(&controller->admins);
+    gauges.unfinished = controller->request_count + controller->work_waits + map_size(controller->looks) +
+                        list_length(&image->dirty) + list_length(&controller->alters) +
+                        list_length(&controller->producer_ids) + list_length(&controller->shutdowns) +
+                        list_length(&controller->admins);
     for (size_t i = 0; i < controller->channel_count; i++)
-        gauges.unfinished +=
-            controller->channels[i].token != 0 || controller->channels[i].not_before_ms > controller->now_ms;
+        gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeat_count > 0 ||
+                             controller->channels[i].not_before_ms > controller->now_ms ||
+                             controller->channels[i].stop_not_before_ms > controller->now_ms;
     gauges.unfinished += shell_deletions_in_work(controller);
     return gauges;
 }

@@ -50,26 +50,36 @@ static bool leader_isr_pending(struct image *image, struct push_channel *channel
     return pending;
 }
 
-static bool stop_concerns(const struct image_topic *topic, const struct image_partition *partition,
-                          int32_t broker_id)
+static bool stop_concerns(const struct image_partition *partition, int32_t broker_id)
 {
-    return topic->deleting && node_replicas_contains(&partition->assignment.replicas, broker_id) &&
+    return node_replicas_contains(&partition->assignment.replicas, broker_id) &&
            !push_is_deleted(partition, broker_id);
+}
+
+/* The broker has forgotten the topic and may remove its replicas. */
+static bool stop_is_due(const struct image_topic *topic, const struct push_channel *channel)
+{
+    return topic->deleting && topic->deletion_sequence <= channel->metadata_told;
 }
 
 static bool stop_is_pending(const struct image *image, struct push_channel *channel)
 {
     size_t position = 0;
     void *value;
-    if (!channel->stop_pending)
+    bool later = false;
+    if (!channel->stop_pending || channel->stop_held)
         return false;
     while (map_next(image->topics, &position, NULL, &value)) {
         const struct image_topic *topic = value;
         for (size_t i = 0; topic->deleting && i < topic->partition_count; i++)
-            if (stop_concerns(topic, topic->partitions[i], channel->broker_id))
+            if (!stop_concerns(topic->partitions[i], channel->broker_id))
+                continue;
+            else if (stop_is_due(topic, channel))
                 return true;
+            else
+                later = true;
     }
-    channel->stop_pending = false;
+    channel->stop_pending = later;
     return false;
 }
 
@@ -81,9 +91,9 @@ enum control_kind push_next(struct image *image, struct push_channel *channel)
         return CONTROL_UPDATE_METADATA;
     if (leader_isr_pending(image, channel))
         return CONTROL_LEADER_AND_ISR;
-    if (channel->metadata_told < image->sequence)
-        return CONTROL_UPDATE_METADATA;
-    return stop_is_pending(image, channel) ? CONTROL_STOP_REPLICA : CONTROL_NONE;
+    if (stop_is_pending(image, channel))
+        return CONTROL_STOP_REPLICA;
+    return channel->metadata_told < image->sequence ? CONTROL_UPDATE_METADATA : CONTROL_NONE;
 }
 
 static struct isr_member *build_isr(struct arena *arena, const struct node_partition_state *state)
@@ -239,8 +249,9 @@ static void build_stop(const struct image *image, const struct push_channel *cha
     CHECK(list != NULL);
     while (map_next(image->topics, &position, NULL, &value)) {
         const struct image_topic *topic = value;
-        for (size_t i = 0; topic->deleting && i < topic->partition_count; i++)
-            if (stop_concerns(topic, topic->partitions[i], channel->broker_id))
+        bool due = stop_is_due(topic, channel);
+        for (size_t i = 0; due && i < topic->partition_count; i++)
+            if (stop_concerns(topic->partitions[i], channel->broker_id))
                 list[count++] = (struct stop_replica_partition){.topic = slice_of(topic->name),
                                                                 .topic_id = topic->topic_id,
                                                                 .partition = topic->partitions[i]->number,

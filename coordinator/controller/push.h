@@ -4,7 +4,10 @@
  * up to which number of the image's sequence it has answered. At most one message is in flight on it; in
  * what order messages go:
  *
- *   full metadata -> leader-and-ISR -> metadata -> stop replica
+ *   full metadata -> leader-and-ISR -> stop replica -> metadata
+ *
+ * Replicas of a topic are only removed after the broker has heard, in metadata, that the topic is gone; a
+ * stream of other changes does not keep them waiting.
  *
  * The first only at the beginning and after any doubt (an unanswered message, an error), and then everything
  * is told again (I33). A partition whose state does not fit the live brokers is left out of leader-and-ISR
@@ -24,6 +27,7 @@ struct push_channel {
     uint64_t metadata_told; /* answered up to here */
     uint64_t leader_isr_told;
     bool stop_pending; /* replicas of deleted topics are to be removed */
+    bool stop_held;    /* not now: the broker has just failed to */
     enum control_kind in_flight;
     uint64_t in_flight_sequence; /* of the image when the message was made */
 };

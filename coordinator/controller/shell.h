@@ -71,7 +71,14 @@ struct channel {
     struct push_channel push;
     uint64_t token;  /* of the message in flight; 0: none */
     bool complained; /* the log has been told of a refusal, since the last success */
+    bool failing;    /* the last message was refused or not answered: nobody waits for this broker */
     int64_t not_before_ms;
+    int64_t stop_not_before_ms; /* the same, of stop-replica alone */
+    /* Partitions that the broker could not take because of its disk: told again at repeat_at_ms. */
+    struct channel_repeat *repeats;
+    size_t repeat_count, repeat_capacity;
+    int64_t repeat_at_ms;
+    int64_t repeat_backoff_ms; /* doubles while the disk does not get better; 0: it is well */
 };
 
 /* A broker's or client's request that waits for something. */
@@ -89,6 +96,7 @@ struct controller {
     int64_t wall_ms;
     bool started;
     bool working, work_again;
+    bool work_waits; /* answers have come, the next tick works on them */
 
     struct list requests; /* shell_request */
     size_t request_count;
@@ -113,6 +121,7 @@ struct controller {
     size_t looks_in_flight;
     size_t writes_in_flight;
     size_t rewrites_in_flight;
+    size_t admin_in_flight;
     int32_t last_config_change;
     bool config_changes_seen;
     int64_t next_compare_ms;
@@ -130,14 +139,19 @@ struct controller {
     struct list admins;    /* admin_request */
 
     struct controller_gauges gauges;
+    struct log_limiter unreadable, unwritable;
 };
 
 #define SHELL_AREA "controller"
 #define SHELL_LOOKS_IN_FLIGHT_MAX 500
 #define SHELL_WRITES_IN_FLIGHT_MAX 8
+#define SHELL_ADMIN_IN_FLIGHT_MAX 100
 
 /* controller.c */
+/* Does all that can be done now. */
 void shell_work(struct controller *controller);
+/* The next tick is to come at once and work: thousands of answers cost one round, not one each. */
+void shell_work_soon(struct controller *controller);
 struct decide_settings shell_decide_settings(const struct controller *controller);
 void shell_tell_changed(struct controller *controller);
 void shell_term_init(struct controller *controller);
@@ -153,6 +167,8 @@ void shell_requests_orphan(struct controller *controller);
 void shell_election_look(struct controller *controller);
 void shell_election_tick(struct controller *controller);
 void shell_election_stop(struct controller *controller);
+/* A write met the fence of another controller: true, and the office is left. */
+bool shell_met_fence(struct controller *controller, const struct zk_response *response);
 /* Leaves office and forgets the term; then looks who is in office. */
 void shell_resign(struct controller *controller, const char *why);
 /* The same without looking: there is no session. */
@@ -173,6 +189,8 @@ void shell_watch_event(struct controller *controller, enum zk_event event, const
 
 /* shell_apply.c */
 void shell_apply(struct controller *controller, const struct look *look, const struct zk_response *response);
+/* ZooKeeper will not show it, to us or at all: skipped like what cannot be understood. */
+void shell_apply_unreadable(struct controller *controller, const struct look *look);
 void shell_forget_topic(struct controller *controller, struct image_topic *topic);
 
 /* shell_write.c */
@@ -212,7 +230,7 @@ void shell_channel_close(struct controller *controller, int32_t broker_id);
 void shell_channels_clear(struct controller *controller);
 void shell_channels_pump(struct controller *controller);
 int64_t shell_channels_deadline(const struct controller *controller);
-/* All live brokers have been told of everything up to the sequence. */
+/* All live brokers that take messages have been told of everything up to the sequence. */
 bool shell_all_told(struct controller *controller, uint64_t sequence);
 
 /* shell_broker.c */

@@ -367,6 +367,18 @@ static void apply_state(struct controller *controller, const struct look *look,
     buffer_release(&error);
 }
 
+void shell_apply_unreadable(struct controller *controller, const struct look *look)
+{
+    struct image_partition *partition =
+        look->kind == LOOK_STATE ? image_partition_of(&controller->image, slice_of(look->name), look->number)
+                                 : NULL;
+    if (partition == NULL)
+        return;
+    partition->busy = !list_is_empty(&look->node);
+    partition->state_known = false;
+    image_mark_dirty(&controller->image, partition);
+}
+
 void shell_apply(struct controller *controller, const struct look *look, const struct zk_response *response)
 {
     switch (look->kind) {

@@ -44,9 +44,9 @@ struct shutdown_request {
     int64_t deadline_ms;
 };
 
-static void answer(struct controller_respond respond, const struct control_answer *answer_)
+static void answer(struct controller_respond respond, const struct control_answer *content)
 {
-    respond.respond(respond.context, answer_);
+    respond.respond(respond.context, content);
 }
 
 static void *take(struct arena *arena, size_t count, size_t size)
@@ -205,10 +205,8 @@ static void block_written(struct controller *controller, void *payload, const st
 {
     const struct node_producer_id_block *block = payload;
     controller->producer_ids_busy = false;
-    if (response->fenced) {
-        shell_resign(controller, "a write met the fence of another controller");
+    if (shell_met_fence(controller, response))
         return;
-    }
     if (response->result == ZK_OK && !list_is_empty(&controller->producer_ids))
         producer_ids_finish(controller, KAFKA_NONE, block->block_start);
     else if (response->result != ZK_BAD_VERSION)

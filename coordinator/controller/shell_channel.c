@@ -6,12 +6,29 @@
 #include "coordinator/controller/shell.h"
 #include "proto/kafka/error.h"
 
+/* A disk that is full or broken does not get better in a moment. */
+#define REPEAT_BACKOFF_MAX_MS 60000
+
+struct channel_repeat {
+    char *topic;
+    int32_t partition;
+};
+
 static struct channel *channel_find(struct controller *controller, int32_t broker_id)
 {
     for (size_t i = 0; i < controller->channel_count; i++)
         if (controller->channels[i].push.broker_id == broker_id)
             return &controller->channels[i];
     return NULL;
+}
+
+static void repeats_clear(struct channel *channel)
+{
+    for (size_t i = 0; i < channel->repeat_count; i++)
+        free(channel->repeats[i].topic);
+    free(channel->repeats);
+    channel->repeats = NULL;
+    channel->repeat_count = channel->repeat_capacity = 0;
 }
 
 static void drop(struct controller *controller, int32_t broker_id)
@@ -30,6 +47,7 @@ void shell_channel_open(struct controller *controller, int32_t broker_id, int64_
         channel = &controller->channels[controller->channel_count++];
     } else {
         drop(controller, broker_id);
+        repeats_clear(channel);
     }
     *channel = (struct channel){0};
     push_channel_init(&channel->push, broker_id, broker_epoch);
@@ -41,13 +59,16 @@ void shell_channel_close(struct controller *controller, int32_t broker_id)
     if (channel == NULL)
         return;
     drop(controller, broker_id);
+    repeats_clear(channel);
     *channel = controller->channels[--controller->channel_count];
 }
 
 void shell_channels_clear(struct controller *controller)
 {
-    for (size_t i = 0; i < controller->channel_count; i++)
+    for (size_t i = 0; i < controller->channel_count; i++) {
         drop(controller, controller->channels[i].push.broker_id);
+        repeats_clear(&controller->channels[i]);
+    }
     free(controller->channels);
     controller->channels = NULL;
     controller->channel_count = controller->channel_capacity = 0;
@@ -71,6 +92,7 @@ static void send(struct controller *controller, struct channel *channel, enum co
     arena_release(&arena);
 }
 
+/* Forgets removed topics that nobody has to hear of any more. */
 static void trim(struct controller *controller)
 {
     uint64_t told = UINT64_MAX;
@@ -84,12 +106,27 @@ static void trim(struct controller *controller)
     image_trim_removed(&controller->image, told);
 }
 
+/* Tells the partitions again, and only those. */
+static void repeat(struct controller *controller, struct channel *channel)
+{
+    for (size_t i = 0; i < channel->repeat_count; i++) {
+        struct image_partition *partition = image_partition_of(
+            &controller->image, slice_of(channel->repeats[i].topic), channel->repeats[i].partition);
+        if (partition != NULL)
+            image_touch(&controller->image, partition, true);
+    }
+    repeats_clear(channel);
+}
+
 void shell_channels_pump(struct controller *controller)
 {
     for (size_t i = 0; i < controller->channel_count; i++) {
         struct channel *channel = &controller->channels[i];
+        if (channel->repeat_count > 0 && channel->repeat_at_ms <= controller->now_ms)
+            repeat(controller, channel);
         if (channel->not_before_ms > controller->now_ms)
             continue;
+        channel->push.stop_held = channel->stop_not_before_ms > controller->now_ms;
         enum control_kind kind = push_next(&controller->image, &channel->push);
         if (kind != CONTROL_NONE)
             send(controller, channel, kind);
@@ -100,16 +137,23 @@ void shell_channels_pump(struct controller *controller)
 int64_t shell_channels_deadline(const struct controller *controller)
 {
     int64_t deadline = INT64_MAX;
-    for (size_t i = 0; i < controller->channel_count; i++)
-        if (controller->channels[i].not_before_ms > controller->now_ms)
-            deadline = min_i64(deadline, controller->channels[i].not_before_ms);
+    for (size_t i = 0; i < controller->channel_count; i++) {
+        const struct channel *channel = &controller->channels[i];
+        if (channel->not_before_ms > controller->now_ms)
+            deadline = min_i64(deadline, channel->not_before_ms);
+        if (channel->stop_not_before_ms > controller->now_ms)
+            deadline = min_i64(deadline, channel->stop_not_before_ms);
+        if (channel->repeat_count > 0)
+            deadline = min_i64(deadline, channel->repeat_at_ms);
+    }
     return deadline;
 }
 
 bool shell_all_told(struct controller *controller, uint64_t sequence)
 {
     for (size_t i = 0; i < controller->channel_count; i++)
-        if (!push_has_told(&controller->image, &controller->channels[i].push, sequence))
+        if (!controller->channels[i].failing &&
+            !push_has_told(&controller->image, &controller->channels[i].push, sequence))
             return false;
     return true;
 }
@@ -119,18 +163,45 @@ static void retry_later(struct controller *controller, struct channel *channel)
     channel->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
 }
 
-/* A disk that was full, or too many open files: the broker is told again, or the partition would stay as it
- * is. */
+static void stop_later(struct controller *controller, struct channel *channel)
+{
+    channel->stop_not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+}
+
+/* A disk that was full, or too many open files: the broker is told of these partitions again, or they would
+ * stay as they are. What it has taken counts as told. */
+static void repeat_later(struct controller *controller, struct channel *channel,
+                         const struct control_response *response)
+{
+    bool waiting = channel->repeat_count > 0;
+    for (size_t i = 0; i < response->partitions_count; i++) {
+        const struct control_partition_error *item = &response->partitions[i];
+        if (item->error != KAFKA_KAFKA_STORAGE_ERROR)
+            continue;
+        channel->repeats = memory_grow(channel->repeats, channel->repeat_count, &channel->repeat_capacity,
+                                       sizeof(*channel->repeats));
+        channel->repeats[channel->repeat_count++] =
+            (struct channel_repeat){memory_copy_bytes(item->topic.data, item->topic.length), item->partition};
+    }
+    if (channel->repeat_count == 0)
+        channel->repeat_backoff_ms = 0;
+    if (waiting || channel->repeat_count == 0)
+        return;
+    int64_t first_ms = controller->options.retry_backoff_ms;
+    channel->repeat_backoff_ms = channel->repeat_backoff_ms == 0
+                                     ? first_ms
+                                     : min_i64(channel->repeat_backoff_ms * 2, REPEAT_BACKOFF_MAX_MS);
+    channel->repeat_at_ms = controller->now_ms + channel->repeat_backoff_ms;
+}
+
 static void note_partition_errors(struct controller *controller, struct channel *channel,
                                   const struct control_response *response)
 {
     size_t failed = 0;
-    bool again = false;
     const struct control_partition_error *first = NULL;
     for (size_t i = 0; i < response->partitions_count; i++) {
         if (response->partitions[i].error == KAFKA_NONE)
             continue;
-        again |= response->partitions[i].error == KAFKA_KAFKA_STORAGE_ERROR;
         if (failed++ == 0)
             first = &response->partitions[i];
     }
@@ -139,10 +210,6 @@ static void note_partition_errors(struct controller *controller, struct channel 
                  "broker %d refused %zu partitions, first %.*s-%d: %s", channel->push.broker_id, failed,
                  SLICE_ARGUMENTS(first->topic), first->partition, kafka_error_name(first->error));
     channel->complained = failed > 0;
-    if (again) {
-        push_failed(&channel->push);
-        retry_later(controller, channel);
-    }
 }
 
 /* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again. */
@@ -158,11 +225,11 @@ static void stopped(struct controller *controller, struct channel *channel,
         if (item->error == KAFKA_NONE || item->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
             push_note_deleted(partition, channel->push.broker_id);
         else
-            retry_later(controller, channel);
+            stop_later(controller, channel);
     }
     /* a partition left out of the answer must not be asked for in a tight loop */
     if (response->partitions_count == 0)
-        retry_later(controller, channel);
+        stop_later(controller, channel);
 }
 
 static void refused(struct controller *controller, struct channel *channel, int status, int16_t error)
@@ -174,6 +241,7 @@ static void refused(struct controller *controller, struct channel *channel, int 
         log_line(controller->logger, channel->complained ? LOG_DEBUG : LOG_WARN, SHELL_AREA,
                  "broker %d refused a message: %s", channel->push.broker_id, kafka_error_name(error));
     channel->complained = channel->complained || status == 0;
+    channel->failing = true;
     push_failed(&channel->push);
     retry_later(controller, channel);
     if (status == 0 && error == KAFKA_STALE_CONTROLLER_EPOCH)
@@ -197,9 +265,12 @@ void controller_on_answer(struct controller *controller, uint64_t token, int sta
         refused(controller, channel, answered ? 0 : (status != 0 ? status : -1),
                 answered ? answer->response.error : KAFKA_NONE);
     } else {
+        channel->failing = false;
         push_succeeded(&channel->push);
         if (answer->kind == CONTROL_STOP_REPLICA)
             stopped(controller, channel, &answer->response);
+        if (answer->kind == CONTROL_LEADER_AND_ISR)
+            repeat_later(controller, channel, &answer->response);
         note_partition_errors(controller, channel, &answer->response);
     }
     shell_work(controller);

@@ -43,6 +43,13 @@ static void leave(struct controller *controller, const char *why)
     shell_tell_changed(controller);
 }
 
+bool shell_met_fence(struct controller *controller, const struct zk_response *response)
+{
+    if (response->fenced)
+        shell_resign(controller, "a write met the fence of another controller");
+    return response->fenced;
+}
+
 void shell_resign(struct controller *controller, const char *why)
 {
     leave(controller, why);

@@ -4,7 +4,7 @@
  * repeated until there is an answer; asked for again while it is in flight, it is read once more after it.
  * Loading the state at a failover is nothing else than looking at everything.
  */
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/memory.h"
@@ -86,23 +86,45 @@ bool shell_is_looking(const struct controller *controller, enum look_kind kind, 
     return look_find(controller, kind, name, number) != NULL;
 }
 
+static const char *const look_names[] = {
+    [LOOK_BROKERS] = "the list of brokers",      [LOOK_BROKER] = "the registration of a broker",
+    [LOOK_TOPICS] = "the list of topics",        [LOOK_TOPIC] = "the assignment of topic",
+    [LOOK_CONFIG] = "the settings of topic",     [LOOK_CONFIG_CHANGES] = "the list of changed settings",
+    [LOOK_CONFIG_CHANGE] = "the notification",   [LOOK_DELETIONS] = "the list of deletions",
+    [LOOK_STATE] = "a partition state of topic",
+};
+
+/* Without these lists nothing right can be decided, so that they are asked for until they can be read.
+ * Anything else that ZooKeeper will not show is skipped, and seen again by the periodic comparison. */
+static bool is_needed(enum look_kind kind)
+{
+    return kind == LOOK_BROKERS || kind == LOOK_TOPICS || kind == LOOK_DELETIONS;
+}
+
 static void look_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
     struct look *look = payload;
     controller->looks_in_flight--;
     look->in_flight = false;
-    bool answered = response->result == ZK_OK || response->result == ZK_NO_NODE;
+    bool shown = response->result == ZK_OK || response->result == ZK_NO_NODE;
+    bool unreadable =
+        response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR;
+    bool answered = shown || (unreadable && !is_needed(look->kind));
     bool again = look->again || !answered;
-    if (!answered)
+    uint64_t suppressed;
+    if (!shown)
         look->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
-    if (response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR)
-        log_error(controller->logger, SHELL_AREA, "cannot read %s: %s", look->name,
-                  zk_result_name(response->result));
+    if (unreadable && log_limiter_allow(&controller->unreadable, controller->now_ms, &suppressed))
+        log_error(controller->logger, SHELL_AREA,
+                  "cannot read %s %s (%d): %s; %" PRIu64 " more since the last line", look_names[look->kind],
+                  look->name, look->number, zk_result_name(response->result), suppressed);
     look->again = false;
     if (again)
         list_push_back(&controller->looks_waiting, &look->node);
-    if (answered)
+    if (shown)
         shell_apply(controller, look, response);
+    else if (answered)
+        shell_apply_unreadable(controller, look);
     if (again)
         return;
     struct buffer key;

@@ -14,7 +14,7 @@ static void request_done(void *context, const struct zk_response *response)
         controller->request_count--;
         if (request->any_term || request->term == controller->term) {
             request->done(controller, request->payload, response);
-            shell_work(controller);
+            shell_work_soon(controller);
         }
     }
     if (request->release != NULL)

@@ -56,9 +56,9 @@ static void rewrite_done(struct controller *controller, void *payload, const str
 {
     const struct rewrite *rewrite = payload;
     controller->rewrites_in_flight--;
-    if (response->fenced)
-        shell_resign(controller, "a write met the fence of another controller");
-    else if (response->result == ZK_OK || response->result == ZK_BAD_VERSION)
+    if (shell_met_fence(controller, response))
+        return;
+    if (response->result == ZK_OK || response->result == ZK_BAD_VERSION)
         shell_look(controller, LOOK_TOPIC, slice_of(rewrite->name), 0);
     else
         shell_look_later(controller, LOOK_TOPIC, slice_of(rewrite->name), 0);
@@ -240,10 +240,8 @@ static void send_next(struct controller *controller, struct deletion *deletion);
 
 static void deletes_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
-    if (response->fenced) {
-        shell_resign(controller, "a write met the fence of another controller");
+    if (shell_met_fence(controller, response))
         return;
-    }
     struct deletion *deletion = deletion_of(controller, payload);
     if (deletion == NULL)
         return;
@@ -257,7 +255,9 @@ static void deletes_done(struct controller *controller, void *payload, const str
         drop_operations(deletion, response->culprit - 1, 1);
     } else {
         /* not empty: somebody has put a node below; unknown: what is left is found by listing again */
-        if (response->result != ZK_UNKNOWN && response->result != ZK_BAD_VERSION)
+        uint64_t suppressed;
+        if (response->result != ZK_UNKNOWN && response->result != ZK_BAD_VERSION &&
+            log_limiter_allow(&controller->unwritable, controller->now_ms, &suppressed))
             log_warn(controller->logger, SHELL_AREA, "deleting the znodes of topic %s: %s", deletion->name,
                      zk_result_name(response->result));
         operations_clear(deletion);
@@ -362,10 +362,10 @@ static void begin(struct controller *controller, struct image_topic *topic)
 static void pump_one(struct controller *controller, struct deletion *deletion)
 {
     struct slice name = slice_of(deletion->name);
-    struct image_topic *topic = image_find_topic(&controller->image, name);
     if (deletion->busy || controller->now_ms < deletion->not_before_ms ||
         shell_is_looking(controller, LOOK_TOPIC, name, 0))
         return;
+    struct image_topic *topic = image_find_topic(&controller->image, name);
     if (!controller->options.delete_topic_enable) {
         log_warn(controller->logger, SHELL_AREA, "topic %s is not deleted: delete.topic.enable is false",
                  deletion->name);

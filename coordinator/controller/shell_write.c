@@ -143,7 +143,8 @@ static void not_written(struct controller *controller, struct write_batch *batch
     bool unclear = response->culprit == ZK_NO_CULPRIT;
     bool refused =
         response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR;
-    if (refused)
+    uint64_t suppressed;
+    if (refused && log_limiter_allow(&controller->unwritable, controller->now_ms, &suppressed))
         log_error(controller->logger, SHELL_AREA, "states of %zu partitions, first %s-%d, not written: %s",
                   batch->item_count, batch->items[0].topic, batch->items[0].number,
                   zk_result_name(response->result));
@@ -167,9 +168,9 @@ static void batch_done(struct controller *controller, void *payload, const struc
 {
     struct write_batch *batch = payload;
     controller->writes_in_flight--;
-    if (response->fenced)
-        shell_resign(controller, "a write met the fence of another controller");
-    else if (response->result == ZK_OK)
+    if (shell_met_fence(controller, response))
+        return;
+    if (response->result == ZK_OK)
         written(controller, batch, response);
     else
         not_written(controller, batch, response);

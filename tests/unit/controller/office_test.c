@@ -455,6 +455,7 @@ static void repeated_until_answered(void **state)
     refusals_left = 7;
     struct world *world = begin(3, (struct world_options){.refuse = refuse_some});
     assert_int_equal(create_error(world, topic_of("t", 6, 3), false), KAFKA_NONE);
+    assert_true(world_run(world, 10000, world_is_at_rest));
     assert_int_equal(refusals_left, 0);
     world->lose_message_one_in = 6;
     assert_int_equal(create_error(world, topic_of("u", 6, 3), false), KAFKA_NONE);
