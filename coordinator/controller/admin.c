@@ -50,9 +50,22 @@ static void request_free(struct admin_request *request)
     free(request);
 }
 
+void admin_mark_named_twice(struct admin_request *request)
+{
+    struct map *names = map_new((uint64_t)(uintptr_t)request);
+    for (size_t i = 0; i < request->topic_count; i++) {
+        struct admin_topic *topic = &request->topics[i];
+        struct admin_topic *other = map_put(names, topic->name, topic);
+        if (other != NULL)
+            topic->named_twice = other->named_twice = true;
+    }
+    map_free(names);
+}
+
 void admin_fail(struct admin_request *request, struct admin_topic *topic, int16_t error, const char *format,
                 ...)
 {
+    node_topic_release(&topic->node);
     topic->status = ADMIN_DONE;
     topic->error = error;
     topic->message = NULL;
@@ -78,10 +91,9 @@ struct sent {
 static void sent_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
     const struct sent *sent = payload;
-    if (response->fenced) {
-        shell_resign(controller, "a write met the fence of another controller");
+    controller->admin_in_flight--;
+    if (shell_met_fence(controller, response))
         return;
-    }
     list_for_each_safe(node, after, &controller->admins)
     {
         struct admin_request *request = container_of(node, struct admin_request, node);
@@ -102,6 +114,7 @@ void admin_send(struct admin_request *request, struct admin_topic *topic,
     struct sent *sent = memory_allocate_zeroed(1, sizeof(*sent));
     *sent = (struct sent){request->id, (size_t)(topic - request->topics), done};
     topic->status = ADMIN_WRITING;
+    controller->admin_in_flight++;
     zk_fenced_multi(controller->zk, controller->fence, operations, count,
                     shell_request(controller, false, sent_done, free, sent));
 }
@@ -121,12 +134,25 @@ struct image_topic *admin_image_topic(const struct admin_request *request, const
     return found != NULL && uuid_equals(found->topic_id, topic->topic_id) ? found : NULL;
 }
 
-bool admin_is_led(struct admin_request *request, const struct image_topic *topic)
+void admin_write_again(struct admin_request *request, struct admin_topic *topic)
 {
+    const struct controller *controller = request->controller;
+    bool enough = request->answered && topic->tried_again;
+    topic->tried_again = request->answered;
+    topic->status = enough ? ADMIN_DONE : ADMIN_WRITE;
+    topic->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+}
+
+bool admin_is_usable(struct admin_request *request, struct admin_topic *topic)
+{
+    const struct image_topic *there = admin_image_topic(request, topic);
     uint64_t sequence = 0;
-    for (size_t i = 0; i < topic->partition_count; i++) {
-        const struct image_partition *partition = topic->partitions[i];
-        if (!partition->has_state || partition->state.leader == NODE_NO_LEADER || partition->unsettled)
+    if (there == NULL || there->deleting)
+        return true;
+    for (size_t i = 0; i < there->partition_count; i++) {
+        const struct image_partition *partition = there->partitions[i];
+        if (!partition->has_state || partition->state.leader == NODE_NO_LEADER || partition->unsettled ||
+            partition->dirty || partition->busy)
             return false;
         sequence = partition->sequence > sequence ? partition->sequence : sequence;
     }
@@ -138,8 +164,12 @@ bool admin_place(struct admin_request *request, struct admin_topic *topic, size_
 {
     const struct roster *brokers = &request->controller->image.brokers;
     struct assign_request wanted = {count, replication_factor, first, start, shift};
-    int32_t *replicas = memory_allocate(max_size(count * replication_factor, 1) * sizeof(*replicas));
-    enum assign_result result = assign_replicas(brokers, &wanted, replicas);
+    /* the client's numbers are not believed before memory is taken for them */
+    bool possible = replication_factor <= min_size(brokers->count, NODE_REPLICAS_MAX);
+    int32_t *replicas =
+        memory_allocate(possible ? max_size(count * replication_factor, 1) * sizeof(*replicas) : 1);
+    enum assign_result result =
+        possible ? assign_replicas(brokers, &wanted, replicas) : ASSIGN_TOO_FEW_BROKERS;
     for (size_t i = 0; result == ASSIGN_OK && i < count; i++)
         node_topic_add_partition(&topic->node, &replicas[i * replication_factor], replication_factor);
     free(replicas);
@@ -174,7 +204,8 @@ static void topic_pump(struct admin_request *request, struct admin_topic *topic)
     struct controller *controller = request->controller;
     if (topic->status == ADMIN_VERIFY && !shell_is_looking(controller, LOOK_TOPIC, topic->name, 0))
         request->kind->verify(request, topic);
-    if (topic->status == ADMIN_WRITE && topic->not_before_ms <= controller->now_ms)
+    if (topic->status == ADMIN_WRITE && topic->not_before_ms <= controller->now_ms &&
+        controller->admin_in_flight < SHELL_ADMIN_IN_FLIGHT_MAX)
         request->kind->write(request, topic);
     if (topic->status == ADMIN_WAIT && request->kind->is_complete(request, topic))
         topic->status = ADMIN_DONE;
@@ -229,12 +260,13 @@ void shell_admin_pump(struct controller *controller)
 int64_t shell_admin_deadline(const struct controller *controller)
 {
     int64_t deadline = INT64_MAX;
+    bool may_write = controller->admin_in_flight < SHELL_ADMIN_IN_FLIGHT_MAX;
     list_for_each(node, &controller->admins)
     {
         const struct admin_request *request = container_of(node, struct admin_request, node);
         if (!request->answered)
             deadline = min_i64(deadline, request->deadline_ms);
-        for (size_t i = 0; i < request->topic_count; i++)
+        for (size_t i = 0; may_write && i < request->topic_count; i++)
             if (request->topics[i].status == ADMIN_WRITE)
                 deadline = min_i64(deadline, request->topics[i].not_before_ms);
     }

@@ -6,11 +6,12 @@
  *
  *   WRITE -> WRITING -> VERIFY -> WAIT -> DONE
  *     ^                   |
- *     +---- not there ----+
+ *     +---- not there ----+   (after a backoff)
  *
  * WRITE sends a fenced multi. Whatever its outcome, VERIFY looks at ZooKeeper: what was meant is there, or is
  * not, or something else is. WAIT is for leaders and for the brokers' answers. The request is answered when
- * all its topics are DONE, or at its deadline; one that was answered early lives on until it has written.
+ * all its topics are DONE, or at its deadline; one that was answered early lives on until it has written, or
+ * has tried to once more.
  */
 #ifndef COORDINATOR_CONTROLLER_ADMIN_H
 #define COORDINATOR_CONTROLLER_ADMIN_H
@@ -24,6 +25,9 @@ enum admin_status { ADMIN_WRITE, ADMIN_WRITING, ADMIN_VERIFY, ADMIN_WAIT, ADMIN_
 struct admin_topic {
     enum admin_status status;
     int64_t not_before_ms;
+    bool tried_again;  /* written once more after the request had been answered */
+    bool named_twice;  /* another topic of the request has the same name */
+    bool taken;        /* CreateTopics: the last multi found a node in the place of the topic's */
     struct slice name; /* null: deletion by an unknown id */
     struct uuid topic_id;
     int16_t error;
@@ -76,7 +80,9 @@ extern const struct admin_kind admin_create_partitions;
 
 /* Room for the topics, initialised. */
 void admin_make_topics(struct admin_request *request, size_t count);
-/* DONE with an error; the format may be NULL. */
+/* Finds the names that the request has more than once. */
+void admin_mark_named_twice(struct admin_request *request);
+/* DONE with an error; the format may be NULL. What was to be written is given back. */
 void admin_fail(struct admin_request *request, struct admin_topic *topic, int16_t error, const char *format,
                 ...) PRINTF_LIKE(4, 5);
 /*
@@ -88,10 +94,13 @@ void admin_send(struct admin_request *request, struct admin_topic *topic,
                 void (*done)(struct admin_request *, struct admin_topic *, const struct zk_response *));
 /* An outcome after which only a look tells: VERIFY, with the look on its way. */
 void admin_look(struct admin_request *request, struct admin_topic *topic, enum zk_result result);
+/* WRITE after a backoff; once only when nobody waits for the answer any more. */
+void admin_write_again(struct admin_request *request, struct admin_topic *topic);
 /* The topic of this name and id in the image. */
 struct image_topic *admin_image_topic(const struct admin_request *request, const struct admin_topic *topic);
-/* Every partition has a leader and all brokers know. */
-bool admin_is_led(struct admin_request *request, const struct image_topic *topic);
+/* What a new topic and new partitions wait for: every partition has a leader and all brokers know; or the
+ * topic is gone again. */
+bool admin_is_usable(struct admin_request *request, struct admin_topic *topic);
 /* Places `count` more partitions behind `first`, into node; false: the topic has failed. */
 bool admin_place(struct admin_request *request, struct admin_topic *topic, size_t first, size_t count,
                  size_t replication_factor, size_t start, size_t shift);

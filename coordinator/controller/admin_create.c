@@ -4,8 +4,9 @@
  * random, so that after a lost answer the topic that is there is recognised as one's own. Partition states,
  * leaders and messages then come the way of any topic that appears in ZooKeeper.
  */
-#include <inttypes.h>
+#include <stdlib.h>
 
+#include "common/memory.h"
 #include "coordinator/controller/admin.h"
 #include "coordinator/controller/topic_rules.h"
 #include "coordinator/zk/path.h"
@@ -23,10 +24,7 @@ static const struct create_topics_request_creatable_topic *asked(const struct ad
 static bool check_name(struct admin_request *request, struct admin_topic *topic)
 {
     const struct image *image = &request->controller->image;
-    const struct create_topics_request *decoded = request->decoded;
-    for (size_t i = 0; i < decoded->topics_count; i++) {
-        if (i == topic->index || !slice_equals(decoded->topics[i].name, topic->name))
-            continue;
+    if (topic->named_twice) {
         admin_fail(request, topic, KAFKA_INVALID_REQUEST, "Found multiple entries for this topic.");
         return false;
     }
@@ -55,6 +53,10 @@ static bool take_configs(struct admin_request *request, struct admin_topic *topi
 {
     const struct create_topics_request_creatable_topic *from = asked(request, topic);
     const struct controller_callbacks *callbacks = &request->controller->options.callbacks;
+    if (from->configs_count > NODE_CONFIG_ENTRIES_MAX) {
+        admin_fail(request, topic, KAFKA_INVALID_CONFIG, "More than %d settings.", NODE_CONFIG_ENTRIES_MAX);
+        return false;
+    }
     for (size_t i = 0; i < from->configs_count; i++) {
         struct slice name = from->configs[i].name, value = from->configs[i].value;
         const char *problem = NULL;
@@ -72,28 +74,46 @@ static bool take_configs(struct admin_request *request, struct admin_topic *topi
     return true;
 }
 
+/* The assignments by partition number, NULL where none is given; the array is the caller's. */
+static const struct create_topics_request_creatable_replica_assignment **
+sort_assignments(const struct create_topics_request_creatable_topic *from)
+{
+    size_t count = from->assignments_count;
+    const struct create_topics_request_creatable_replica_assignment **sorted =
+        memory_allocate_zeroed(count, sizeof(struct create_topics_request_creatable_replica_assignment *));
+    for (size_t i = 0; i < count; i++) {
+        int32_t number = from->assignments[i].partition_index;
+        if (number >= 0 && (size_t)number < count)
+            sorted[number] = &from->assignments[i];
+    }
+    return sorted;
+}
+
 static bool take_manual_assignment(struct admin_request *request, struct admin_topic *topic)
 {
     const struct create_topics_request_creatable_topic *from = asked(request, topic);
     size_t factor = from->assignments[0].broker_ids_count;
-    for (size_t number = 0; number < from->assignments_count; number++) {
-        const struct create_topics_request_creatable_replica_assignment *found = NULL;
-        for (size_t i = 0; i < from->assignments_count && found == NULL; i++)
-            if (from->assignments[i].partition_index == (int32_t)number)
-                found = &from->assignments[i];
-        const char *problem =
-            found == NULL ? "partitions should be a consecutive 0-based integer sequence"
-                          : topic_replicas_problem(found->broker_ids, found->broker_ids_count, factor);
-        if (problem != NULL) {
+    if (from->assignments_count > NODE_TOPIC_PARTITIONS_MAX) {
+        admin_fail(request, topic, KAFKA_INVALID_REPLICA_ASSIGNMENT, "More than %d partitions.",
+                   NODE_TOPIC_PARTITIONS_MAX);
+        return false;
+    }
+    const struct create_topics_request_creatable_replica_assignment **sorted = sort_assignments(from);
+    const char *problem = NULL;
+    for (size_t number = 0; number < from->assignments_count && problem == NULL; number++) {
+        const struct create_topics_request_creatable_replica_assignment *found = sorted[number];
+        problem = found == NULL ? "partitions should be a consecutive 0-based integer sequence"
+                                : topic_replicas_problem(found->broker_ids, found->broker_ids_count, factor);
+        if (problem != NULL)
             admin_fail(request, topic, KAFKA_INVALID_REPLICA_ASSIGNMENT, "Partition %zu: %s.", number,
                        problem);
-            return false;
-        }
-        node_topic_add_partition(&topic->node, found->broker_ids, found->broker_ids_count);
+        else
+            node_topic_add_partition(&topic->node, found->broker_ids, found->broker_ids_count);
     }
+    free(sorted);
     topic->partition_count = (int32_t)from->assignments_count;
     topic->replication_factor = (int32_t)factor;
-    return true;
+    return problem == NULL;
 }
 
 static size_t random_below(struct admin_request *request, size_t bound)
@@ -161,7 +181,6 @@ static void make_id(struct admin_request *request, struct admin_topic *topic)
 static void plan(struct admin_request *request, struct admin_topic *topic)
 {
     const struct create_topics_request_creatable_topic *from = asked(request, topic);
-    topic->name = from->name;
     if (!check_name(request, topic))
         return;
     bool manual = from->assignments_count > 0;
@@ -194,6 +213,9 @@ static bool begin(struct admin_request *request, struct slice body)
     request->validate_only = decoded->validate_only;
     admin_make_topics(request, decoded->topics_count);
     for (size_t i = 0; i < request->topic_count; i++)
+        request->topics[i].name = decoded->topics[i].name;
+    admin_mark_named_twice(request);
+    for (size_t i = 0; i < request->topic_count; i++)
         plan(request, &request->topics[i]);
     return true;
 }
@@ -202,6 +224,7 @@ static void written(struct admin_request *request, struct admin_topic *topic,
                     const struct zk_response *response)
 {
     bool config = response->culprit == 0;
+    topic->taken = response->result == ZK_NODE_EXISTS && response->culprit == 1;
     if (response->result == ZK_OK)
         log_info(request->controller->logger, SHELL_AREA,
                  "topic %.*s created: %d partitions, replication factor %d", SLICE_ARGUMENTS(topic->name),
@@ -243,19 +266,13 @@ static void write(struct admin_request *request, struct admin_topic *topic)
 static void verify(struct admin_request *request, struct admin_topic *topic)
 {
     const struct image_topic *there = image_find_topic(&request->controller->image, topic->name);
-    if (there == NULL)
-        topic->status = ADMIN_WRITE;
-    else if (uuid_equals(there->topic_id, topic->topic_id))
+    if (there == NULL && !topic->taken)
+        admin_write_again(request, topic);
+    else if (there != NULL && uuid_equals(there->topic_id, topic->topic_id))
         topic->status = ADMIN_WAIT;
     else
         admin_fail(request, topic, KAFKA_TOPIC_ALREADY_EXISTS, "Topic '%.*s' already exists.",
                    SLICE_ARGUMENTS(topic->name));
-}
-
-static bool is_complete(struct admin_request *request, struct admin_topic *topic)
-{
-    const struct image_topic *there = admin_image_topic(request, topic);
-    return there == NULL || there->deleting || admin_is_led(request, there);
 }
 
 static void encode_configs(struct admin_request *request, const struct admin_topic *topic,
@@ -304,5 +321,5 @@ const struct admin_kind admin_create_topics = {.api_key = 19,
                                                .begin = begin,
                                                .write = write,
                                                .verify = verify,
-                                               .is_complete = is_complete,
+                                               .is_complete = admin_is_usable,
                                                .encode = encode};

@@ -72,8 +72,7 @@ static void written(struct admin_request *request, struct admin_topic *topic,
         shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);
         topic->status = ADMIN_WAIT;
     } else if (response->result == ZK_UNKNOWN) {
-        topic->status = ADMIN_WRITE;
-        topic->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+        admin_write_again(request, topic);
     } else {
         admin_fail(request, topic, KAFKA_UNKNOWN_SERVER_ERROR, "ZooKeeper: %s.",
                    zk_result_name(response->result));

@@ -115,13 +115,9 @@ static bool plan(struct admin_request *request, struct admin_topic *topic, const
 
 static void check(struct admin_request *request, struct admin_topic *topic)
 {
-    const struct create_partitions_request *decoded = request->decoded;
-    topic->name = decoded->topics[topic->index].name;
-    for (size_t i = 0; i < decoded->topics_count; i++) {
-        if (i != topic->index && slice_equals(decoded->topics[i].name, topic->name)) {
-            admin_fail(request, topic, KAFKA_INVALID_REQUEST, "Duplicate topic in request.");
-            return;
-        }
+    if (topic->named_twice) {
+        admin_fail(request, topic, KAFKA_INVALID_REQUEST, "Duplicate topic in request.");
+        return;
     }
     const struct image_topic *there = image_find_topic(&request->controller->image, topic->name);
     if (shell_is_being_deleted(request->controller, topic->name)) {
@@ -151,6 +147,9 @@ static bool begin(struct admin_request *request, struct slice body)
     request->timeout_ms = decoded->timeout_ms;
     request->validate_only = decoded->validate_only;
     admin_make_topics(request, decoded->topics_count);
+    for (size_t i = 0; i < request->topic_count; i++)
+        request->topics[i].name = decoded->topics[i].name;
+    admin_mark_named_twice(request);
     for (size_t i = 0; i < request->topic_count; i++)
         check(request, &request->topics[i]);
     return true;
@@ -192,13 +191,10 @@ static void verify(struct admin_request *request, struct admin_topic *topic)
 {
     const struct image_topic *there = admin_image_topic(request, topic);
     bool grown = there != NULL && there->partition_count >= (size_t)asked(request, topic)->count;
-    topic->status = grown ? ADMIN_WAIT : ADMIN_WRITE;
-}
-
-static bool is_complete(struct admin_request *request, struct admin_topic *topic)
-{
-    const struct image_topic *there = admin_image_topic(request, topic);
-    return there == NULL || there->deleting || admin_is_led(request, there);
+    if (grown)
+        topic->status = ADMIN_WAIT;
+    else
+        admin_write_again(request, topic);
 }
 
 static void encode(struct admin_request *request, struct wire_writer *writer)
@@ -222,5 +218,5 @@ const struct admin_kind admin_create_partitions = {.api_key = 37,
                                                    .begin = begin,
                                                    .write = write,
                                                    .verify = verify,
-                                                   .is_complete = is_complete,
+                                                   .is_complete = admin_is_usable,
                                                    .encode = encode};

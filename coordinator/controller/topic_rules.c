@@ -52,6 +52,8 @@ const char *topic_replicas_problem(const int32_t *ids, size_t count, size_t repl
 {
     if (count == 0)
         return "the list of replicas is empty";
+    if (count > NODE_REPLICAS_MAX)
+        return "the list of replicas is too long";
     if (count != replication_factor)
         return "all partitions should have the same number of replicas";
     for (size_t i = 0; i < count; i++) {

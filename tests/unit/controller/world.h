@@ -47,6 +47,7 @@ struct world_broker {
     struct map *metadata; /* the same for the metadata cache */
     int64_t known_epochs[WORLD_BROKERS_MAX]; /* of live brokers by the last metadata; -1 */
     uint32_t leader_and_isr_accepted, metadata_accepted, stops_accepted;
+    int16_t last_proposal_error; /* of the last partition answered */
 };
 
 struct world_message {
@@ -71,6 +72,8 @@ struct world_options {
     bool log;
     /* An answer of brokers to a kind of message; 0: no error. */
     int16_t (*refuse)(struct world *world, int32_t broker, enum control_kind kind);
+    /* The same to a single partition of leader-and-ISR. */
+    int16_t (*refuse_partition)(struct world *world, int32_t broker, struct slice topic, int32_t partition);
 };
 
 struct world {

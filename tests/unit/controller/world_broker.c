@@ -70,8 +70,15 @@ static int16_t accept_partition(struct world_broker *broker, const struct contro
                                 const struct control_partition *partition)
 {
     char key[300];
+    const struct world_options *options = &broker->world->options;
     const struct world_replica *known =
         map_get(broker->replicas, key_of(key, topic->name, partition->partition));
+    int16_t refusal =
+        options->refuse_partition != NULL
+            ? options->refuse_partition(broker->world, broker->id, topic->name, partition->partition)
+            : KAFKA_NONE;
+    if (refusal != KAFKA_NONE)
+        return refusal;
     if (known != NULL && uuid_equals(known->topic_id, topic->topic_id)) {
         if (partition->leader_epoch < known->leader_epoch)
             return KAFKA_STALE_CONTROLLER_EPOCH;
@@ -204,6 +211,7 @@ static void proposal_answered(void *context, const struct control_answer *answer
     struct world_broker *broker = context;
     for (size_t i = 0; i < answer->alter_partition.partitions_count; i++) {
         const struct alter_partition_result *result = &answer->alter_partition.partitions[i];
+        broker->last_proposal_error = result->error;
         char key[300];
         struct world_replica *replica =
             map_get(broker->replicas, key_of(key, result->topic, result->partition));
