@@ -9,6 +9,11 @@
 #include "coordinator/zk/path.h"
 #include "proto/kafka/error.h"
 
+/* How long a notification of changed settings stays, and how many, the oldest first, a comparison looks at.
+ */
+#define CHANGE_LIFETIME_MS (15 * 60 * 1000)
+#define CHECKED_CHANGES_MAX 500
+
 static void log_skipped(struct controller *controller, const char *path, struct slice name,
                         struct buffer *error)
 {
@@ -244,10 +249,12 @@ static void apply_topic(struct controller *controller, const struct look *look,
         shell_forget_topic(controller, topic);
         topic = NULL;
     }
-    if (repair_topic(controller, topic, &node))
+    if (repair_topic(controller, topic, &node)) {
+        note_healed(controller, look, "a topic lacks its id or partitions");
         shell_topic_rewrite(controller, name, &node, response->stat.version);
-    else
+    } else {
         take_topic(controller, look, name, &node, response->stat.version.value);
+    }
     node_topic_release(&node);
 }
 
@@ -293,7 +300,7 @@ static void apply_config(struct controller *controller, const struct look *look,
 static void apply_config_changes(struct controller *controller, const struct look *look,
                                  const struct zk_response *response)
 {
-    (void)look;
+    size_t checked = 0;
     int32_t last = controller->last_config_change;
     for (size_t i = 0; i < response->child_count; i++) {
         int32_t sequence;
@@ -303,10 +310,33 @@ static void apply_config_changes(struct controller *controller, const struct loo
         /* those that were there before the settings themselves were read have nothing to add */
         if (controller->config_changes_seen && sequence > controller->last_config_change)
             shell_look(controller, LOOK_CONFIG_CHANGE, name, 0);
+        else if (look->periodic && checked++ < CHECKED_CHANGES_MAX)
+            shell_look_periodic(controller, LOOK_CONFIG_CHANGE, name, 0);
         last = sequence > last ? sequence : last;
     }
     controller->config_changes_seen = true;
     controller->last_config_change = last;
+}
+
+static void purged(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    (void)payload;
+    (void)shell_met_fence(controller, response);
+}
+
+/* A notification that everybody has had time to see goes; what cannot be removed now is, next time. */
+static void purge_config_change(struct controller *controller, const struct look *look,
+                                const struct zk_response *response)
+{
+    if (controller->office != OFFICE_IN || controller->wall_ms - response->stat.ctime_ms < CHANGE_LIFETIME_MS)
+        return;
+    struct arena arena;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    struct zk_operation operation =
+        zk_operation_delete(zk_path_config_change(&arena, slice_of(look->name)), response->stat.version);
+    zk_fenced_multi(controller->zk, controller->fence, &operation, 1,
+                    shell_request(controller, false, purged, NULL, NULL));
+    arena_release(&arena);
 }
 
 static void apply_config_change(struct controller *controller, const struct look *look,
@@ -314,6 +344,10 @@ static void apply_config_change(struct controller *controller, const struct look
 {
     if (response->result != ZK_OK)
         return;
+    if (look->periodic) {
+        purge_config_change(controller, look, response);
+        return;
+    }
     static const char topics[] = "topics/";
     struct buffer entity, error;
     buffer_init(&entity);

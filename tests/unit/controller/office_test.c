@@ -517,6 +517,12 @@ static void garbage_is_skipped(void **state)
     world_free(world);
 }
 
+static bool never(struct world *world)
+{
+    (void)world;
+    return false;
+}
+
 static void settings_reach_brokers(void **state)
 {
     (void)state;
@@ -529,6 +535,10 @@ static void settings_reach_brokers(void **state)
                        slice_of("{\"version\":2,\"entity_path\":\"topics/t\"}"));
     assert_true(world_run(world, 10000, world_is_at_rest));
     assert_int_equal(world->brokers[0].metadata_accepted, before + 1);
+    /* the notification goes when everybody has had time to see it */
+    world_run(world, 17 * 60 * 1000, never);
+    assert_false(
+        fake_zookeeper_read(world->zookeeper, "/config/changes/config_change_0000000003", NULL, NULL));
     end(world);
 }
 
