@@ -12,10 +12,12 @@
 #include <cmocka.h>
 
 #include "common/memory.h"
+#include "coordinator/controller/push.h"
 #include "coordinator/zk/node_partition_state.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/create_topics.h"
+#include "tests/unit/controller/cluster_image.h"
 #include "tests/unit/controller/world.h"
 
 #define VERSION 5
@@ -330,6 +332,31 @@ static void broker_is_deaf(void **state)
     world_free(world);
 }
 
+/* However many changes keep coming: replicas of a deleted topic are removed once the broker knows. */
+static void deletion_goes_between_changes(void **state)
+{
+    (void)state;
+    struct image image;
+    struct push_channel channel;
+    int32_t replicas[] = {1};
+    image_init(&image);
+    cluster_add_broker(&image, 1, 10, 10, NULL);
+    struct image_partition *partition = cluster_add_topic(&image, replicas, 1);
+    image_begin_deletion(&image, partition->topic);
+    push_channel_init(&channel, 1, 10);
+    channel.full = false;
+    cluster_add_broker(&image, 2, 20, 20, NULL);
+    assert_int_equal(push_next(&image, &channel), CONTROL_UPDATE_METADATA);
+    channel.metadata_told = partition->topic->deletion_sequence;
+    assert_int_equal(push_next(&image, &channel), CONTROL_STOP_REPLICA);
+    channel.stop_held = true;
+    assert_int_equal(push_next(&image, &channel), CONTROL_UPDATE_METADATA);
+    channel.stop_held = false;
+    push_note_deleted(partition, 1);
+    assert_int_equal(push_next(&image, &channel), CONTROL_UPDATE_METADATA);
+    image_release(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -340,6 +367,7 @@ int main(void)
         cmocka_unit_test(state_removed),
         cmocka_unit_test(disk_of_broker_is_full),
         cmocka_unit_test(broker_is_deaf),
+        cmocka_unit_test(deletion_goes_between_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
