@@ -2,11 +2,11 @@
 /*
  * Messages of the coordinator thread, in three directions:
  *
- *   call     from this broker to the controller, wherever it is (an outgoing_call each). Where no controller
- * is known, or the one asked is not in office any more, the call is tried again until its deadline. deliver
- * from the network to this broker's controller or replicas (a delivery each). send     from this broker's
- * controller, in office, to a broker (a controller_send each); a message to this broker itself takes the same
- * way through the codec, without the socket.
+ * - call: from this broker to the controller, wherever it is (an outgoing_call each). Where no controller is
+ *   known, or the one asked is not in office any more, the call is tried again until its deadline.
+ * - deliver: from the network to this broker's controller or replicas.
+ * - send: from this broker's controller, in office, to a broker (a controller_send each); a message to this
+ *   broker itself takes the same way through the codec, without the socket.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -63,12 +63,11 @@ static void update_metadata(struct api_context *context, const struct update_met
 void control_carry_out(struct api_context *context, const struct control_request *request,
                        struct arena *arena, struct control_answer *answer)
 {
-    int64_t wall_ms = context->clock->wall_ms(context->clock);
     int64_t now_ms = context->clock->monotonic_ms(context->clock);
     *answer = (struct control_answer){.kind = request->kind};
     switch (request->kind) {
     case CONTROL_LEADER_AND_ISR:
-        replica_manager_leader_and_isr(context->replicas, &request->leader_and_isr, wall_ms, now_ms, arena,
+        replica_manager_leader_and_isr(context->replicas, &request->leader_and_isr, now_ms, arena,
                                        &answer->response);
         break;
     case CONTROL_UPDATE_METADATA:

@@ -7,12 +7,12 @@
  *
  *     none --wanted--> WANTED --sent--> IN_FLIGHT --success, newer state--> none
  *                        ^                 |--refused, no doubt-----------> none (proposed again later)
- *                        |                 |--refused in doubt------------> WANTED: the committed ISR, as a
- * barrier
+ *                        |                 |--refused in doubt------------> WANTED: a barrier
  *                        '-----------------'--no answer, other errors-----> WANTED: the same again, in doubt
  *
- * A newer state of the partition, by whichever way it comes, ends every proposal: the controller writes by
- * compare-and-set on the partition epoch, so nothing older can be applied any more.
+ * A barrier is the committed ISR as it is (partition_core.h). A newer state of the partition, by whichever
+ * way it comes, ends every proposal: the controller writes by compare-and-set on the partition epoch, so
+ * nothing older can be applied any more.
  */
 #include <string.h>
 

@@ -214,10 +214,9 @@ static struct control_partition_error *allocate_answers(struct arena *arena, siz
 }
 
 void replica_manager_leader_and_isr(struct replica_manager *manager,
-                                    const struct leader_and_isr_request *request, int64_t wall_ms,
-                                    int64_t now_ms, struct arena *arena, struct control_response *response)
+                                    const struct leader_and_isr_request *request, int64_t now_ms,
+                                    struct arena *arena, struct control_response *response)
 {
-    (void)wall_ms;
     *response = (struct control_response){
         .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
     if (response->error != KAFKA_NONE)
@@ -297,7 +296,7 @@ void replica_manager_configure(struct replica_manager *manager, const struct con
     for (size_t i = 0; i < topic->partitions_count; i++) {
         struct partition *partition =
             replica_manager_find(manager, topic->name, topic->partitions[i].partition);
-        if (partition != NULL)
+        if (partition != NULL && uuid_equals(partition_topic_id(partition), topic->topic_id))
             partition_configure(partition, &settings, min_insync_replicas);
         partition_release(partition);
     }

@@ -64,8 +64,8 @@ int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t co
  * request.
  */
 void replica_manager_leader_and_isr(struct replica_manager *manager,
-                                    const struct leader_and_isr_request *request, int64_t wall_ms,
-                                    int64_t now_ms, struct arena *arena, struct control_response *response);
+                                    const struct leader_and_isr_request *request, int64_t now_ms,
+                                    struct arena *arena, struct control_response *response);
 void replica_manager_stop_replica(struct replica_manager *manager, const struct stop_replica_request *request,
                                   struct arena *arena, struct control_response *response);
 /* New settings of topics, from a metadata update. */

@@ -46,11 +46,11 @@ static void on_no_answer(struct world *world, int32_t index, void *data)
 static void carry_out(struct world *world, struct sim_broker *broker, const struct control_request *request,
                       struct arena *arena, struct control_answer *answer)
 {
-    int64_t now_ms = broker_now_ms(broker), wall_ms = broker_wall_ms(broker);
+    int64_t now_ms = broker_now_ms(broker);
     answer->kind = request->kind;
     switch (request->kind) {
     case CONTROL_LEADER_AND_ISR:
-        replica_manager_leader_and_isr(broker->replicas, &request->leader_and_isr, wall_ms, now_ms, arena,
+        replica_manager_leader_and_isr(broker->replicas, &request->leader_and_isr, now_ms, arena,
                                        &answer->response);
         break;
     case CONTROL_STOP_REPLICA:
