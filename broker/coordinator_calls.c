@@ -47,9 +47,6 @@ struct controller_send {
 
 static void attempt(struct outgoing_call *outgoing);
 
-/* What a message of the cluster's controller may take in memory. */
-#define CONTROL_ARENA_BYTES ((size_t)256 << 20)
-
 static bool says_not_controller(const struct control_answer *answer)
 {
     switch (answer->kind) {
@@ -151,7 +148,7 @@ static void on_local_answer(void *context, const struct control_answer *answer)
 static void take_remote_answer(struct outgoing_call *outgoing, struct slice bytes)
 {
     struct arena arena;
-    arena_init(&arena, CONTROL_ARENA_BYTES);
+    arena_init(&arena, CONTROL_MESSAGE_BUDGET_BYTES);
     struct control_answer answer;
     bool readable = control_answer_decode(bytes, &arena, &answer) == 0;
     bool moved = readable && says_not_controller(&answer);
@@ -238,7 +235,7 @@ static void start_call(struct mail *mail)
     outgoing->coordinator = coordinator;
     outgoing->call = call;
     outgoing->retry.fire = on_retry;
-    arena_init(&outgoing->arena, CONTROL_ARENA_BYTES);
+    arena_init(&outgoing->arena, CONTROL_MESSAGE_BUDGET_BYTES);
     list_push_back(&coordinator->calls, &outgoing->node);
     attempt(outgoing);
 }
@@ -388,7 +385,7 @@ void coordinator_transport_send(void *context, const struct control_broker *brok
     struct controller_send *send = memory_allocate_zeroed(1, sizeof(*send));
     send->coordinator = coordinator;
     send->token = token;
-    arena_init(&send->local.arena, CONTROL_ARENA_BYTES);
+    arena_init(&send->local.arena, CONTROL_MESSAGE_BUDGET_BYTES);
     send->local.mailbox = coordinator->mailbox;
     send->local.done = on_sent_locally;
     list_push_back(&coordinator->sends, &send->node);

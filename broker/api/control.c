@@ -10,9 +10,6 @@
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 
-/* What one message may take when decoded; a full metadata update of a large cluster fits well. */
-#define DECODE_BUDGET_BYTES ((size_t)256 * 1024 * 1024)
-
 struct control_operation {
     struct control_delivery delivery;
     struct request *request;
@@ -33,7 +30,7 @@ void handle_control(struct api_context *context, struct request *request)
     struct control_operation *operation = memory_allocate_zeroed(1, sizeof(*operation));
     struct control_delivery *delivery = &operation->delivery;
     struct slice bytes = reader_slice(&request->body, reader_left(&request->body));
-    arena_init(&delivery->arena, DECODE_BUDGET_BYTES);
+    arena_init(&delivery->arena, CONTROL_MESSAGE_BUDGET_BYTES);
     int rc = control_request_decode(bytes, &delivery->arena, &delivery->request);
     if (rc < 0) {
         arena_release(&delivery->arena);

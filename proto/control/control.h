@@ -25,6 +25,9 @@
 #define CONTROL_API_KEY 10001
 #define CONTROL_API_VERSION 0
 
+/* What one message may take when it is decoded; a full metadata update of a large cluster fits well. */
+#define CONTROL_MESSAGE_BUDGET_BYTES ((size_t)256 << 20)
+
 /* No leader; also the leader of a partition that is being deleted is NO_LEADER_DELETED in metadata updates.
  */
 #define NO_LEADER (-1)
