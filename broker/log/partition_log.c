@@ -10,6 +10,7 @@
 #include "broker/log/partition_log_private.h"
 #include "broker/log/partition_metadata.h"
 #include "common/check.h"
+#include "common/codec.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 
@@ -27,8 +28,20 @@ void log_settings_init(struct log_settings *settings)
         .timestamp_before_max_ms = INT64_MAX,
         .timestamp_after_max_ms = INT64_MAX,
         .compression = -1,
+        .compression_gzip_level = CODEC_DEFAULT_LEVEL,
+        .compression_lz4_level = CODEC_DEFAULT_LEVEL,
+        .compression_zstd_level = CODEC_DEFAULT_LEVEL,
         .compacted = false,
+        .retained = true,
         .producer_id_expiration_ms = (int64_t)24 * 3600 * 1000,
+        .flush_ms = INT64_MAX,
+        .retention_ms = (int64_t)7 * 24 * 3600 * 1000,
+        .retention_bytes = -1,
+        .file_delete_delay_ms = 60000,
+        .delete_retention_ms = (int64_t)24 * 3600 * 1000,
+        .min_compaction_lag_ms = 0,
+        .max_compaction_lag_ms = INT64_MAX,
+        .min_cleanable_dirty_ratio = 0.5,
     };
 }
 
@@ -36,11 +49,17 @@ void log_settings_init(struct log_settings *settings)
 
 void partition_log_go_offline(struct partition_log *log, int error, const char *what)
 {
-    if (log->failure != 0)
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&log->failure, &none, error))
         return;
-    log->failure = error;
-    log_error(log->logger, "log", "%s: %s failed (%s): this log is offline until the broker starts again",
-              log->directory, what, strerror(-error));
+    none = 0;
+    bool first = log->health == NULL || atomic_compare_exchange_strong(&log->health->failure, &none, error);
+    if (first)
+        log_error(log->logger, "log", "%s: %s failed (%s): %s is offline until the broker starts again",
+                  log->directory, what, strerror(-error),
+                  log->health ? "the log directory that holds it" : "this log");
+    if (first && log->health && log->health->failed)
+        log->health->failed(log->health, error);
 }
 
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what)
@@ -141,6 +160,7 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->logger = options->logger;
     log->directory = memory_copy_string(options->directory);
     log->settings = options->settings;
+    log->health = options->health;
     log->keep_checkpoints = options->keep_checkpoints;
     log->keep_checkpoints_context = options->keep_checkpoints_context;
     prng_init(&log->prng, options->seed);
@@ -176,8 +196,8 @@ void partition_log_free(struct partition_log *log)
 
 int partition_log_close(struct partition_log *log)
 {
-    if (log->failure)
-        return log->failure;
+    if (partition_log_failure(log))
+        return partition_log_failure(log);
     int error = segment_seal(partition_log_active(log));
     log->names_changed++;
     if (!error)
@@ -224,7 +244,10 @@ int64_t partition_log_size_bytes(const struct partition_log *log)
 
 int partition_log_failure(const struct partition_log *log)
 {
-    return log->failure;
+    int failure = atomic_load_explicit(&log->failure, memory_order_acquire);
+    if (failure == 0 && log->health != NULL)
+        failure = atomic_load_explicit(&log->health->failure, memory_order_acquire);
+    return failure;
 }
 
 struct uuid partition_log_topic_id(const struct partition_log *log)
@@ -238,8 +261,8 @@ int partition_log_set_topic_id(struct partition_log *log, struct uuid topic_id)
         return 0;
     if (!uuid_is_zero(log->topic_id))
         return -EEXIST;
-    if (log->failure)
-        return log->failure;
+    if (partition_log_failure(log))
+        return partition_log_failure(log);
     struct buffer path;
     buffer_init(&path);
     int error = partition_metadata_write(log->files, partition_log_path(log, PARTITION_METADATA_FILE, &path),
@@ -261,8 +284,8 @@ int32_t partition_log_latest_epoch(const struct partition_log *log)
 
 int partition_log_begin_epoch(struct partition_log *log, int32_t epoch)
 {
-    if (log->failure)
-        return log->failure;
+    if (partition_log_failure(log))
+        return partition_log_failure(log);
     epoch_cache_assign(&log->epochs, epoch, log->end_offset);
     return 0;
 }

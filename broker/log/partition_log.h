@@ -14,6 +14,8 @@
 #ifndef BROKER_LOG_PARTITION_LOG_H
 #define BROKER_LOG_PARTITION_LOG_H
 
+#include <stdatomic.h>
+
 #include "common/base.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -36,8 +38,20 @@ struct log_settings {
     int64_t timestamp_before_max_ms;
     int64_t timestamp_after_max_ms;
     int compression; /* enum codec, or -1: keep the producer's */
-    bool compacted;  /* cleanup.policy has compact */
+    int32_t compression_gzip_level;
+    int32_t compression_lz4_level;
+    int32_t compression_zstd_level;
+    bool compacted; /* cleanup.policy has compact */
+    bool retained;  /* cleanup.policy has delete: retention by time and size */
     int64_t producer_id_expiration_ms;
+    int64_t flush_ms;
+    int64_t retention_ms;         /* -1: unlimited */
+    int64_t retention_bytes;      /* -1: unlimited */
+    int64_t file_delete_delay_ms; /* between a file's renaming to .deleted and its unlinking */
+    int64_t delete_retention_ms;  /* how long tombstones and markers outlive what they delete */
+    int64_t min_compaction_lag_ms;
+    int64_t max_compaction_lag_ms;
+    double min_cleanable_dirty_ratio;
 };
 
 /* Kafka's defaults. */
@@ -59,13 +73,25 @@ struct log_checkpoint_bounds {
  */
 typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);
 
+/*
+ * What all logs of one log directory share: the error that took it offline (I6). The first log that fails
+ * tells it, all others see it at their next call. Any thread; it must outlive the logs.
+ */
+struct log_health {
+    atomic_int failure; /* 0, or -errno */
+    /* Told once, by whoever met the failure, perhaps under a partition's lock: it may only note and wake. May
+     * be NULL. */
+    void (*failed)(struct log_health *health, int error);
+};
+
 /* Checkpoints that say nothing of this log. */
 #define LOG_RECOVERY_POINT_UNKNOWN (-1)
 
 struct partition_log_options {
     struct file_system *files;
     struct logger *logger;
-    const char *directory; /* the partition's folder; made when missing */
+    const char *directory;     /* the partition's folder; made when missing */
+    struct log_health *health; /* NULL: the log fails alone */
     struct log_settings settings;
     bool clean;             /* the last stop was clean: trust what is there, read no segment */
     bool expect_none;       /* nobody knows of such a log: a folder that is there all the same is not trusted,
@@ -103,7 +129,8 @@ int64_t partition_log_end_offset(const struct partition_log *log);
  * without the owner's lock. */
 int64_t partition_log_recovery_point(const struct partition_log *log);
 int64_t partition_log_size_bytes(const struct partition_log *log);
-/* 0, or the -errno that took the log offline. */
+/* 0, or the -errno that took the log, or its whole directory, offline. May be asked without the owner's
+ * lock. */
 int partition_log_failure(const struct partition_log *log);
 
 /* partition.metadata: the id of the topic that this folder belongs to; zero where there is none. */

@@ -174,7 +174,7 @@ int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch
                                        struct log_append_result *result)
 {
     *result = (struct log_append_result){.base_offset = -1, .last_offset = -1, .append_time_ms = -1};
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     result->log_start_offset = log->start_offset;
     int16_t error = append_batch(log, batch, length, produce_version, leader_epoch, now_ms, result);
@@ -255,7 +255,7 @@ int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_
                                          int64_t now_ms, size_t *appended)
 {
     size_t taken = 0;
-    int16_t error = log->failure ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    int16_t error = partition_log_failure(log) ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
     while (error == KAFKA_NONE && taken < length) {
         struct chunk chunk;
         error = gather_chunk(log, batches + taken, length - taken, &chunk);

@@ -28,8 +28,9 @@ struct log_flush {
 
 bool partition_log_wants_flush(const struct partition_log *log)
 {
-    return !log->failure && (log->recovery_point < partition_log_active(log)->base_offset ||
-                             log->end_offset - log->recovery_point >= log->settings.flush_messages);
+    return !partition_log_failure(log) &&
+           (log->recovery_point < partition_log_active(log)->base_offset ||
+            log->end_offset - log->recovery_point >= log->settings.flush_messages);
 }
 
 static char *parent_of(const char *directory)
@@ -42,8 +43,8 @@ static char *parent_of(const char *directory)
 
 int partition_log_flush_begin(struct partition_log *log, struct log_flush **begun)
 {
-    if (log->failure)
-        return log->failure;
+    if (partition_log_failure(log))
+        return partition_log_failure(log);
     int error = partition_log_write_epochs(log);
     size_t first = partition_log_segment_number(log, log->recovery_point);
     for (size_t i = first; i < log->segments_count && !error; i++)
@@ -131,7 +132,7 @@ int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, 
         }
     }
     log_flush_free(flush);
-    return undone ? error : log->failure;
+    return undone ? error : partition_log_failure(log);
 }
 
 int partition_log_flush(struct partition_log *log)

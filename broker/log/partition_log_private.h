@@ -44,7 +44,8 @@ struct partition_log {
     int64_t end_offset;
     int64_t size_bytes;
     atomic_int_least64_t recovery_point; /* without the owner's lock */
-    int failure;                         /* -errno */
+    atomic_int failure;                  /* -errno; ask partition_log_failure */
+    struct log_health *health;           /* NULL: none */
 
     struct epoch_cache epochs;
     struct producer_state *producers;

@@ -141,7 +141,7 @@ int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t ma
                            bool at_least_one, struct log_range *range)
 {
     *range = (struct log_range){0};
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     if (offset < log->start_offset || offset > log->end_offset)
         return KAFKA_OFFSET_OUT_OF_RANGE;

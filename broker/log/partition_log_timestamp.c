@@ -110,7 +110,7 @@ int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestam
                                      struct log_timestamp_offset *found)
 {
     *found = (struct log_timestamp_offset){-1, -1, -1};
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     const struct wanted wanted = {timestamp_ms, log->start_offset, min_i64(upper_bound, log->end_offset)};
     int result = 0;
@@ -156,7 +156,7 @@ int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t uppe
                                          struct log_timestamp_offset *found)
 {
     *found = (struct log_timestamp_offset){-1, -1, -1};
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     const struct wanted wanted = {0, log->start_offset, min_i64(upper_bound, log->end_offset)};
     int64_t greatest = -1;

@@ -117,7 +117,7 @@ static int truncate_at(struct partition_log *log, int64_t offset, int64_t now_ms
 
 int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_t now_ms)
 {
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     if (offset >= log->end_offset) {
         epoch_cache_truncate_from_end(&log->epochs, offset);
@@ -159,7 +159,7 @@ static int start_anew(struct partition_log *log, int64_t offset, int64_t now_ms)
 
 int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms)
 {
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     int error = lower_start(log, offset);
     if (error)
@@ -172,7 +172,7 @@ int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, 
 
 int16_t partition_log_advance_start(struct partition_log *log, int64_t offset)
 {
-    if (log->failure)
+    if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     if (offset > log->end_offset)
         return KAFKA_OFFSET_OUT_OF_RANGE;

@@ -325,6 +325,27 @@ int partition_flush(struct partition *partition)
     return error;
 }
 
+struct partition_log *partition_enter_log(struct partition *partition)
+{
+    pthread_mutex_lock(&partition->mutex);
+    if (!partition->closed)
+        return partition->log;
+    pthread_mutex_unlock(&partition->mutex);
+    return NULL;
+}
+
+void partition_leave_log(struct partition *partition, int64_t now_ms)
+{
+    struct partition_effects effects = {0};
+    partition_sync_core(partition, now_ms, &effects);
+    partition_leave(partition, &effects);
+}
+
+int64_t partition_entered_high_watermark(const struct partition *partition)
+{
+    return partition->core.high_watermark;
+}
+
 bool partition_watch(struct partition *partition, struct partition_watcher *watcher, enum watch_kind kind,
                      int64_t offset, int32_t leader_epoch)
 {

@@ -218,6 +218,18 @@ bool partition_wants_flush(struct partition *partition);
  */
 int partition_flush(struct partition *partition);
 
+/* ---- work on the log by others ---- */
+
+/*
+ * Locks the partition and gives its log, for retention, compaction and questions: NULL, and not locked, when
+ * the partition is closed. What is done must be short and must not append. The way out tells the core of a
+ * log start that has moved, and wakes those who wait.
+ */
+struct partition_log *partition_enter_log(struct partition *partition);
+void partition_leave_log(struct partition *partition, int64_t now_ms);
+/* The high watermark; only between the two. */
+int64_t partition_entered_high_watermark(const struct partition *partition);
+
 /* ---- waiting ---- */
 
 enum watch_kind {

@@ -17,7 +17,19 @@ void log_settings_from_topic(struct log_settings *log_settings, const struct top
     log_settings->timestamp_before_max_ms = topic->timestamp_before_max_ms;
     log_settings->timestamp_after_max_ms = topic->timestamp_after_max_ms;
     log_settings->compression = topic->compression;
+    log_settings->compression_gzip_level = topic->compression_gzip_level;
+    log_settings->compression_lz4_level = topic->compression_lz4_level;
+    log_settings->compression_zstd_level = topic->compression_zstd_level;
     log_settings->compacted = topic->cleanup_compact;
+    log_settings->retained = topic->cleanup_delete;
+    log_settings->flush_ms = topic->flush_ms;
+    log_settings->retention_ms = topic->retention_ms;
+    log_settings->retention_bytes = topic->retention_bytes;
+    log_settings->file_delete_delay_ms = topic->file_delete_delay_ms;
+    log_settings->delete_retention_ms = topic->delete_retention_ms;
+    log_settings->min_compaction_lag_ms = topic->min_compaction_lag_ms;
+    log_settings->max_compaction_lag_ms = topic->max_compaction_lag_ms;
+    log_settings->min_cleanable_dirty_ratio = topic->min_cleanable_dirty_ratio;
     log_settings->producer_id_expiration_ms = producer_id_expiration_ms;
 }
 

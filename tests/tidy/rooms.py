@@ -24,7 +24,7 @@ ARROWS = {
     "broker/api": ("common", "broker/config", "broker/log", "broker/replica", "broker/net") + _PROTO + _COORDINATOR,
     "broker": ("common", "broker/config", "broker/log", "broker/replica", "broker/net", "broker/api")
     + _PROTO + _COORDINATOR,
-    "tools": ("common", "broker/config", "broker/net", "coordinator/zk", "coordinator/membership",
+    "tools": ("common", "broker/config", "broker/log", "broker/net", "coordinator/zk", "coordinator/membership",
               "coordinator/controller") + _PROTO,
 }
 
