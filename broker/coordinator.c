@@ -41,6 +41,7 @@ static void on_timer(struct loop_timer *timer)
     struct coordinator *coordinator = container_of(timer, struct coordinator, timer);
     if (coordinator->registration != NULL)
         registration_tick(coordinator->registration, clock_monotonic_ms());
+    coordinator_tell_directories(coordinator);
     coordinator_tick_controller(coordinator);
     set_timer(coordinator);
 }
@@ -66,6 +67,7 @@ int coordinator_new(const struct coordinator_options *options, struct coordinato
     coordinator->hook.flush = on_turn_end;
     loop_hook_add(coordinator->loop, &coordinator->hook);
     coordinator_calls_init(coordinator);
+    coordinator_directories_init(coordinator);
     const struct broker_config *config = options->config;
     struct zk_session_settings settings = {.connect = config->zookeeper_connect,
                                            .session_timeout_ms = config->zookeeper_session_timeout_ms};

@@ -56,6 +56,9 @@ MUST_CHECK int coordinator_start(struct coordinator *coordinator);
 void coordinator_stop(struct coordinator *coordinator);
 void coordinator_free(struct coordinator *coordinator);
 
+/* From any thread: a log directory has failed, or is well again; the controller is to ask what is served. */
+void coordinator_directories_changed(struct coordinator *coordinator);
+
 /* Of its thread: for answers to calls that its callbacks make. */
 struct mailbox *coordinator_mailbox(struct coordinator *coordinator);
 /* The table for handlers; valid as long as the coordinator. */

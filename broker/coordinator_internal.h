@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The coordinator thread's state: shared by coordinator.c (life, ZooKeeper, controller) and
- * coordinator_calls.c (messages) only. */
+/* The coordinator thread's state: shared by coordinator.c (life, ZooKeeper, controller), coordinator_calls.c
+ * (messages) and coordinator_directories.c (news of log directories) only. */
 #ifndef BROKER_COORDINATOR_INTERNAL_H
 #define BROKER_COORDINATOR_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "broker/coordinator.h"
 #include "broker/net/client.h"
@@ -45,6 +46,11 @@ struct coordinator {
     struct list calls;     /* struct outgoing_call: to the controller */
     struct list sends;     /* struct controller_send: from our controller to brokers */
     struct buffer problem; /* text that check_topic_setting lends */
+
+    struct mail directories_mail;
+    atomic_bool directories_posted; /* the mail is on its way */
+    bool directories_changed;       /* and nobody has been told yet */
+    bool directories_telling;       /* a request is in flight */
 };
 
 /* Sets the table and the lists up. */
@@ -56,6 +62,11 @@ void coordinator_calls_end(struct coordinator *coordinator);
 void coordinator_transport_send(void *context, const struct control_broker *broker, uint64_t token,
                                 const struct control_request *request);
 void coordinator_transport_drop(void *context, int32_t broker_id);
+
+/* Tells the cluster that log directories have changed, where that is due and nothing is in flight. */
+void coordinator_tell_directories(struct coordinator *coordinator);
+/* For coordinator_new. */
+void coordinator_directories_init(struct coordinator *coordinator);
 
 /* Tells the controller what time it is. */
 void coordinator_tick_controller(struct coordinator *coordinator);

@@ -41,6 +41,15 @@ static int32_t *list_ids(const struct metadata_asker *asker, const int32_t *ids,
     return out;
 }
 
+/* The broker has told that its log directory does not serve the replica (KIP-112). */
+static bool is_offline(const struct metadata_partition *partition, int32_t broker_id)
+{
+    for (size_t i = 0; i < partition->offline_count; i++)
+        if (partition->offline[i] == broker_id)
+            return true;
+    return false;
+}
+
 static void fill_partition(const struct metadata_asker *asker, const struct metadata_partition *partition,
                            struct arena *arena, struct metadata_response_partition *out)
 {
@@ -53,7 +62,7 @@ static void fill_partition(const struct metadata_asker *asker, const struct meta
     out->isr_nodes = list_ids(asker, partition->isr, partition->isr_count, arena, &out->isr_nodes_count);
     out->offline_replicas = answer_array(arena, partition->replicas_count, sizeof(out->offline_replicas[0]));
     for (size_t i = 0; i < partition->replicas_count; i++)
-        if (!has_endpoint(asker, partition->replicas[i]))
+        if (!has_endpoint(asker, partition->replicas[i]) || is_offline(partition, partition->replicas[i]))
             out->offline_replicas[out->offline_replicas_count++] = partition->replicas[i];
     const struct metadata_broker *leader =
         partition->leader >= 0 ? metadata_image_broker(asker->image, partition->leader) : NULL;

@@ -49,6 +49,8 @@ struct metadata_partition {
     size_t replicas_count;
     const int32_t *isr;
     size_t isr_count;
+    const int32_t *offline; /* replicas of live brokers whose disk does not serve them */
+    size_t offline_count;
 };
 
 struct metadata_topic {

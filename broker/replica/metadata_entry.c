@@ -113,16 +113,24 @@ static size_t source_isr(const struct source *source)
     return source->known ? source->known->isr_count : source->update->isr_count;
 }
 
+static size_t source_offline(const struct source *source)
+{
+    return source->known ? source->known->offline_count : source->update->offline_replicas_count;
+}
+
 static void fill_partition(struct metadata_partition *out, const struct source *source, struct carver *carver)
 {
     int32_t *replicas = carve(carver, source_replicas(source) * sizeof(replicas[0]));
     int32_t *isr = carve(carver, source_isr(source) * sizeof(isr[0]));
+    int32_t *offline = carve(carver, source_offline(source) * sizeof(offline[0]));
     if (source->known) {
         *out = *source->known;
         for (size_t i = 0; i < out->replicas_count; i++)
             replicas[i] = source->known->replicas[i];
         for (size_t i = 0; i < out->isr_count; i++)
             isr[i] = source->known->isr[i];
+        for (size_t i = 0; i < out->offline_count; i++)
+            offline[i] = source->known->offline[i];
     } else {
         const struct control_partition *update = source->update;
         *out = (struct metadata_partition){.partition = update->partition,
@@ -131,14 +139,18 @@ static void fill_partition(struct metadata_partition *out, const struct source *
                                            .leader_epoch = update->leader_epoch,
                                            .partition_epoch = update->partition_epoch,
                                            .replicas_count = update->replicas_count,
-                                           .isr_count = update->isr_count};
+                                           .isr_count = update->isr_count,
+                                           .offline_count = update->offline_replicas_count};
         for (size_t i = 0; i < out->replicas_count; i++)
             replicas[i] = update->replicas[i];
         for (size_t i = 0; i < out->isr_count; i++)
             isr[i] = update->isr[i].broker_id;
+        for (size_t i = 0; i < out->offline_count; i++)
+            offline[i] = update->offline_replicas[i];
     }
     out->replicas = replicas;
     out->isr = isr;
+    out->offline = offline;
 }
 
 static size_t entry_size(const struct control_topic *update, const struct source *sources, size_t count)
@@ -150,7 +162,8 @@ static size_t entry_size(const struct control_topic *update, const struct source
         size += piece(update->settings[i].name.length) + piece(update->settings[i].value.length);
     for (size_t i = 0; i < count; i++)
         size += piece(source_replicas(&sources[i]) * sizeof(int32_t)) +
-                piece(source_isr(&sources[i]) * sizeof(int32_t));
+                piece(source_isr(&sources[i]) * sizeof(int32_t)) +
+                piece(source_offline(&sources[i]) * sizeof(int32_t));
     return size;
 }
 

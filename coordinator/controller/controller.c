@@ -151,6 +151,7 @@ static void compare(struct controller *controller)
     shell_look_periodic(controller, LOOK_TOPICS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_DELETIONS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
+    shell_look_periodic(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
     compare_topics(controller);
 }
 

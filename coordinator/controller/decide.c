@@ -11,16 +11,17 @@ enum seat {
     SEAT_KEPT,    /* the same life */
     SEAT_RENEWED, /* another life of an intact broker, or a seat without epoch */
     SEAT_BOUNCED, /* alive again, but not known to hold what it held */
-    SEAT_GONE     /* not alive */
+    SEAT_GONE     /* not alive, or its disk has failed */
 };
 
-static enum seat seat_of(const struct image *image, const struct node_partition_state *state, size_t member,
+static enum seat seat_of(const struct image *image, const struct image_partition *partition, size_t member,
                          const struct decide_settings *settings)
 {
+    const struct node_partition_state *state = &partition->state;
     int32_t broker_id = state->isr[member];
     int64_t seat_epoch = state->isr_broker_epochs != NULL ? state->isr_broker_epochs[member] : -1;
     int64_t broker_epoch = image_broker_epoch(image, broker_id);
-    if (broker_epoch < 0)
+    if (!image_can_serve(image, partition, broker_id))
         return SEAT_GONE;
     if (settings->isr_by_id || seat_epoch == broker_epoch)
         return SEAT_KEPT;
@@ -101,7 +102,7 @@ static enum decision decide_new(const struct image *image, const struct image_pa
     int32_t *live = memory_allocate(max_size(replicas->count, 1) * sizeof(*live));
     size_t count = 0;
     for (size_t i = 0; i < replicas->count; i++)
-        if (image_broker_epoch(image, replicas->ids[i]) >= 0)
+        if (image_can_serve(image, partition, replicas->ids[i]))
             live[count++] = replicas->ids[i];
     count = prefer_staying(image, live, count);
     if (count > 0) {
@@ -145,7 +146,7 @@ static enum decision decide_without_members(const struct image *image,
     for (size_t i = 0; leader == NODE_NO_LEADER && i < replicas->count &&
                        decide_unclean_allowed(partition->topic, settings);
          i++) {
-        if (image_broker_epoch(image, replicas->ids[i]) >= 0) {
+        if (image_can_serve(image, partition, replicas->ids[i])) {
             leader = replicas->ids[i];
             *unclean = true;
         }
@@ -193,7 +194,7 @@ enum decision decide_partition(const struct image *image, const struct image_par
     size_t member_count = 0, bounced_count = 0;
     bool renewed = false;
     for (size_t i = 0; i < state->isr_count; i++) {
-        enum seat seat = seat_of(image, state, i, settings);
+        enum seat seat = seat_of(image, partition, i, settings);
         if (seat == SEAT_KEPT || seat == SEAT_RENEWED)
             members[member_count++] = state->isr[i];
         else if (seat == SEAT_BOUNCED)

@@ -41,6 +41,14 @@ struct image_partition {
     bool withheld;        /* a message went out without it because it was unsettled */
     struct list requests; /* alter-partition items that wait for it; the shell's */
 
+    /* Brokers whose disk cannot serve their replica, as they have answered, each with the life in which it
+     * said so. Memory only: a new controller hears it in the answers to its first messages. */
+    struct image_offline {
+        int32_t broker_id;
+        int64_t broker_epoch;
+    } * offline;
+    size_t offline_count;
+
     int32_t *deleted_on; /* brokers that have removed their replica; only while the topic is deleted */
     size_t deleted_on_count;
 
@@ -106,6 +114,18 @@ int64_t image_broker_intact_since(const struct image *image, int32_t broker_id);
 void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_epoch);
 /* It has asked to stop, in its present life. */
 bool image_is_shutting_down(const struct image *image, int32_t broker_id);
+
+/*
+ * The broker has answered that its replica lies in a log directory that has failed, or is well again; the
+ * partition is then dirty, and told as a change of metadata. False: that was known.
+ */
+bool image_set_replica_offline(struct image *image, struct image_partition *partition, int32_t broker_id,
+                               bool offline);
+/* It has said so, in its present life. */
+bool image_is_replica_offline(const struct image *image, const struct image_partition *partition,
+                              int32_t broker_id);
+/* The broker is alive, and its disk has its replica. */
+bool image_can_serve(const struct image *image, const struct image_partition *partition, int32_t broker_id);
 
 struct image_topic *image_find_topic(const struct image *image, struct slice name);
 struct image_topic *image_find_topic_by_id(const struct image *image, struct uuid topic_id);

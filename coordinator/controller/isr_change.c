@@ -56,16 +56,16 @@ static bool is_well_formed(const struct image_partition *partition, const struct
 }
 
 /* A member must be alive in the life that the leader has heard, and staying, unless it sits there already. */
-static bool is_eligible(const struct image *image, const struct node_partition_state *state,
+static bool is_eligible(const struct image *image, const struct image_partition *partition,
                         const struct isr_member *member, bool by_id)
 {
     int64_t registered = image_broker_epoch(image, member->broker_id);
-    if (registered < 0)
+    if (!image_can_serve(image, partition, member->broker_id))
         return false;
     if (!by_id && registered != member->broker_epoch)
         return false;
     return !image_is_shutting_down(image, member->broker_id) ||
-           seat_epoch(state, member->broker_id) == registered;
+           seat_epoch(&partition->state, member->broker_id) == registered;
 }
 
 static int16_t check_epochs(const struct image_partition *partition, int32_t sender,
@@ -132,7 +132,7 @@ int16_t isr_change_check(const struct image *image, int32_t sender, const struct
     if (!is_well_formed(partition, item))
         return KAFKA_INVALID_REQUEST;
     for (size_t i = 0; i < item->isr_count; i++)
-        if (!is_eligible(image, state, &item->isr[i], by_id))
+        if (!is_eligible(image, partition, &item->isr[i], by_id))
             return KAFKA_INELIGIBLE_REPLICA;
     fill_next(image, partition, item, controller_epoch, next);
     *write = true;

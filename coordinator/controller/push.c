@@ -106,8 +106,20 @@ static struct isr_member *build_isr(struct arena *arena, const struct node_parti
     return isr;
 }
 
-static void build_partition(struct arena *arena, const struct image_partition *from,
-                            struct control_partition *to)
+static int32_t *build_offline(struct arena *arena, const struct image *image,
+                              const struct image_partition *from, size_t *count)
+{
+    int32_t *ids = arena_allocate_array(arena, max_size(from->offline_count, 1), sizeof(*ids));
+    CHECK(ids != NULL);
+    *count = 0;
+    for (size_t i = 0; i < from->offline_count; i++)
+        if (image_is_replica_offline(image, from, from->offline[i].broker_id))
+            ids[(*count)++] = from->offline[i].broker_id;
+    return ids;
+}
+
+static void build_partition(struct arena *arena, const struct image *image,
+                            const struct image_partition *from, struct control_partition *to)
 {
     const struct node_partition_state *state = &from->state;
     *to = (struct control_partition){
@@ -127,6 +139,7 @@ static void build_partition(struct arena *arena, const struct image_partition *f
         .is_new = from->is_new,
         .recovering = state->leader_recovery == NODE_LEADER_RECOVERING,
     };
+    to->offline_replicas = build_offline(arena, image, from, &to->offline_replicas_count);
 }
 
 void push_build_broker(struct arena *arena, const struct roster_member *member, struct control_broker *to)
@@ -210,7 +223,7 @@ static struct control_topic *build_topics(struct arena *arena, struct image_part
             build_topic(arena, partitions[i]->topic, &topics[at]);
             topics[at++].partitions = &built[i];
         }
-        build_partition(arena, partitions[i], &built[i]);
+        build_partition(arena, image, partitions[i], &built[i]);
         topics[at - 1].partitions_count++;
     }
     *topics_count = at;
@@ -325,6 +338,13 @@ void push_succeeded(struct push_channel *channel)
         channel->full = false;
     }
     channel->in_flight = CONTROL_NONE;
+}
+
+void push_recheck(struct push_channel *channel)
+{
+    channel->leader_isr_told = 0;
+    if (channel->in_flight == CONTROL_LEADER_AND_ISR)
+        channel->in_flight_sequence = 0; /* what it answers may be older than the question */
 }
 
 void push_failed(struct push_channel *channel)

@@ -44,6 +44,8 @@ void push_build(struct image *image, struct push_channel *channel, enum control_
 void push_build_broker(struct arena *arena, const struct roster_member *member, struct control_broker *to);
 /* The answer came without an error of the request as a whole. */
 void push_succeeded(struct push_channel *channel);
+/* The roles of all its replicas are told again, to hear which of them its disks still serve. */
+void push_recheck(struct push_channel *channel);
 /* No answer, or a refusal: all is told again. */
 void push_failed(struct push_channel *channel);
 /* Every change up to `sequence` has been told, or never concerned this broker. */

@@ -10,6 +10,7 @@
  *   shell_write.c     decisions and accepted ISR changes become fenced multis
  *   shell_topic.c     a topic's own znodes: repairing and deleting them
  *   shell_channel.c   messages to brokers
+ *   shell_directory.c log directories that fail, and are well again
  *   shell_broker.c    requests of brokers
  *   admin*.c          requests of clients
  */
@@ -44,15 +45,17 @@ struct shell_request {
 };
 
 enum look_kind {
-    LOOK_BROKERS,        /* children of /brokers/ids */
-    LOOK_BROKER,         /* number: the broker */
-    LOOK_TOPICS,         /* children of /brokers/topics */
-    LOOK_TOPIC,          /* name */
-    LOOK_CONFIG,         /* name: the topic's settings */
-    LOOK_CONFIG_CHANGES, /* children of /config/changes */
-    LOOK_CONFIG_CHANGE,  /* name: the notification */
-    LOOK_DELETIONS,      /* children of /admin/delete_topics */
-    LOOK_STATE           /* name, number: a partition's state */
+    LOOK_BROKERS,          /* children of /brokers/ids */
+    LOOK_BROKER,           /* number: the broker */
+    LOOK_TOPICS,           /* children of /brokers/topics */
+    LOOK_TOPIC,            /* name */
+    LOOK_CONFIG,           /* name: the topic's settings */
+    LOOK_CONFIG_CHANGES,   /* children of /config/changes */
+    LOOK_CONFIG_CHANGE,    /* name: the notification */
+    LOOK_DELETIONS,        /* children of /admin/delete_topics */
+    LOOK_DIRECTORY_EVENTS, /* children of /log_dir_event_notification */
+    LOOK_DIRECTORY_EVENT,  /* name: the notification */
+    LOOK_STATE             /* name, number: a partition's state */
 };
 
 /* Something to be read. It exists until ZooKeeper has answered and nothing asked again meanwhile. */
@@ -230,8 +233,18 @@ void shell_channel_close(struct controller *controller, int32_t broker_id);
 void shell_channels_clear(struct controller *controller);
 void shell_channels_pump(struct controller *controller);
 int64_t shell_channels_deadline(const struct controller *controller);
+/* Asks the broker again what it serves. */
+void shell_channel_recheck(struct controller *controller, int32_t broker_id);
 /* All live brokers that take messages have been told of everything up to the sequence. */
 bool shell_all_told(struct controller *controller, uint64_t sequence);
+
+/* shell_directory.c */
+void shell_apply_directory_events(struct controller *controller, const struct zk_response *response);
+void shell_apply_directory_event(struct controller *controller, const struct look *look,
+                                 const struct zk_response *response);
+/* What a broker has answered to leader-and-ISR about its disks. */
+void shell_note_directories(struct controller *controller, int32_t broker_id,
+                            const struct control_response *response);
 
 /* shell_broker.c */
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,

@@ -440,6 +440,12 @@ void shell_apply(struct controller *controller, const struct look *look, const s
     case LOOK_DELETIONS:
         shell_deletions_set(controller, response->children, response->child_count, look->periodic);
         return;
+    case LOOK_DIRECTORY_EVENTS:
+        shell_apply_directory_events(controller, response);
+        return;
+    case LOOK_DIRECTORY_EVENT:
+        shell_apply_directory_event(controller, look, response);
+        return;
     case LOOK_STATE:
         apply_state(controller, look, response);
         return;

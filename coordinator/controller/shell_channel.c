@@ -149,6 +149,13 @@ int64_t shell_channels_deadline(const struct controller *controller)
     return deadline;
 }
 
+void shell_channel_recheck(struct controller *controller, int32_t broker_id)
+{
+    struct channel *channel = channel_find(controller, broker_id);
+    if (channel != NULL)
+        push_recheck(&channel->push);
+}
+
 bool shell_all_told(struct controller *controller, uint64_t sequence)
 {
     for (size_t i = 0; i < controller->channel_count; i++)
@@ -269,8 +276,10 @@ void controller_on_answer(struct controller *controller, uint64_t token, int sta
         push_succeeded(&channel->push);
         if (answer->kind == CONTROL_STOP_REPLICA)
             stopped(controller, channel, &answer->response);
-        if (answer->kind == CONTROL_LEADER_AND_ISR)
+        if (answer->kind == CONTROL_LEADER_AND_ISR) {
+            shell_note_directories(controller, channel->push.broker_id, &answer->response);
             repeat_later(controller, channel, &answer->response);
+        }
         note_partition_errors(controller, channel, &answer->response);
     }
     shell_work(controller);

@@ -87,10 +87,16 @@ bool shell_is_looking(const struct controller *controller, enum look_kind kind, 
 }
 
 static const char *const look_names[] = {
-    [LOOK_BROKERS] = "the list of brokers",      [LOOK_BROKER] = "the registration of a broker",
-    [LOOK_TOPICS] = "the list of topics",        [LOOK_TOPIC] = "the assignment of topic",
-    [LOOK_CONFIG] = "the settings of topic",     [LOOK_CONFIG_CHANGES] = "the list of changed settings",
-    [LOOK_CONFIG_CHANGE] = "the notification",   [LOOK_DELETIONS] = "the list of deletions",
+    [LOOK_BROKERS] = "the list of brokers",
+    [LOOK_BROKER] = "the registration of a broker",
+    [LOOK_TOPICS] = "the list of topics",
+    [LOOK_TOPIC] = "the assignment of topic",
+    [LOOK_CONFIG] = "the settings of topic",
+    [LOOK_CONFIG_CHANGES] = "the list of changed settings",
+    [LOOK_CONFIG_CHANGE] = "the notification",
+    [LOOK_DELETIONS] = "the list of deletions",
+    [LOOK_DIRECTORY_EVENTS] = "the list of log directory events",
+    [LOOK_DIRECTORY_EVENT] = "the log directory event",
     [LOOK_STATE] = "a partition state of topic",
 };
 
@@ -184,6 +190,12 @@ static void look_send(struct controller *controller, struct look *look)
     case LOOK_DELETIONS:
         zk_children(zk, ZK_PATH_DELETE_TOPICS, true, done);
         break;
+    case LOOK_DIRECTORY_EVENTS:
+        zk_children(zk, ZK_PATH_LOG_DIR_EVENTS, true, done);
+        break;
+    case LOOK_DIRECTORY_EVENT:
+        zk_get(zk, zk_path_log_dir_event(&arena, name), false, done);
+        break;
     case LOOK_STATE:
         zk_get(zk, zk_path_partition_state(&arena, name, look->number), false, done);
         break;
@@ -257,6 +269,9 @@ void shell_watch_event(struct controller *controller, enum zk_event event, const
         return;
     case ZK_PATH_KIND_CONFIG_CHANGES:
         shell_look(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_LOG_DIR_EVENTS:
+        shell_look(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
         return;
     case ZK_PATH_KIND_DELETE_TOPICS:
         shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);

@@ -55,6 +55,8 @@ struct control_partition {
     size_t adding_replicas_count;
     int32_t *removing_replicas;
     size_t removing_replicas_count;
+    int32_t *offline_replicas; /* of live brokers whose disk does not serve them */
+    size_t offline_replicas_count;
     bool is_new;     /* created just now: an empty log is no surprise */
     bool recovering; /* after an unclean election */
 };

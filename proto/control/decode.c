@@ -148,6 +148,8 @@ static void take_partition(struct decoder *decoder, const Control__Partition *fr
     to->adding_replicas_count = from->n_adding_replicas;
     to->removing_replicas = take_ids(decoder, from->removing_replicas, from->n_removing_replicas);
     to->removing_replicas_count = from->n_removing_replicas;
+    to->offline_replicas = take_ids(decoder, from->offline_replicas, from->n_offline_replicas);
+    to->offline_replicas_count = from->n_offline_replicas;
     to->is_new = from->is_new;
     to->recovering = from->recovering;
 }

@@ -55,6 +55,8 @@ static Control__Partition *mirror_partition(struct arena *arena, const struct co
     to->n_adding_replicas = from->adding_replicas_count;
     to->removing_replicas = from->removing_replicas;
     to->n_removing_replicas = from->removing_replicas_count;
+    to->offline_replicas = from->offline_replicas;
+    to->n_offline_replicas = from->offline_replicas_count;
     to->is_new = from->is_new;
     to->recovering = from->recovering;
     return to;

@@ -43,6 +43,9 @@ static void fill(struct metadata_cache *cache)
                                                    .isr_count = 2,
                                                    .replicas = replicas,
                                                    .replicas_count = 3};
+    /* the log directory of broker 2 does not serve this one */
+    partitions[1].offline_replicas = &replicas[1];
+    partitions[1].offline_replicas_count = 1;
     struct control_topic topics[] = {
         {.name = slice_of("t"), .topic_id = topic_id, .partitions = partitions, .partitions_count = 3},
         {.name = slice_of("__consumer_offsets"), .partitions = partitions, .partitions_count = 1}};
@@ -126,6 +129,8 @@ static void partitions_have_their_errors(void **state)
     assert_int_equal(answer->partitions[0].isr_nodes_count, 2);
     assert_int_equal(answer->partitions[0].offline_replicas_count, 1);
     assert_int_equal(answer->partitions[0].offline_replicas[0], 3);
+    assert_int_equal(answer->partitions[1].offline_replicas_count, 2);
+    assert_int_equal(answer->partitions[1].offline_replicas[0], 2);
     assert_int_equal(answer->partitions[2].error_code, KAFKA_LEADER_NOT_AVAILABLE);
     assert_int_equal(answer->partitions[2].leader_id, -1);
     assert_int_equal(answer->partitions[2].leader_epoch, 42);

@@ -79,6 +79,7 @@ static struct control_partition partition(struct prng *prng, struct arena *arena
     it.replicas = ids(prng, arena, &it.replicas_count);
     it.adding_replicas = ids(prng, arena, &it.adding_replicas_count);
     it.removing_replicas = ids(prng, arena, &it.removing_replicas_count);
+    it.offline_replicas = ids(prng, arena, &it.offline_replicas_count);
     it.is_new = prng_one_in(prng, 2);
     it.recovering = prng_one_in(prng, 2);
     return it;

@@ -56,6 +56,7 @@ static void print_topics(struct buffer *out, const struct control_topic *topics,
             print_ids(out, "replicas", it->replicas, it->replicas_count);
             print_ids(out, "adding", it->adding_replicas, it->adding_replicas_count);
             print_ids(out, "removing", it->removing_replicas, it->removing_replicas_count);
+            print_ids(out, "offline", it->offline_replicas, it->offline_replicas_count);
             print_number(out, "new", it->is_new);
             print_number(out, "recovering", it->recovering);
         }

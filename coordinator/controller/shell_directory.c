@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log directories that fail, and are well again. A broker whose directory changes its health leaves a
+ * notification under /log_dir_event_notification; it says only "ask me". The controller then tells that
+ * broker the roles of all its replicas once more, and the answer names those that its disks cannot serve:
+ * they count as dead (image_can_serve) until an answer says otherwise, or the broker is registered anew.
+ *
+ * The notification goes as soon as the broker is to be asked. A controller that dies in between leaves
+ * nothing undone: its successor asks every broker anyway (I30, I34).
+ */
+#include "coordinator/controller/shell.h"
+#include "coordinator/zk/node_cluster.h"
+#include "coordinator/zk/path.h"
+#include "proto/kafka/error.h"
+
+void shell_apply_directory_events(struct controller *controller, const struct zk_response *response)
+{
+    if (response->result != ZK_OK)
+        return;
+    for (size_t i = 0; i < response->child_count; i++)
+        shell_look(controller, LOOK_DIRECTORY_EVENT, slice_of(response->children[i]), 0);
+}
+
+static void event_removed(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    (void)payload;
+    (void)shell_met_fence(controller, response);
+}
+
+/* Where this fails, the periodic comparison finds the node again. */
+static void remove_event(struct controller *controller, const struct look *look, struct zk_version version)
+{
+    struct arena arena;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    struct zk_operation operation =
+        zk_operation_delete(zk_path_log_dir_event(&arena, slice_of(look->name)), version);
+    zk_fenced_multi(controller->zk, controller->fence, &operation, 1,
+                    shell_request(controller, false, event_removed, NULL, NULL));
+    arena_release(&arena);
+}
+
+void shell_apply_directory_event(struct controller *controller, const struct look *look,
+                                 const struct zk_response *response)
+{
+    if (response->result != ZK_OK)
+        return;
+    struct node_log_dir_event event;
+    struct buffer error;
+    buffer_init(&error);
+    if (node_log_dir_event_decode(response->data, &event, &error) == 0) {
+        log_info(controller->logger, SHELL_AREA,
+                 "a log directory of broker %d has changed: asking what it serves", event.broker_id);
+        shell_channel_recheck(controller, event.broker_id);
+    } else {
+        struct buffer name;
+        buffer_init(&name);
+        buffer_append_escaped(&name, slice_of(look->name), 300);
+        log_warn(controller->logger, SHELL_AREA, "%s/%s is removed unread: %s", ZK_PATH_LOG_DIR_EVENTS,
+                 buffer_string(&name), buffer_string(&error));
+        buffer_release(&name);
+    }
+    buffer_release(&error);
+    remove_event(controller, look, response->stat.version);
+}
+
+void shell_note_directories(struct controller *controller, int32_t broker_id,
+                            const struct control_response *response)
+{
+    size_t lost = 0, back = 0;
+    for (size_t i = 0; i < response->partitions_count; i++) {
+        const struct control_partition_error *item = &response->partitions[i];
+        struct image_partition *partition =
+            image_partition_of(&controller->image, item->topic, item->partition);
+        bool offline = item->error == KAFKA_KAFKA_STORAGE_ERROR;
+        /* other errors say nothing of the disk */
+        if (partition == NULL || partition->topic->deleting || (!offline && item->error != KAFKA_NONE))
+            continue;
+        if (image_set_replica_offline(&controller->image, partition, broker_id, offline))
+            *(offline ? &lost : &back) += 1;
+    }
+    if (lost > 0)
+        log_warn(controller->logger, SHELL_AREA,
+                 "broker %d cannot serve %zu replicas: their log directory has failed or is full", broker_id,
+                 lost);
+    if (back > 0)
+        log_info(controller->logger, SHELL_AREA, "broker %d serves %zu replicas again", broker_id, back);
+}
