@@ -80,9 +80,3 @@ int index_file_write(struct index_file *index)
     index->changed = error != 0;
     return error == -EIO ? error : 0;
 }
-
-int index_file_remove(struct index_file *index)
-{
-    int error = file_system_remove(index->files, index->path);
-    return error == -ENOENT ? 0 : error;
-}

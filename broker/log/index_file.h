@@ -54,7 +54,5 @@ void index_file_append(struct index_file *index, const uint8_t *entry);
 /* Writes all entries where the file does not have them; it is there afterwards, empty or not: Kafka expects
  * one beside every segment. Syncs nothing. 0, or -EIO. */
 MUST_CHECK int index_file_write(struct index_file *index);
-/* Removes the file. 0, or -errno; a missing file is fine. */
-MUST_CHECK int index_file_remove(struct index_file *index);
 
 #endif

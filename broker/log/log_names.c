@@ -74,6 +74,25 @@ struct log_file_name log_file_name_parse(const char *name)
     return parsed;
 }
 
+void log_file_name_format(struct buffer *out, struct log_file_name name)
+{
+    static const char *const kinds[] = {
+        [LOG_FILE_OTHER] = "",
+        [LOG_FILE_LOG] = ".log",
+        [LOG_FILE_OFFSET_INDEX] = ".index",
+        [LOG_FILE_TIME_INDEX] = ".timeindex",
+        [LOG_FILE_TRANSACTION_INDEX] = ".txnindex",
+        [LOG_FILE_SNAPSHOT] = ".snapshot",
+    };
+    static const char *const states[] = {
+        [LOG_FILE_LIVE] = "",
+        [LOG_FILE_DELETED] = ".deleted",
+        [LOG_FILE_CLEANED] = ".cleaned",
+        [LOG_FILE_SWAP] = ".swap",
+    };
+    buffer_print(out, "%0*" PRId64 "%s%s", OFFSET_DIGITS, name.offset, kinds[name.kind], states[name.state]);
+}
+
 /* Takes ".<32 hex>" from the end. */
 static bool take_unique(struct slice *name)
 {

@@ -40,6 +40,8 @@ struct log_file_name {
 };
 
 struct log_file_name log_file_name_parse(const char *name);
+/* Appends the name; of any kind but LOG_FILE_OTHER. */
+void log_file_name_format(struct buffer *out, struct log_file_name name);
 
 enum log_folder_kind {
     LOG_FOLDER_OTHER, /* not a partition's */

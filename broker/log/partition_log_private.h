@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "broker/log/epoch_cache.h"
+#include "broker/log/epoch_file.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/producer_state.h"
 #include "broker/log/segment.h"
@@ -26,6 +27,15 @@ struct recent_append {
     int64_t position; /* in the active segment */
     int64_t size_bytes;
 };
+
+/* Files of one base offset that are called .deleted now (log_garbage.h). */
+struct discarded_files {
+    int64_t offset;
+    uint32_t kinds; /* a bit for each enum log_file_kind */
+    int64_t due_ms; /* DISCARDED_UNSEEN: the delay has not begun */
+};
+
+#define DISCARDED_UNSEEN INT64_MIN
 
 struct partition_log {
     struct file_system *files;
@@ -47,13 +57,19 @@ struct partition_log {
     atomic_int failure;                  /* -errno; ask partition_log_failure */
     struct log_health *health;           /* NULL: none */
 
-    struct epoch_cache epochs;
+    struct epoch_cache epochs;      /* changed: since the newest version of its text was made */
+    struct epoch_file *epoch_file;  /* shared with flushes */
+    uint64_t epochs_version;        /* of the newest text */
+    uint64_t epochs_durable;        /* of the text that is known to be on disk */
     struct producer_state *producers;
     int64_t next_expiry_ms;
     int64_t *snapshots; /* offsets of the .snapshot files, ascending */
     size_t snapshots_count;
     size_t snapshots_capacity;
     struct uuid topic_id;
+    struct discarded_files *discarded; /* to be unlinked later */
+    size_t discarded_count;
+    size_t discarded_capacity;
 
     struct recent_append recent[RECENT_APPENDS]; /* a ring, of the active segment */
     size_t recent_next;
@@ -75,7 +91,8 @@ static inline struct segment *partition_log_active(const struct partition_log *l
 
 /* Takes the log offline for good, with a line in the process's log. */
 void partition_log_go_offline(struct partition_log *log, int error, const char *what);
-/* The Kafka error for a -errno of the disk; -EIO takes the log offline. */
+/* The Kafka error for a -errno of the disk; what disk_error.h calls a failure takes the log offline, no room
+ * marks its directory as full. */
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what);
 
 /* Lets go of the memory of scratch and rebuilt where an unusual batch made it large. */
@@ -84,6 +101,11 @@ void partition_log_trim_buffers(struct partition_log *log);
 const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path);
 /* Writes leader-epoch-checkpoint where the cache has changed. 0, or -errno. */
 MUST_CHECK int partition_log_write_epochs(struct partition_log *log);
+/* Appends the checkpoint's present text where the file may lack it, and tells its version; 0: the file has it.
+ */
+uint64_t partition_log_format_epochs(struct partition_log *log, struct buffer *text);
+/* The text of that version is on disk. */
+void partition_log_epochs_written(struct partition_log *log, uint64_t version);
 /* Makes created and removed names durable. 0, or -errno. */
 MUST_CHECK int partition_log_sync_names(struct partition_log *log);
 /* Adds a segment at the end of the list. */
@@ -112,8 +134,16 @@ void partition_log_add_snapshot(struct partition_log *log, int64_t offset);
 MUST_CHECK int partition_log_write_snapshot(struct partition_log *log, int64_t offset, bool durable);
 /* Removes the snapshots from offset `from` to offset `to`, both included. 0, or -errno. */
 MUST_CHECK int partition_log_remove_snapshots(struct partition_log *log, int64_t from, int64_t to);
+/* Lets go of the snapshots below `offset`, but never of the newest one. 0, or -errno. */
+MUST_CHECK int partition_log_discard_snapshots(struct partition_log *log, int64_t offset);
 /* The state at `offset`: newest sound snapshot at or below it, then the batches between. 0, or -errno. */
 MUST_CHECK int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, int64_t now_ms);
+/* The same at the base of the segment from which on all is recovered: the visitor of each batch goes on from
+ * there, and fills the indexes of aborted transactions, which are emptied here. 0, or -errno. */
+MUST_CHECK int partition_log_begin_recovery(struct partition_log *log, size_t first_segment);
+/* Reads the indexes of aborted transactions that were not recovered; one that is not sane is made anew; the
+ * producer state is anything afterwards. 0, or -errno. */
+MUST_CHECK int partition_log_load_transactions(struct partition_log *log);
 /* Removes the snapshots that neither stand at a segment's base nor are the newest. 0, or -errno. */
 MUST_CHECK int partition_log_drop_stray_snapshots(struct partition_log *log);
 /* What the producer state wants to know of a batch; false where it does not matter to it. */
@@ -127,11 +157,17 @@ void partition_log_forget_recent(struct partition_log *log);
 MUST_CHECK int partition_log_find(struct partition_log *log, size_t segment_number, int64_t offset,
                                   struct scanned_batch *batch);
 
+/* log_garbage.c: renames the files of a segment that is not, or will not be, in the list any more to .deleted
+ * (see log_garbage.h). 0: the log's reference on it is given up; -errno: it is not, and the call may be
+ * repeated. */
+MUST_CHECK int partition_log_discard_segment(struct partition_log *log, struct segment *segment);
+/* The same for the file <offset>.snapshot; the list of snapshots is the caller's. 0, or -errno. */
+MUST_CHECK int partition_log_discard_snapshot(struct partition_log *log, int64_t offset);
+
 /* partition_log_truncate.c: sees to it that no checkpoint says more than `offset`, before what is there goes
  * or changes. 0, or -errno. */
 MUST_CHECK int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset);
-/* Unlinks the segments numbers from..to-1, newest first, and forgets them. 0, or
- * -errno. */
+/* Discards the segments numbers from..to-1, newest first, and forgets them. 0, or -errno. */
 MUST_CHECK int partition_log_remove_segments(struct partition_log *log, size_t from, size_t to);
 
 #endif

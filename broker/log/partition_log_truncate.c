@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cutting a log, at its end (a follower that diverged) or at its start (retention, DeleteRecords).
+ * Cutting a log at its end (a follower that diverged), and moving its start (DeleteRecords, or as a leader
+ * says); whole segments below the start go with the next pass of retention.
  *
  * Crash behaviour of a cut at the end, in this order: the recovery point on disk falls to the cut; producer
  * snapshots above it go, then the later segments, newest first; the directory is synced; then the segment is
@@ -20,12 +21,11 @@ int partition_log_remove_segments(struct partition_log *log, size_t from, size_t
     size_t end = to;
     while (end > from && !error) {
         struct segment *segment = log->segments[end - 1];
-        log->names_changed++;
-        error = segment_remove(segment);
+        int64_t size_bytes = segment->size_bytes;
+        error = partition_log_discard_segment(log, segment);
         if (error)
             break;
-        log->size_bytes -= segment->size_bytes;
-        segment_release(segment);
+        log->size_bytes -= size_bytes;
         end--;
     }
     memmove(log->segments + end, log->segments + to, (log->segments_count - to) * sizeof(struct segment *));
@@ -180,14 +180,5 @@ int16_t partition_log_advance_start(struct partition_log *log, int64_t offset)
         return KAFKA_NONE;
     log->start_offset = offset;
     epoch_cache_truncate_from_start(&log->epochs, offset);
-    int error = 0;
-    while (!error && log->segments_count > 1 && log->segments[1]->base_offset <= offset) {
-        int64_t base = log->segments[0]->base_offset;
-        error = partition_log_remove_segments(log, 0, 1);
-        if (!error)
-            error = partition_log_remove_snapshots(log, base, base);
-    }
-    if (error)
-        return partition_log_disk_error(log, error, "removing old segments");
     return KAFKA_NONE;
 }

@@ -37,6 +37,7 @@ PURE = (
     r"coordinator/zk/(path|node)[a-z_]*\.[ch]",
     r"coordinator/membership/roster[a-z_]*\.[ch]",
     r"coordinator/controller/(decide|image|assign|push|isr_change|topic_rules|admin)[a-z_]*\.[ch]",
+    r"broker/log/retention\.[ch]",
     r"broker/replica/[a-z_]*core\.[ch]",
 )
 # (stdlib.h for free, the sister of common/memory.h; calls of malloc are found by name.)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Retention and the removal of deleted files, in steps: under the mutex, without it, under it again. */
+#include "broker/replica/partition_storage.h"
+
+#include "broker/log/log_garbage.h"
+#include "broker/replica/partition.h"
+
+int partition_remove_garbage(struct partition *partition, int64_t now_ms)
+{
+    struct partition_log *log = partition_enter_log(partition);
+    if (log == NULL)
+        return 0;
+    struct log_garbage *garbage =
+        partition_log_failure(log) ? NULL : partition_log_take_garbage(log, now_ms, false);
+    partition_leave_log(partition, now_ms);
+    int error = garbage ? log_garbage_remove(garbage) : 0;
+    if (error == 0)
+        return 0;
+    log = partition_enter_log(partition);
+    if (log != NULL) {
+        partition_log_garbage_failed(log, error);
+        partition_leave_log(partition, now_ms);
+    }
+    return error;
+}
+
+/* One step under the mutex. *flush_first: it left something to do for after a flush. */
+static int retain_step(struct partition *partition, int64_t wall_ms, int64_t now_ms, bool *flush_first)
+{
+    *flush_first = false;
+    struct partition_log *log = partition_enter_log(partition);
+    if (log == NULL)
+        return 0;
+    int64_t high_watermark = partition_entered_high_watermark(partition);
+    int error =
+        partition_log_failure(log) ? 0 : partition_log_retain(log, high_watermark, wall_ms, flush_first);
+    partition_leave_log(partition, now_ms);
+    return error;
+}
+
+int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_ms)
+{
+    bool flush_first;
+    int error = retain_step(partition, wall_ms, now_ms, &flush_first);
+    if (error != 0 || !flush_first)
+        return error;
+    error = partition_flush(partition);
+    return error ? error : retain_step(partition, wall_ms, now_ms, &flush_first);
+}
