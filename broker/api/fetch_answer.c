@@ -57,6 +57,24 @@ static int attach_records(struct fetch_operation *operation, struct fetch_read *
     return 0;
 }
 
+/* read_committed readers always get a list, others none (null). */
+static void fill_aborted(struct fetch_operation *operation, const struct fetch_result *result,
+                         struct fetch_response_partition_data *out)
+{
+    if (operation->body.isolation_level != FETCH_READ_COMMITTED)
+        return;
+    size_t count = result->aborted_count;
+    if (count == 0) {
+        out->aborted_transactions = wire_empty_array();
+        return;
+    }
+    out->aborted_transactions = answer_array(&operation->arena, count, sizeof(out->aborted_transactions[0]));
+    out->aborted_transactions_count = count;
+    for (size_t i = 0; i < count; i++)
+        out->aborted_transactions[i] = (struct fetch_response_aborted_transaction){
+            .producer_id = result->aborted[i].producer_id, .first_offset = result->aborted[i].first_offset};
+}
+
 static void fill_partition(struct fetch_operation *operation, size_t index,
                            struct fetch_response_partition_data *out)
 {
@@ -67,7 +85,8 @@ static void fill_partition(struct fetch_operation *operation, size_t index,
     out->error_code = read->error;
     out->high_watermark = -1;
     out->records.bytes = slice_make("", 0);
-    out->aborted_transactions = operation->body.isolation_level == 1 ? wire_empty_array() : NULL;
+    out->aborted_transactions = NULL;
+    fill_aborted(operation, result, out);
     /* A follower that is out of range is told where the log begins and ends, to start anew. */
     bool tell =
         read->error == KAFKA_NONE || (read->error == KAFKA_OFFSET_OUT_OF_RANGE && operation->replica_id >= 0);
@@ -152,6 +171,7 @@ static struct fetch_outcome *collect_outcomes(struct fetch_operation *operation)
         outcomes[i] = (struct fetch_outcome){
             .error = read->error,
             .high_watermark = good ? read->result.high_watermark : -1,
+            .last_stable_offset = good ? read->result.last_stable_offset : -1,
             .log_start_offset = good ? read->result.log_start_offset : -1,
             .has_records = good && read->result.range.length > 0,
             .diverging = good && read->result.diverging,

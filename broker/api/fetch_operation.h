@@ -25,12 +25,14 @@
 #define FETCH_FIRST_VERSION_REPLICA_STATE 15
 #define FETCH_FIRST_VERSION_LEADER_HINTS 16
 
+#define FETCH_READ_COMMITTED 1 /* isolation_level */
+
 /* What was found in one partition of the context. */
 struct fetch_read {
     struct slice topic;          /* its name; null where the id is unknown */
     struct partition *partition; /* a reference, or NULL */
     int16_t error;
-    struct fetch_result result; /* its range is ours until the answer takes it */
+    struct fetch_result result; /* its range is ours until the answer takes it; released with the rest */
 };
 
 struct fetch_operation {

@@ -67,7 +67,7 @@ static int16_t fetch(struct fetch_operation *operation, const struct fetch_parti
         .max_bytes = min_i64(max_i64(asked->max_bytes, 0), allowance->bytes),
         .at_least_one = allowance->at_least_one,
         .enough_bytes = operation->min_bytes,
-        .read_committed = operation->body.isolation_level == 1,
+        .read_committed = operation->body.isolation_level == FETCH_READ_COMMITTED,
         .leader_only = operation->version < FETCH_FIRST_VERSION_FROM_FOLLOWERS,
     };
     const struct api_clock *clock = operation->context->clock;
@@ -79,7 +79,7 @@ static int16_t fetch(struct fetch_operation *operation, const struct fetch_parti
     if (error == KAFKA_KAFKA_STORAGE_ERROR && operation->version <= FETCH_LAST_VERSION_WITHOUT_STORAGE_ERROR)
         error = KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (error != KAFKA_NONE || read->result.diverging)
-        log_range_release(&read->result.range);
+        fetch_result_release(&read->result);
     return error;
 }
 
@@ -119,7 +119,7 @@ void fetch_operation_forget(struct fetch_operation *operation)
 {
     for (size_t i = 0; i < operation->fetch.partitions_count; i++) {
         struct fetch_read *read = &operation->reads[i];
-        log_range_release(&read->result.range);
+        fetch_result_release(&read->result);
         partition_release(read->partition);
         read->partition = NULL;
     }

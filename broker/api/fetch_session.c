@@ -14,7 +14,8 @@
 struct cached_partition {
     struct fetch_partition request; /* its topic points to `name` */
     int64_t high_watermark;         /* as last told; -1: to be told again */
-    int64_t log_start_offset;       /* likewise */
+    int64_t last_stable_offset;     /* likewise, as the next */
+    int64_t log_start_offset;
     uint8_t name[];
 };
 
@@ -130,6 +131,7 @@ static struct cached_partition *cached_new(const struct fetch_partition *request
         cached->request.topic = slice_make(cached->name, request->topic.length);
     }
     cached->high_watermark = -1;
+    cached->last_stable_offset = -1;
     cached->log_start_offset = -1;
     return cached;
 }
@@ -345,6 +347,7 @@ static int32_t draw_id(const struct fetch_session_cache *cache, uint64_t random)
 static void remember_outcome(struct cached_partition *cached, const struct fetch_outcome *outcome)
 {
     cached->high_watermark = outcome->error == KAFKA_NONE ? outcome->high_watermark : -1;
+    cached->last_stable_offset = outcome->last_stable_offset;
     cached->log_start_offset = outcome->log_start_offset;
 }
 
@@ -377,6 +380,7 @@ static bool has_news(struct cached_partition *cached, const struct fetch_outcome
 {
     bool news = outcome->has_records || outcome->diverging || outcome->preferred_replica ||
                 outcome->error != KAFKA_NONE || cached->high_watermark != outcome->high_watermark ||
+                cached->last_stable_offset != outcome->last_stable_offset ||
                 cached->log_start_offset != outcome->log_start_offset;
     remember_outcome(cached, outcome);
     return news;

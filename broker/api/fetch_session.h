@@ -90,6 +90,7 @@ struct fetch_context {
 struct fetch_outcome {
     int16_t error;
     int64_t high_watermark;
+    int64_t last_stable_offset;
     int64_t log_start_offset;
     bool has_records;
     bool diverging;

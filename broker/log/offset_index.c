@@ -82,6 +82,12 @@ int64_t offset_index_find_position(const struct offset_index *index, int64_t pos
     return count > 0 ? entry_at(index, count - 1).position : 0;
 }
 
+int64_t offset_index_find_behind(const struct offset_index *index, int64_t position)
+{
+    size_t count = count_up_to(index, position - 1, true);
+    return count < index_file_count(&index->file) ? index->base_offset + entry_at(index, count).offset : -1;
+}
+
 int offset_index_truncate(struct offset_index *index, int64_t offset, int64_t position)
 {
     size_t by_offset = count_up_to(index, offset - 1 - index->base_offset, false);

@@ -21,11 +21,9 @@
 static void note_batch(struct partition_log *log, const struct scanned_batch *batch, const uint8_t *bytes,
                        int64_t position)
 {
-    struct producer_batch producer;
     if (batch->leader_epoch >= 0)
         epoch_cache_assign(&log->epochs, batch->leader_epoch, batch->base_offset);
-    if (partition_log_producer_batch(batch, bytes, &producer))
-        producer_state_update(log->producers, &producer);
+    partition_log_note_producer(log, partition_log_active(log), batch, bytes);
     partition_log_remember(log, batch, position);
     log->end_offset = batch->last_offset + 1;
 }
@@ -56,8 +54,6 @@ static int16_t write_batches(struct partition_log *log, const struct segment_app
         log->next_expiry_ms = now_ms + EXPIRY_INTERVAL_MS;
         producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);
     }
-    if (log->end_offset - log->recovery_point >= log->settings.flush_messages && partition_log_flush(log))
-        return KAFKA_KAFKA_STORAGE_ERROR;
     return KAFKA_NONE;
 }
 
@@ -77,6 +73,27 @@ static struct record_validation_settings validation_settings(const struct log_se
     };
 }
 
+/* Kafka's default for lz4 stands for its fast compressor, not for this level of the slow one. */
+#define LZ4_LEVEL_FAST 9
+
+/* The level that the topic sets for the codec. */
+static int level_of(const struct log_settings *settings, enum codec codec)
+{
+    switch (codec) {
+    case CODEC_GZIP:
+        return settings->compression_gzip_level;
+    case CODEC_LZ4:
+        return settings->compression_lz4_level == LZ4_LEVEL_FAST ? CODEC_DEFAULT_LEVEL
+                                                                 : settings->compression_lz4_level;
+    case CODEC_ZSTD:
+        return settings->compression_zstd_level;
+    case CODEC_NONE:
+    case CODEC_SNAPPY:
+        break;
+    }
+    return CODEC_DEFAULT_LEVEL;
+}
+
 /* The bytes to append: the producer's own, or made anew in log->rebuilt. A Kafka error. */
 static int16_t choose_bytes(struct partition_log *log, const struct record_validation *validation,
                             uint8_t **bytes, size_t *length, const char **error_message)
@@ -84,7 +101,7 @@ static int16_t choose_bytes(struct partition_log *log, const struct record_valid
     if (validation->must_rebuild) {
         buffer_clear(&log->rebuilt);
         if (record_batch_rebuild(&validation->batch, validation->records, validation->target_codec,
-                                 CODEC_DEFAULT_LEVEL, &log->rebuilt)) {
+                                 level_of(&log->settings, validation->target_codec), &log->rebuilt)) {
             *error_message = "The records could not be brought into the form that the topic asks for.";
             return KAFKA_INVALID_RECORD;
         }
@@ -139,15 +156,27 @@ static void patch_batch(const struct partition_log *log, uint8_t *bytes, size_t 
         record_batch_set_max_timestamp(bytes, length, max_timestamp);
 }
 
+static int16_t validate(struct partition_log *log, struct slice payload, int16_t produce_version,
+                        int64_t now_ms, struct record_validation *validation,
+                        struct log_append_result *result)
+{
+    const struct record_validation_settings settings = validation_settings(&log->settings, produce_version);
+    struct record_walker *walker = record_walkers_take(log->walkers);
+    buffer_clear(&log->scratch);
+    enum kafka_error error = record_validate(payload, &settings, now_ms, walker, &log->scratch, validation);
+    record_walkers_give_back(log->walkers, walker);
+    result->error_message = validation->reason;
+    result->record_error_count = validation->error_count;
+    for (size_t i = 0; i < validation->error_count; i++)
+        result->record_errors[i] = validation->errors[i];
+    return (int16_t)error;
+}
+
 static int16_t append_batch(struct partition_log *log, uint8_t *batch, size_t length, int16_t produce_version,
                             int32_t leader_epoch, int64_t now_ms, struct log_append_result *result)
 {
     struct record_validation validation;
-    const struct record_validation_settings settings = validation_settings(&log->settings, produce_version);
-    buffer_clear(&log->scratch);
-    int16_t error =
-        (int16_t)record_validate(slice_make(batch, length), &settings, now_ms, &log->scratch, &validation);
-    result->error_message = validation.reason;
+    int16_t error = validate(log, slice_make(batch, length), produce_version, now_ms, &validation, result);
     if (error == KAFKA_NONE)
         error = choose_bytes(log, &validation, &batch, &length, &result->error_message);
     if (error == KAFKA_NONE)
@@ -177,6 +206,10 @@ int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch
     if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     result->log_start_offset = log->start_offset;
+    if (partition_log_is_full(log)) {
+        result->error_message = "The log directory of this partition is full.";
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
     int16_t error = append_batch(log, batch, length, produce_version, leader_epoch, now_ms, result);
     partition_log_trim_buffers(log);
     return error;
@@ -255,7 +288,8 @@ int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_
                                          int64_t now_ms, size_t *appended)
 {
     size_t taken = 0;
-    int16_t error = partition_log_failure(log) ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    bool refuses = partition_log_failure(log) || partition_log_is_full(log);
+    int16_t error = refuses ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
     while (error == KAFKA_NONE && taken < length) {
         struct chunk chunk;
         error = gather_chunk(log, batches + taken, length - taken, &chunk);

@@ -50,6 +50,7 @@ static int add_existing_segment(struct partition_log *log, int64_t base_offset, 
         return error;
     partition_log_push_segment(
         log, segment_new_existing(log->files, log->directory, base_offset, status.size, status.modified_ms));
+    transaction_index_set_missing(&partition_log_active(log)->transactions);
     log->size_bytes += status.size;
     return 0;
 }
@@ -65,6 +66,8 @@ static int load_files(struct partition_log *log)
         const struct log_file_name *file = &list.files[i];
         if (file->kind == LOG_FILE_LOG)
             error = add_existing_segment(log, file->offset, &path);
+        else if (file->kind == LOG_FILE_TRANSACTION_INDEX) /* in the list, it comes behind its segment */
+            transaction_index_set_present(&partition_log_active(log)->transactions);
         else if (file->kind == LOG_FILE_SNAPSHOT)
             partition_log_add_snapshot(log, file->offset);
     }
@@ -203,7 +206,7 @@ static int load_segments(struct partition_log *log, const struct partition_log_o
                  log->directory);
         *repaired = true;
     }
-    return partition_log_recover(log, *repaired_from);
+    return partition_log_recover(log, *repaired_from, options->checked_bytes);
 }
 
 /* The log start, and what lies wholly below it. */
@@ -222,8 +225,9 @@ static int load_start(struct partition_log *log, const struct partition_log_opti
             error = start_empty(log, start, options->now_ms);
         return error;
     }
-    epoch_cache_truncate_from_end(&log->epochs, log->end_offset);
+    /* In this order: an epoch that only an emptied log has left goes at once, and not at the second start. */
     epoch_cache_truncate_from_start(&log->epochs, log->start_offset);
+    epoch_cache_truncate_from_end(&log->epochs, log->end_offset);
     return 0;
 }
 
@@ -258,6 +262,8 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
         error = partition_log_remove_snapshots(log, log->end_offset + 1, INT64_MAX);
     if (!error)
         error = partition_log_sync_names(log);
+    if (!error)
+        error = partition_log_load_transactions(log);
     if (!error)
         error = partition_log_rebuild_producers(log, log->end_offset, options->now_ms);
     if (error)

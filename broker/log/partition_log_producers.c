@@ -4,6 +4,8 @@
  * that offset. At a roll it is written without a sync: a torn one fails its CRC, is removed, and an older one
  * is used with a longer replay. What must hold is that no snapshot of a former branch of the log survives:
  * they are removed, and the directory synced, before the log is cut below them.
+ *
+ * What follows from that state stands here too: the last stable offset and the aborted transactions.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +14,7 @@
 
 #include "broker/log/partition_log_private.h"
 #include "common/memory.h"
+#include "proto/kafka/error.h"
 #include "proto/records/batch.h"
 
 #define SNAPSHOT_BYTES_MAX ((size_t)512 * 1024 * 1024)
@@ -104,6 +107,19 @@ int partition_log_remove_snapshots(struct partition_log *log, int64_t from, int6
     return error;
 }
 
+int partition_log_discard_snapshots(struct partition_log *log, int64_t offset)
+{
+    int error = 0;
+    while (!error && log->snapshots_count > 1 && log->snapshots[0] < offset) {
+        error = partition_log_discard_snapshot(log, log->snapshots[0]);
+        if (error)
+            break;
+        log->snapshots_count--;
+        memmove(log->snapshots, log->snapshots + 1, log->snapshots_count * sizeof(*log->snapshots));
+    }
+    return error;
+}
+
 int partition_log_drop_stray_snapshots(struct partition_log *log)
 {
     int error = 0;
@@ -131,16 +147,26 @@ bool partition_log_producer_batch(const struct scanned_batch *scanned, const uin
         .transactional = scanned->transactional,
     };
     if (scanned->control) {
-        bool commit;
         batch->is_marker = true;
-        return scanned_batch_marker(scanned, bytes, &commit, &batch->coordinator_epoch);
+        return scanned_batch_marker(scanned, bytes, &batch->commit, &batch->coordinator_epoch);
     }
     batch->last_sequence = record_sequence_add(scanned->base_sequence, scanned->last_offset_delta);
     return scanned->base_sequence >= 0;
 }
 
-/* Takes note of the batches of one segment in [from, to). 0, or -errno. */
-static int replay_segment(struct partition_log *log, size_t number, int64_t from, int64_t to)
+void partition_log_note_producer(struct partition_log *log, struct segment *segment,
+                                 const struct scanned_batch *scanned, const uint8_t *bytes)
+{
+    struct producer_batch batch;
+    struct completed_transaction completed;
+    if (partition_log_producer_batch(scanned, bytes, &batch) &&
+        producer_state_update(log->producers, &batch, &completed) && completed.aborted)
+        segment_note_abort(segment, &completed);
+}
+
+/* Takes note of the batches of one segment in [from, to); index: its aborted transactions are added to its
+ * index. 0, or -errno. */
+static int replay_segment(struct partition_log *log, size_t number, int64_t from, int64_t to, bool index)
 {
     struct segment *segment = log->segments[number];
     struct scanned_batch batch;
@@ -157,8 +183,10 @@ static int replay_segment(struct partition_log *log, size_t number, int64_t from
             result = error;
             break;
         }
-        if (partition_log_producer_batch(&batch, bytes, &producer))
-            producer_state_update(log->producers, &producer);
+        if (index)
+            partition_log_note_producer(log, segment, &batch, bytes);
+        else if (partition_log_producer_batch(&batch, bytes, &producer))
+            producer_state_update(log->producers, &producer, NULL);
     }
     batch_scanner_release(&scanner);
     return result < 0 ? result : 0;
@@ -194,7 +222,8 @@ static int load_snapshot(struct partition_log *log, int64_t offset, int64_t *fro
     return error;
 }
 
-int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, int64_t now_ms)
+/* The state at `offset`, with none expired. */
+static int replay_to(struct partition_log *log, int64_t offset)
 {
     int64_t from;
     int error = load_snapshot(log, offset, &from);
@@ -202,12 +231,80 @@ int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, i
         return error;
     for (size_t i = partition_log_segment_number(log, from); i < log->segments_count && !error; i++)
         if (log->segments[i]->base_offset < offset && from < offset)
-            error = replay_segment(log, i, from, offset);
+            error = replay_segment(log, i, from, offset, false);
     if (error == -EBADMSG) {
         log_warn(log->logger, "log", "%s: damaged below the recovery point: producer state is incomplete",
                  log->directory);
         error = 0;
     }
-    producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);
     return error;
+}
+
+int partition_log_begin_recovery(struct partition_log *log, size_t first_segment)
+{
+    for (size_t i = first_segment; i < log->segments_count; i++)
+        transaction_index_restart(&log->segments[i]->transactions);
+    return replay_to(log, log->segments[first_segment]->base_offset);
+}
+
+int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    int error = replay_to(log, offset);
+    if (!error)
+        producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);
+    return error;
+}
+
+/* ---- aborted transactions ---- */
+
+/* Makes the index of a segment below the recovery point anew. 0, or -errno. */
+static int rebuild_transactions(struct partition_log *log, size_t number)
+{
+    struct segment *segment = log->segments[number];
+    log_warn(log->logger, "log", "%s is damaged: made anew from the segment", segment->transactions.path);
+    transaction_index_restart(&segment->transactions);
+    int error = replay_to(log, segment->base_offset);
+    if (!error)
+        error = replay_segment(log, number, segment->base_offset, INT64_MAX, true);
+    if (error == -EBADMSG)
+        error = 0;
+    if (!error)
+        error = transaction_index_replace(&segment->transactions);
+    log->names_changed++;
+    return error;
+}
+
+int partition_log_load_transactions(struct partition_log *log)
+{
+    int error = 0;
+    for (size_t i = 0; i < log->segments_count && !error; i++) {
+        error = transaction_index_load(&log->segments[i]->transactions, log->segments[i]->base_offset,
+                                       partition_log_segment_end(log, i));
+        if (error == -EBADMSG)
+            error = rebuild_transactions(log, i);
+    }
+    return error;
+}
+
+int16_t partition_log_collect_aborted(struct partition_log *log, int64_t from, int64_t to,
+                                      transaction_visit *visit, void *context)
+{
+    if (partition_log_failure(log))
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    bool complete = false;
+    for (size_t i = partition_log_segment_number(log, from); i < log->segments_count && !complete; i++)
+        complete = transaction_index_collect(&log->segments[i]->transactions, from, to, visit, context);
+    return KAFKA_NONE;
+}
+
+int64_t partition_log_last_stable_offset(const struct partition_log *log, int64_t high_watermark)
+{
+    int64_t first = producer_state_first_unstable_offset(log->producers, high_watermark);
+    int64_t start = log->start_offset;
+    return first < 0 ? high_watermark : min_i64(high_watermark, max_i64(first, start));
+}
+
+void partition_log_on_high_watermark(struct partition_log *log, int64_t high_watermark)
+{
+    producer_state_forget_replicated(log->producers, high_watermark);
 }

@@ -156,3 +156,16 @@ int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t ma
     }
     return error;
 }
+
+int64_t partition_log_range_end(const struct partition_log *log, const struct log_range *range,
+                                int64_t upper_bound)
+{
+    if (!range->segment)
+        return upper_bound;
+    const struct segment *segment = range->segment;
+    size_t number = partition_log_segment_number(log, segment->base_offset);
+    int64_t behind = segment->offsets_loaded
+                         ? offset_index_find_behind(&segment->offsets, range->position + range->length)
+                         : -1;
+    return min_i64(upper_bound, behind >= 0 ? behind : partition_log_segment_end(log, number));
+}

@@ -18,21 +18,26 @@
 
 struct recovery {
     struct partition_log *log;
+    struct segment *segment;
     int64_t next_offset;
     bool thinned;
     bool believe_gaps;
     int64_t batches;
+    atomic_int_least64_t *checked_bytes; /* NULL: nobody asks */
 };
 
-static void take_batch(void *context, const struct scanned_batch *batch)
+static void take_batch(void *context, const struct scanned_batch *batch, const uint8_t *bytes)
 {
     struct recovery *recovery = context;
+    partition_log_note_producer(recovery->log, recovery->segment, batch, bytes);
     if (batch->base_offset != recovery->next_offset || batch->thinned)
         recovery->thinned = true;
     if (batch->leader_epoch >= 0)
         epoch_cache_assign(&recovery->log->epochs, batch->leader_epoch, batch->base_offset);
     recovery->next_offset = batch->last_offset + 1;
     recovery->batches++;
+    if (recovery->checked_bytes)
+        atomic_fetch_add_explicit(recovery->checked_bytes, batch->size_bytes, memory_order_relaxed);
 }
 
 /* Removes the segments behind number `i`. */
@@ -53,8 +58,6 @@ static int cut_segment(struct partition_log *log, size_t i, int64_t valid_bytes)
              log->segments_count - i - 1);
     int error = remove_later(log, i);
     if (!error)
-        error = segment_remove_transactions(segment);
-    if (!error)
         error = file_truncate(log->files, segment->file, valid_bytes);
     if (error)
         return error;
@@ -72,13 +75,18 @@ static bool tail_is_lost(const struct recovery *recovery, size_t i)
     return recovery->believe_gaps ? log->segments[i + 1]->size_bytes == 0 : !recovery->thinned;
 }
 
-int partition_log_recover(struct partition_log *log, int64_t recovery_point)
+int partition_log_recover(struct partition_log *log, int64_t recovery_point,
+                          atomic_int_least64_t *checked_bytes)
 {
     size_t first = partition_log_segment_number(log, recovery_point);
     struct recovery recovery = {.log = log,
                                 .next_offset = log->segments[first]->base_offset,
-                                .believe_gaps = recovery_point == LOG_RECOVERY_POINT_UNKNOWN};
+                                .believe_gaps = recovery_point == LOG_RECOVERY_POINT_UNKNOWN,
+                                .checked_bytes = checked_bytes};
     epoch_cache_truncate_from_end(&log->epochs, recovery.next_offset);
+    int begin_error = partition_log_begin_recovery(log, first);
+    if (begin_error)
+        return begin_error;
     bool cut = false;
     for (size_t i = first; i < log->segments_count && !cut; i++) {
         struct segment *segment = log->segments[i];
@@ -92,10 +100,15 @@ int partition_log_recover(struct partition_log *log, int64_t recovery_point)
                 return overlap_error;
             break;
         }
+        recovery.segment = segment;
         recovery.thinned = false;
         recovery.next_offset = max_i64(lowest, segment->base_offset);
-        int error = segment_rebuild(segment, true, lowest, log->settings.index_interval_bytes, take_batch,
-                                    &recovery, &valid);
+        /* Sound ones where a later recovery may begin; the one that is there may be torn. */
+        int error = i > 0 ? partition_log_write_snapshot(log, segment->base_offset, true) : 0;
+        if (error)
+            return error;
+        error = segment_rebuild(segment, true, lowest, log->settings.index_interval_bytes, take_batch,
+                                &recovery, &valid);
         if (error)
             return error;
         cut = valid < segment->size_bytes;

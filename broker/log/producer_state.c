@@ -34,13 +34,29 @@ struct producer {
     struct known_batch batches[PRODUCER_BATCHES_KEPT]; /* oldest first */
 };
 
+struct open_transaction {
+    int64_t producer_id;
+    int64_t first_offset;
+};
+
+struct ended_transaction {
+    int64_t first_offset;
+    int64_t last_offset; /* of the marker */
+};
+
 struct producer_state {
-    struct map *producers; /* id -> struct producer */
+    struct map *producers;         /* id -> struct producer */
+    struct open_transaction *open; /* of all producers, by first offset */
+    size_t open_count;
+    size_t open_capacity;
+    struct ended_transaction *ended; /* by last offset; perhaps not replicated yet */
+    size_t ended_count;
+    size_t ended_capacity;
 };
 
 struct producer_state *producer_state_new(void)
 {
-    struct producer_state *state = memory_allocate(sizeof(*state));
+    struct producer_state *state = memory_allocate_zeroed(1, sizeof(*state));
     state->producers = map_new(0);
     return state;
 }
@@ -53,6 +69,8 @@ void producer_state_clear(struct producer_state *state)
         free(producer);
     map_free(state->producers);
     state->producers = map_new(0);
+    state->open_count = 0;
+    state->ended_count = 0;
 }
 
 void producer_state_free(struct producer_state *state)
@@ -61,6 +79,8 @@ void producer_state_free(struct producer_state *state)
         return;
     producer_state_clear(state);
     map_free(state->producers);
+    free(state->open);
+    free(state->ended);
     free(state);
 }
 
@@ -160,7 +180,60 @@ static void remember_batch(struct producer *producer, const struct producer_batc
                              batch->last_offset, batch->timestamp};
 }
 
-void producer_state_update(struct producer_state *state, const struct producer_batch *batch)
+/* ---- open and ended transactions ---- */
+
+/* In a log the new one is the last; in a snapshot and a damaged log it may be any. */
+static void open_transaction(struct producer_state *state, struct producer *producer, int64_t first_offset)
+{
+    state->open = memory_grow(state->open, state->open_count, &state->open_capacity, sizeof(*state->open));
+    size_t at = state->open_count++;
+    for (; at > 0 && state->open[at - 1].first_offset > first_offset; at--)
+        state->open[at] = state->open[at - 1];
+    state->open[at] = (struct open_transaction){producer->id, first_offset};
+    producer->transaction_first_offset = first_offset;
+}
+
+static void close_transaction(struct producer_state *state, struct producer *producer)
+{
+    size_t low = 0, high = state->open_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (state->open[middle].first_offset < producer->transaction_first_offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    while (state->open[low].producer_id != producer->id)
+        low++;
+    memmove(state->open + low, state->open + low + 1, (state->open_count - low - 1) * sizeof(*state->open));
+    state->open_count--;
+    producer->transaction_first_offset = -1;
+}
+
+static bool complete_transaction(struct producer_state *state, struct producer *producer,
+                                 const struct producer_batch *marker, struct completed_transaction *completed)
+{
+    int64_t first_offset = producer->transaction_first_offset;
+    if (first_offset < 0)
+        return false;
+    close_transaction(state, producer);
+    state->ended =
+        memory_grow(state->ended, state->ended_count, &state->ended_capacity, sizeof(*state->ended));
+    state->ended[state->ended_count++] = (struct ended_transaction){first_offset, marker->last_offset};
+    if (completed)
+        *completed = (struct completed_transaction){
+            .producer_id = producer->id,
+            .first_offset = first_offset,
+            .last_offset = marker->last_offset,
+            .aborted = !marker->commit,
+            .last_stable_offset =
+                state->open_count > 0 ? state->open[0].first_offset : marker->last_offset + 1,
+        };
+    return true;
+}
+
+bool producer_state_update(struct producer_state *state, const struct producer_batch *batch,
+                           struct completed_transaction *completed)
 {
     struct producer *producer = find_producer(state, batch->producer_id);
     if (!producer)
@@ -172,12 +245,12 @@ void producer_state_update(struct producer_state *state, const struct producer_b
     producer->last_timestamp = batch->timestamp;
     if (batch->is_marker) {
         producer->coordinator_epoch = batch->coordinator_epoch;
-        producer->transaction_first_offset = -1;
-        return;
+        return complete_transaction(state, producer, batch, completed);
     }
     remember_batch(producer, batch);
     if (batch->transactional && producer->transaction_first_offset < 0)
-        producer->transaction_first_offset = batch->base_offset;
+        open_transaction(state, producer, batch->base_offset);
+    return false;
 }
 
 void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms)
@@ -197,15 +270,39 @@ void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t
 
 int64_t producer_state_first_open_offset(const struct producer_state *state)
 {
-    int64_t first = -1;
+    return state->open_count > 0 ? state->open[0].first_offset : -1;
+}
+
+int64_t producer_state_first_unstable_offset(const struct producer_state *state, int64_t high_watermark)
+{
+    int64_t first = producer_state_first_open_offset(state);
+    for (size_t i = state->ended_count; i > 0 && state->ended[i - 1].last_offset >= high_watermark; i--)
+        if (first < 0 || state->ended[i - 1].first_offset < first)
+            first = state->ended[i - 1].first_offset;
+    return first;
+}
+
+void producer_state_forget_replicated(struct producer_state *state, int64_t high_watermark)
+{
+    size_t gone = 0;
+    while (gone < state->ended_count && state->ended[gone].last_offset < high_watermark)
+        gone++;
+    if (gone == 0)
+        return;
+    memmove(state->ended, state->ended + gone, (state->ended_count - gone) * sizeof(*state->ended));
+    state->ended_count -= gone;
+}
+
+void producer_state_each(const struct producer_state *state, producer_visit *visit, void *context)
+{
     size_t position = 0;
     void *value;
     while (map_next(state->producers, &position, NULL, &value)) {
-        int64_t offset = ((const struct producer *)value)->transaction_first_offset;
-        if (offset >= 0 && (first < 0 || offset < first))
-            first = offset;
+        const struct producer *producer = value;
+        int count = producer->batches_count;
+        visit(context, producer->id, producer->epoch,
+              count > 0 ? producer->batches[count - 1].last_offset : -1);
     }
-    return first;
 }
 
 static int compare_producers(const void *left, const void *right)
@@ -264,7 +361,11 @@ static void decode_producer(struct producer_state *state, struct byte_reader *re
     batch.timestamp = reader_i64(reader);
     producer->last_timestamp = batch.timestamp;
     producer->coordinator_epoch = reader_i32(reader);
-    producer->transaction_first_offset = reader_i64(reader);
+    int64_t first_offset = reader_i64(reader);
+    if (producer->transaction_first_offset >= 0)
+        close_transaction(state, producer);
+    if (first_offset >= 0)
+        open_transaction(state, producer, first_offset);
     producer->batches_count = 0;
     if (batch.last_offset >= 0 && batch.last_sequence >= 0 && batch.offset_delta >= 0)
         producer->batches[producer->batches_count++] = batch;

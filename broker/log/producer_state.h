@@ -2,7 +2,8 @@
 /*
  * What a log knows of idempotent and transactional producers: for each producer id its epoch, its last five
  * batches, the coordinator epoch of its last marker and the first offset of its open transaction. A pure
- * function of the log (invariant I49); it decides what is a repeat and what is out of order (I48).
+ * function of the log (invariant I49); it decides what is a repeat and what is out of order (I48), and where
+ * the last stable offset lies (I53).
  *
  * Snapshot format (.snapshot files): int16 version 1, uint32 CRC-32C of all that follows, int32 count, then
  * 46 bytes a producer: producerId 8, producerEpoch 2, lastSequence 4, lastOffset 8, offsetDelta 4,
@@ -33,7 +34,17 @@ struct producer_batch {
     int64_t timestamp; /* greatest of the batch */
     bool transactional;
     bool is_marker;
+    bool commit;               /* of a marker */
     int32_t coordinator_epoch; /* of a marker */
+};
+
+/* A transaction that a marker has brought to its end. */
+struct completed_transaction {
+    int64_t producer_id;
+    int64_t first_offset;
+    int64_t last_offset; /* of the marker */
+    bool aborted;
+    int64_t last_stable_offset; /* first of the earliest that is open still, or behind the marker */
 };
 
 struct producer_duplicate {
@@ -56,12 +67,28 @@ size_t producer_state_count(const struct producer_state *state);
 MUST_CHECK int16_t producer_state_check(const struct producer_state *state,
                                         const struct producer_batch *batch,
                                         struct producer_duplicate *duplicate);
-/* Takes note of a batch that is in the log now, whoever checked it. */
-void producer_state_update(struct producer_state *state, const struct producer_batch *batch);
+/* Takes note of a batch that is in the log now, whoever checked it. True, with *completed filled (may be
+ * NULL), where it is a marker and ended an open transaction. */
+bool producer_state_update(struct producer_state *state, const struct producer_batch *batch,
+                           struct completed_transaction *completed);
 /* Forgets producers without an open transaction whose last batch is older than expiration_ms. */
 void producer_state_expire(struct producer_state *state, int64_t now_ms, int64_t expiration_ms);
 /* First offset of the earliest open transaction, -1 where none is open. */
 int64_t producer_state_first_open_offset(const struct producer_state *state);
+/*
+ * First offset of the earliest transaction that is not decided for readers below `high_watermark`: one that
+ * is open, or whose marker is not below it; -1 where there is none. Known of transactions that ended since
+ * the state was cleared or decoded, and were not forgotten (next).
+ */
+int64_t producer_state_first_unstable_offset(const struct producer_state *state, int64_t high_watermark);
+/* Forgets what it kept of ended transactions whose marker is below the high watermark. Cheap when nothing is
+ * to be done; to be called when that has moved. */
+void producer_state_forget_replicated(struct producer_state *state, int64_t high_watermark);
+
+/* Visits what is known of each producer: its epoch, and the last offset of its newest batch of data, -1 where
+ * none is known. In no particular order. */
+typedef void producer_visit(void *context, int64_t producer_id, int16_t epoch, int64_t last_data_offset);
+void producer_state_each(const struct producer_state *state, producer_visit *visit, void *context);
 
 /* Appends the snapshot. */
 void producer_state_encode(const struct producer_state *state, struct buffer *out);

@@ -34,6 +34,9 @@ static struct segment *new_segment(struct file_system *files, const char *direct
     path.length = stem;
     buffer_print(&path, ".timeindex");
     time_index_init(&segment->times, files, buffer_string(&path), base_offset);
+    path.length = stem;
+    buffer_print(&path, ".txnindex");
+    transaction_index_init(&segment->transactions, files, buffer_string(&path));
     buffer_release(&path);
     return segment;
 }
@@ -52,6 +55,7 @@ int segment_create(struct file_system *files, const char *directory, int64_t bas
     struct segment *segment = new_segment(files, directory, base_offset, now_ms);
     segment->offsets_loaded = true;
     segment->times_loaded = true;
+    transaction_index_set_missing(&segment->transactions);
     int error = file_open(files, segment->path, FILE_CREATE, &segment->file);
     if (!error)
         error = file_truncate(files, segment->file, 0);
@@ -78,6 +82,7 @@ void segment_release(struct segment *segment)
         file_close(segment->files, segment->file);
     offset_index_release(&segment->offsets);
     time_index_release(&segment->times);
+    transaction_index_release(&segment->transactions);
     free(segment->path);
     free(segment);
 }
@@ -152,19 +157,19 @@ static int rebuild_step(struct rebuild *rebuild)
         return result;
     if (batch.base_offset < rebuild->next_offset || batch.last_offset - segment->base_offset > INT32_MAX)
         return -EBADMSG;
-    if (rebuild->check) {
-        const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
+    if (rebuild->check || (rebuild->visit && batch.control)) {
         int error = batch_scanner_bytes(&rebuild->scanner, &batch, &bytes);
         if (error)
             return error;
-        if (!scanned_batch_check_crc(&batch, bytes))
+        if (rebuild->check && !scanned_batch_check_crc(&batch, bytes))
             return -EBADMSG;
     }
     note_timestamps(segment, batch.max_timestamp, batch.last_offset);
     add_index_entries(segment, batch.last_offset, batch.position, batch.size_bytes, rebuild->interval_bytes);
     rebuild->next_offset = batch.last_offset + 1;
     if (rebuild->visit)
-        rebuild->visit(rebuild->context, &batch);
+        rebuild->visit(rebuild->context, &batch, bytes);
     return 1;
 }
 
@@ -435,11 +440,10 @@ int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset
     if (!error)
         error = time_index_truncate(&segment->times, offset);
     if (!error)
-        error = segment_remove_transactions(segment);
-    if (!error)
         error = file_truncate(segment->files, segment->file, size_bytes);
     if (error)
         return error;
+    transaction_index_truncate(&segment->transactions, offset);
     segment->size_bytes = size_bytes;
     segment->rebuilt = false;
     segment->bytes_since_index_entry = 0;
@@ -466,27 +470,16 @@ int segment_seal(struct segment *segment)
     if (!segment->offsets_loaded || !segment->times_loaded)
         return 0;
     time_index_append(&segment->times, segment->max_timestamp, segment->max_timestamp_offset);
-    return write_indexes(segment);
+    int error = write_indexes(segment);
+    /* Where there is no room now, a later flush writes it, before the recovery point moves. */
+    bool name_changed;
+    int transactions_error = transaction_index_write(&segment->transactions, &name_changed);
+    return error ? error : transactions_error == -EIO ? transactions_error : 0;
 }
 
-int segment_remove_transactions(struct segment *segment)
+void segment_note_abort(struct segment *segment, const struct completed_transaction *completed)
 {
-    struct buffer path;
-    buffer_init(&path);
-    buffer_append(&path, segment->path, strlen(segment->path) - strlen(".log"));
-    buffer_append_string(&path, ".txnindex");
-    int error = file_system_remove(segment->files, buffer_string(&path));
-    buffer_release(&path);
-    return error == -ENOENT ? 0 : error;
-}
-
-int segment_remove(struct segment *segment)
-{
-    int error = file_system_remove(segment->files, segment->path);
-    int offsets_error = index_file_remove(&segment->offsets.file);
-    int times_error = index_file_remove(&segment->times.file);
-    int transactions_error = segment_remove_transactions(segment);
-    error = error == -ENOENT ? 0 : error;
-    error = error ? error : offsets_error ? offsets_error : times_error;
-    return error ? error : transactions_error;
+    const struct aborted_transaction entry = {completed->producer_id, completed->first_offset,
+                                              completed->last_offset, completed->last_stable_offset};
+    transaction_index_append(&segment->transactions, &entry);
 }

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One segment of a log: the file of batches with its offset index and time index.
+ * One segment of a log: the file of batches with its offset index, time index and index of aborted
+ * transactions.
  *
  *   <20 digits>.log        batches; the digits are the base offset
  *   <20 digits>.index      offset_index.h
  *   <20 digits>.timeindex  time_index.h
- *   <20 digits>.txnindex   Kafka's; not read or written here, but it goes with the segment
+ *   <20 digits>.txnindex   transaction_index.h
  *
  * A segment is held by its log and by every log_range that was handed out; it is freed, and its file closed,
  * when the last of them lets go, on whatever thread. All else is guarded by the log's owner; `file` never
  * changes once it is set.
  *
- * Removal unlinks the names at once; who still holds the segment reads on from the open file.
+ * Removal renames or unlinks the files at once (log_garbage.h); who still holds the segment reads on from the
+ * open file.
  *
  * An append is one write. What was written in part is cut off again (invariant I5); where that fails the
  * error is -EIO, and the log must go offline.
@@ -23,7 +25,9 @@
 
 #include "broker/log/batch_scan.h"
 #include "broker/log/offset_index.h"
+#include "broker/log/producer_state.h"
 #include "broker/log/time_index.h"
+#include "broker/log/transaction_index.h"
 #include "common/base.h"
 #include "common/file.h"
 
@@ -36,11 +40,14 @@ struct segment {
     int64_t size_bytes;
     struct offset_index offsets;
     struct time_index times;
+    struct transaction_index transactions; /* loaded when the log is opened */
     bool offsets_loaded;
     bool rebuilt;                 /* both indexes were rebuilt for a reader: once is enough */
     bool times_loaded;            /* and so max_timestamp is known */
     int64_t max_timestamp;        /* -1: none */
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
+    bool timestamp_found;         /* by retention, while the times are not loaded: */
+    int64_t found_timestamp;      /* max_timestamp */
     bool first_timestamp_known;
     int64_t first_timestamp; /* greatest of the first append; -1: none */
     int64_t created_ms;
@@ -86,7 +93,8 @@ MUST_CHECK int segment_append(struct segment *segment, const struct segment_appe
 MUST_CHECK int segment_find(struct segment *segment, int64_t offset, int64_t index_interval_bytes,
                             struct scanned_batch *batch);
 
-typedef void segment_visit(void *context, const struct scanned_batch *batch);
+/* bytes: of the whole batch; NULL unless it is a control batch, or all is checked. */
+typedef void segment_visit(void *context, const struct scanned_batch *batch, const uint8_t *bytes);
 
 /*
  * Reads the segment from its start and rebuilds both indexes. check: with the CRC of every batch. Stops at
@@ -98,17 +106,15 @@ MUST_CHECK int segment_rebuild(struct segment *segment, bool check, int64_t firs
                                int64_t index_interval_bytes, segment_visit *visit, void *context,
                                int64_t *valid_bytes);
 
-/* Cuts the file to `size_bytes`, a batch boundary, and removes the index of transactions; all below `offset`
- * stays in the indexes. 0, or -errno (then the log must go offline). */
+/* Cuts the file to `size_bytes`, a batch boundary; all below `offset` stays in the indexes. The index of
+ * transactions is cut in memory, its file follows with the next flush. 0, or -errno (then the log must go
+ * offline). */
 MUST_CHECK int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset,
                                 int64_t index_interval_bytes);
 
-/* Adds the final time entry and writes both index files: at a roll and at a clean stop. 0, or -EIO. */
+/* Adds the final time entry and writes all index files: at a roll and at a clean stop. 0, or -EIO. */
 MUST_CHECK int segment_seal(struct segment *segment);
-/* Unlinks the index of transactions that Kafka keeps beside a segment: it is not kept up here, and a wrong
- * one is worse than none, which Kafka rebuilds. 0, or -errno. */
-MUST_CHECK int segment_remove_transactions(struct segment *segment);
-/* Unlinks all files of the segment. 0, or the first -errno. */
-MUST_CHECK int segment_remove(struct segment *segment);
+/* Notes a transaction that a marker, the newest batch of this segment, has aborted. */
+void segment_note_abort(struct segment *segment, const struct completed_transaction *completed);
 
 #endif

@@ -34,6 +34,12 @@ void transaction_index_set_missing(struct transaction_index *index)
     index->loaded = true;
 }
 
+void transaction_index_set_present(struct transaction_index *index)
+{
+    index->file_known = false;
+    index->loaded = false;
+}
+
 /* ---- bytes ---- */
 
 static void encode(const struct aborted_transaction *entries, size_t count, struct buffer *out)
@@ -118,16 +124,18 @@ int transaction_index_load(struct transaction_index *index, int64_t base_offset,
 
 void transaction_index_restart(struct transaction_index *index)
 {
+    bool no_file = index->file_known && index->written == 0;
     index->count = 0;
     index->written = 0;
-    index->file_known = false;
+    index->file_known = no_file;
     index->loaded = true;
 }
 
 void transaction_index_append(struct transaction_index *index, const struct aborted_transaction *entry)
 {
     CHECK(index->loaded);
-    CHECK(index->count == 0 || index->entries[index->count - 1].last_offset < entry->last_offset);
+    if (index->count > 0 && index->entries[index->count - 1].last_offset >= entry->last_offset)
+        return; /* only in a damaged segment */
     index->entries = memory_grow(index->entries, index->count, &index->capacity, sizeof(*index->entries));
     index->entries[index->count++] = *entry;
 }

@@ -48,6 +48,8 @@ void transaction_index_init(struct transaction_index *index, struct file_system 
 void transaction_index_release(struct transaction_index *index);
 /* There is no file, as the folder's listing tells: the index is loaded, and empty. */
 void transaction_index_set_missing(struct transaction_index *index);
+/* There is one: what it has is not known yet. */
+void transaction_index_set_present(struct transaction_index *index);
 
 /*
  * Reads the file where that was not done yet. 0 (also when there is none); -EBADMSG where it is not what a
@@ -57,7 +59,7 @@ MUST_CHECK int transaction_index_load(struct transaction_index *index, int64_t b
                                       int64_t end_offset);
 /* Empties it in memory, to be filled anew; it counts as loaded. */
 void transaction_index_restart(struct transaction_index *index);
-/* Adds an entry in memory; last_offset is above that of the last one. Loaded. */
+/* Adds an entry in memory; one whose marker does not come behind the last one's is left out. Loaded. */
 void transaction_index_append(struct transaction_index *index, const struct aborted_transaction *entry);
 /* Forgets, in memory, the markers at and above `offset`. Loaded. */
 void transaction_index_truncate(struct transaction_index *index, int64_t offset);

@@ -3,7 +3,10 @@
  * The partition's reading side: fetches of consumers and followers, offsets by time and by epoch. High
  * watermark, bounds and bytes of one answer are taken under one lock (I22).
  */
+#include <stdlib.h>
+
 #include "broker/replica/partition_internal.h"
+#include "common/memory.h"
 #include "proto/kafka/error.h"
 
 /* ListOffsets' special timestamps (KIP-79, KIP-734, KIP-405, KIP-1005). */
@@ -24,13 +27,14 @@ static struct follower_fetch follower_of(const struct fetch_query *query)
 
 static int16_t check_reader(const struct partition *partition, const struct fetch_query *query)
 {
-    if (partition->closed)
-        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    int16_t error = partition_check_log(partition);
+    if (error != KAFKA_NONE)
+        return error;
     if (query->replica_id >= 0) {
         struct follower_fetch fetch = follower_of(query);
         return partition_core_check_follower(&partition->core, &fetch);
     }
-    int16_t error = partition_core_check_epoch(&partition->core, query->current_leader_epoch);
+    error = partition_core_check_epoch(&partition->core, query->current_leader_epoch);
     if (error != KAFKA_NONE)
         return error;
     bool may_read =
@@ -69,6 +73,27 @@ static bool has_more_behind(struct partition *partition, const struct log_range 
     return behind;
 }
 
+static void collect_aborted(void *context, const struct aborted_transaction *transaction)
+{
+    struct fetch_result *result = context;
+    result->aborted = memory_grow(result->aborted, result->aborted_count, &result->aborted_capacity,
+                                  sizeof(*result->aborted));
+    result->aborted[result->aborted_count++] = *transaction;
+}
+
+static int64_t last_stable_offset(const struct partition *partition)
+{
+    return partition_log_last_stable_offset(partition->log, partition->core.high_watermark);
+}
+
+/* How far this reader may see. */
+static int64_t upper_bound_of(const struct partition *partition, const struct fetch_query *query)
+{
+    if (query->replica_id >= 0)
+        return partition->core.log_end_offset;
+    return query->read_committed ? last_stable_offset(partition) : partition->core.high_watermark;
+}
+
 static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                            struct fetch_result *result, struct partition_effects *effects)
 {
@@ -82,10 +107,14 @@ static int16_t read_locked(struct partition *partition, const struct fetch_query
     if (query->fetch_offset < core->log_start_offset || query->fetch_offset > core->log_end_offset)
         return KAFKA_OFFSET_OUT_OF_RANGE;
     bool follower = query->replica_id >= 0;
-    int64_t upper_bound = follower ? core->log_end_offset : core->high_watermark;
+    int64_t upper_bound = upper_bound_of(partition, query);
     if (query->fetch_offset < upper_bound && (query->max_bytes > 0 || query->at_least_one))
         error = partition_log_read(partition->log, query->fetch_offset, query->max_bytes, upper_bound,
                                    query->at_least_one, &result->range);
+    if (error == KAFKA_NONE && result->range.length > 0 && query->read_committed && !follower)
+        error = partition_log_collect_aborted(
+            partition->log, query->fetch_offset,
+            partition_log_range_end(partition->log, &result->range, upper_bound), collect_aborted, result);
     if (error == KAFKA_NONE && result->range.length > 0 && result->range.length < query->enough_bytes)
         result->more_behind = has_more_behind(partition, &result->range, upper_bound);
     if (error == KAFKA_NONE && follower) {
@@ -106,12 +135,20 @@ int16_t partition_fetch(struct partition *partition, const struct fetch_query *q
     result->leader = core->leader;
     result->leader_epoch = core->leader_epoch;
     result->high_watermark = core->high_watermark;
-    /* No transaction can be open: none is served, so the last stable offset is the high watermark. */
-    result->last_stable_offset = core->high_watermark;
+    result->last_stable_offset = partition->closed ? core->high_watermark : last_stable_offset(partition);
     result->log_start_offset = core->log_start_offset;
     result->log_end_offset = core->log_end_offset;
     partition_leave(partition, &effects);
     return error;
+}
+
+void fetch_result_release(struct fetch_result *result)
+{
+    log_range_release(&result->range);
+    free(result->aborted);
+    result->aborted = NULL;
+    result->aborted_count = 0;
+    result->aborted_capacity = 0;
 }
 
 /* A new leader may know less than its predecessor had committed: it does not say 'latest' before it has
@@ -121,11 +158,12 @@ static bool knows_what_is_committed(const struct partition_core *core)
     return core->high_watermark >= core->epoch_start_offset;
 }
 
-static int16_t list_offset_locked(struct partition *partition, int32_t replica_id, int64_t timestamp,
-                                  struct log_timestamp_offset *found)
+static int16_t list_offset_locked(struct partition *partition, int32_t replica_id, bool read_committed,
+                                  int64_t timestamp, struct log_timestamp_offset *found)
 {
     const struct partition_core *core = &partition->core;
-    int64_t bound = replica_id >= 0 ? core->log_end_offset : core->high_watermark;
+    const struct fetch_query reader = {.replica_id = replica_id, .read_committed = read_committed};
+    int64_t bound = upper_bound_of(partition, &reader);
     int16_t error = KAFKA_NONE;
     switch (timestamp) {
     case TIMESTAMP_LATEST:
@@ -157,15 +195,15 @@ static int16_t list_offset_locked(struct partition *partition, int32_t replica_i
 int16_t partition_list_offset(struct partition *partition, int32_t replica_id, int32_t current_leader_epoch,
                               bool read_committed, int64_t timestamp, struct log_timestamp_offset *found)
 {
-    (void)read_committed; /* the last stable offset is the high watermark, see partition_fetch */
     *found = (struct log_timestamp_offset){.timestamp = -1, .offset = -1, .leader_epoch = -1};
     pthread_mutex_lock(&partition->mutex);
-    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
-                                      : partition_core_check_epoch(&partition->core, current_leader_epoch);
+    int16_t error = partition_check_log(partition);
+    if (error == KAFKA_NONE)
+        error = partition_core_check_epoch(&partition->core, current_leader_epoch);
     if (error == KAFKA_NONE && partition->core.role != ROLE_LEADER)
         error = KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (error == KAFKA_NONE)
-        error = list_offset_locked(partition, replica_id, timestamp, found);
+        error = list_offset_locked(partition, replica_id, read_committed, timestamp, found);
     pthread_mutex_unlock(&partition->mutex);
     return error;
 }
@@ -176,8 +214,9 @@ int16_t partition_epoch_end(struct partition *partition, int32_t current_leader_
     *found_epoch = -1;
     *end_offset = -1;
     pthread_mutex_lock(&partition->mutex);
-    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
-                                      : partition_core_check_epoch(&partition->core, current_leader_epoch);
+    int16_t error = partition_check_log(partition);
+    if (error == KAFKA_NONE)
+        error = partition_core_check_epoch(&partition->core, current_leader_epoch);
     if (error == KAFKA_NONE && partition->core.role != ROLE_LEADER)
         error = KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (error == KAFKA_NONE)

@@ -158,6 +158,20 @@ int16_t log_fixture_append_plan(struct log_fixture *fixture, const struct batch_
     return error;
 }
 
+int16_t log_fixture_follow(struct log_fixture *fixture, const struct buffer *batch)
+{
+    struct record_batch parsed;
+    assert_int_equal(record_batch_parse(buffer_slice(batch), &parsed), 0);
+    size_t appended;
+    int16_t error = partition_log_append_as_follower(fixture->log, batch->data, batch->length,
+                                                     fixture->now_ms, &appended);
+    if (error == KAFKA_NONE) {
+        assert_int_equal(appended, batch->length);
+        model_add(fixture, batch, parsed.producer_id);
+    }
+    return error;
+}
+
 int16_t log_fixture_append(struct log_fixture *fixture)
 {
     fixture->now_ms += (int64_t)prng_below(&fixture->prng, 50);
@@ -281,6 +295,55 @@ void log_fixture_model_bytes(const struct log_fixture *fixture, struct buffer *o
         buffer_append(out, fixture->batches[i].bytes.data, fixture->batches[i].bytes.length);
 }
 
+/* The next entry of the indexes of aborted transactions is this; *number and *entry tell where it is. */
+static void check_aborted(const struct log_fixture *fixture, const struct completed_transaction *completed,
+                          size_t *number, size_t *entry)
+{
+    const struct partition_log *log = fixture->log;
+    if (completed->last_offset < log->segments[0]->base_offset)
+        return;
+    while (partition_log_segment_end(log, *number) <= completed->last_offset) {
+        assert_int_equal(*entry, log->segments[*number]->transactions.count);
+        (*number)++;
+        *entry = 0;
+    }
+    const struct transaction_index *index = &log->segments[*number]->transactions;
+    assert_true(index->loaded);
+    assert_true(*entry < index->count);
+    const struct aborted_transaction *actual = &index->entries[(*entry)++];
+    assert_int_equal(actual->producer_id, completed->producer_id);
+    assert_int_equal(actual->first_offset, completed->first_offset);
+    assert_int_equal(actual->last_offset, completed->last_offset);
+    assert_int_equal(actual->last_stable_offset, completed->last_stable_offset);
+}
+
+static void check_producers(struct log_fixture *fixture)
+{
+    struct producer_state *producers = producer_state_new();
+    size_t number = 0, entry = 0;
+    for (size_t i = 0; i < fixture->batches_count; i++) {
+        struct scanned_batch scanned;
+        struct producer_batch batch;
+        struct completed_transaction completed;
+        const struct buffer *bytes = &fixture->batches[i].bytes;
+        assert_int_equal(scanned_batch_parse(bytes->data, bytes->length, &scanned), 0);
+        if (partition_log_producer_batch(&scanned, bytes->data, &batch) &&
+            producer_state_update(producers, &batch, &completed) && completed.aborted)
+            check_aborted(fixture, &completed, &number, &entry);
+    }
+    for (; number < fixture->log->segments_count; number++, entry = 0)
+        assert_int_equal(fixture->log->segments[number]->transactions.count, entry);
+    struct buffer expected, actual;
+    buffer_init(&expected);
+    buffer_init(&actual);
+    producer_state_encode(producers, &expected);
+    producer_state_encode(fixture->log->producers, &actual);
+    assert_true(slice_equals(buffer_slice(&actual), buffer_slice(&expected)));
+    producer_state_free(producers);
+    buffer_release(&expected);
+    buffer_release(&actual);
+}
+
 void log_fixture_check_derived(struct log_fixture *fixture)
 {
     struct epoch_cache epochs;
@@ -296,21 +359,7 @@ void log_fixture_check_derived(struct log_fixture *fixture)
     assert_string_equal(buffer_string(&actual), buffer_string(&expected));
     epoch_cache_release(&epochs);
 
-    struct producer_state *producers = producer_state_new();
-    for (size_t i = 0; i < fixture->batches_count; i++) {
-        struct scanned_batch scanned;
-        struct producer_batch batch;
-        const struct buffer *bytes = &fixture->batches[i].bytes;
-        assert_int_equal(scanned_batch_parse(bytes->data, bytes->length, &scanned), 0);
-        if (partition_log_producer_batch(&scanned, bytes->data, &batch))
-            producer_state_update(producers, &batch);
-    }
-    buffer_clear(&expected);
-    buffer_clear(&actual);
-    producer_state_encode(producers, &expected);
-    producer_state_encode(fixture->log->producers, &actual);
-    assert_true(slice_equals(buffer_slice(&actual), buffer_slice(&expected)));
-    producer_state_free(producers);
+    check_producers(fixture);
     buffer_release(&expected);
     buffer_release(&actual);
 }

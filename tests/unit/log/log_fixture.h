@@ -75,6 +75,8 @@ int16_t log_fixture_append_plan(struct log_fixture *fixture, const struct batch_
 int16_t log_fixture_append(struct log_fixture *fixture);
 /* A batch of the present idempotent producer. */
 int16_t log_fixture_append_idempotent(struct log_fixture *fixture);
+/* Takes a whole batch, with its offset and epoch, as a follower; on success the model has it too. */
+int16_t log_fixture_follow(struct log_fixture *fixture, const struct buffer *batch);
 int16_t log_fixture_truncate(struct log_fixture *fixture, int64_t offset);
 /* The model forgets everything at and above `offset`. */
 void log_fixture_model_truncate(struct log_fixture *fixture, int64_t offset);
@@ -86,7 +88,7 @@ void log_fixture_check(struct log_fixture *fixture);
 void log_fixture_model_from(struct log_fixture *fixture, struct slice batches);
 /* Appends the model's batches. */
 void log_fixture_model_bytes(const struct log_fixture *fixture, struct buffer *out);
-/* Epochs and producer state are what the batches of the log say. */
+/* Epochs, producer state and indexes of aborted transactions are what the batches of the log say. */
 void log_fixture_check_derived(struct log_fixture *fixture);
 /* Everything in the log's folder as one text, to compare. */
 void log_fixture_dump(struct log_fixture *fixture, struct buffer *out);

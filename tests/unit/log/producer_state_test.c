@@ -32,7 +32,7 @@ static int16_t offer(struct producer_state *state, const struct producer_batch *
 {
     int16_t error = producer_state_check(state, batch, duplicate);
     if (error == KAFKA_NONE && !duplicate->found)
-        producer_state_update(state, batch);
+        producer_state_update(state, batch, NULL);
     return error;
 }
 
@@ -173,7 +173,7 @@ static void snapshots_have_the_documented_bytes(void **state)
     struct producer_state *producers = producer_state_new(), *again = producer_state_new();
     struct producer_batch batch = batch_of(7, 4, 2, 5, 50);
     batch.transactional = true;
-    producer_state_update(producers, &batch);
+    producer_state_update(producers, &batch, NULL);
     struct buffer bytes, second;
     buffer_init(&bytes);
     buffer_init(&second);
@@ -264,7 +264,7 @@ static void any_timestamp_can_expire(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(timestamps); i++) {
         struct producer_batch batch = batch_of((int64_t)i, 0, 0, 1, 10);
         batch.timestamp = timestamps[i];
-        producer_state_update(producers, &batch);
+        producer_state_update(producers, &batch, NULL);
     }
     producer_state_expire(producers, 1700000000000, 86400000);
     assert_int_equal(producer_state_count(producers), 1);
