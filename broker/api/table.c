@@ -14,6 +14,7 @@ const struct api_row api_rows[] = {
     {KAFKA_API_API_VERSIONS, 0, 4, false, handle_api_versions, false},
     {KAFKA_API_CREATE_TOPICS, 0, 7, false, handle_create_topics, false},
     {KAFKA_API_DELETE_TOPICS, 0, 6, false, handle_delete_topics, false},
+    {KAFKA_API_DELETE_RECORDS, 0, 2, false, handle_delete_records, false},
     {KAFKA_API_INIT_PRODUCER_ID, 0, 5, false, handle_init_producer_id, false},
     {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 0, 4, false, handle_offset_for_leader_epoch, false},
     {KAFKA_API_DESCRIBE_CONFIGS, 0, 4, false, handle_describe_configs, false},

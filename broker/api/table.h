@@ -35,6 +35,7 @@ void handle_offset_for_leader_epoch(struct api_context *context, struct request 
 void handle_init_producer_id(struct api_context *context, struct request *request);
 void handle_create_topics(struct api_context *context, struct request *request);
 void handle_delete_topics(struct api_context *context, struct request *request);
+void handle_delete_records(struct api_context *context, struct request *request);
 void handle_create_partitions(struct api_context *context, struct request *request);
 void handle_describe_configs(struct api_context *context, struct request *request);
 void handle_control(struct api_context *context, struct request *request);

@@ -44,6 +44,6 @@ int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_m
     int error = retain_step(partition, wall_ms, now_ms, &flush_first);
     if (error != 0 || !flush_first)
         return error;
-    error = partition_flush(partition);
+    error = partition_flush(partition, now_ms);
     return error ? error : retain_step(partition, wall_ms, now_ms, &flush_first);
 }

@@ -298,6 +298,9 @@ static void the_start_moves_up_and_old_segments_go(void **state)
         assert_int_equal(partition_log_start_offset(fixture.log), start);
     }
     assert_int_equal(partition_log_advance_start(fixture.log, end + 1), KAFKA_OFFSET_OUT_OF_RANGE);
+    bool flush_first;
+    assert_int_equal(partition_log_flush(fixture.log), 0);
+    assert_int_equal(partition_log_retain(fixture.log, end, fixture.now_ms, &flush_first), 0);
     assert_int_equal(fixture.log->segments_count, 1);
     assert_true(segments > 4);
     assert_int_equal(partition_log_truncate_fully(fixture.log, 5000, fixture.now_ms), KAFKA_NONE);
