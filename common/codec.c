@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of codecs. */
+/* The table of codecs, and reading by it. */
 #include "common/codec.h"
 
 #include <string.h>
 
+#include "common/check.h"
 #include "common/codec_parts.h"
 
 static int none_compress(int level, struct slice input, struct buffer *out)
@@ -13,24 +14,24 @@ static int none_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static int none_decompress(struct slice input, struct codec_sink *sink)
-{
-    if (input.length > sink->left)
-        return -EMSGSIZE;
-    buffer_append(sink->out, input.data, input.length);
-    return 0;
-}
-
 static const struct codec_entry {
     const char *name;
     int (*compress)(int level, struct slice input, struct buffer *out);
-    int (*decompress)(struct slice input, struct codec_sink *sink);
+    void *(*create)(void); /* NULL: nothing to decompress */
+    void (*reset)(void *state);
+    int (*read)(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+    size_t (*memory)(const void *state); /* NULL: always little */
+    void (*free)(void *state);
 } codecs[CODEC_COUNT] = {
-    [CODEC_NONE] = {"none", none_compress, none_decompress},
-    [CODEC_GZIP] = {"gzip", codec_gzip_compress, codec_gzip_decompress},
-    [CODEC_SNAPPY] = {"snappy", codec_snappy_compress, codec_snappy_decompress},
-    [CODEC_LZ4] = {"lz4", codec_lz4_compress, codec_lz4_decompress},
-    [CODEC_ZSTD] = {"zstd", codec_zstd_compress, codec_zstd_decompress},
+    [CODEC_NONE] = {.name = "none", .compress = none_compress},
+    [CODEC_GZIP] = {"gzip", codec_gzip_compress, codec_gzip_create, codec_gzip_reset, codec_gzip_read, NULL,
+                    codec_gzip_free},
+    [CODEC_SNAPPY] = {"snappy", codec_snappy_compress, codec_snappy_create, codec_snappy_reset,
+                      codec_snappy_read, codec_snappy_memory, codec_snappy_free},
+    [CODEC_LZ4] = {"lz4", codec_lz4_compress, codec_lz4_create, codec_lz4_reset, codec_lz4_read,
+                   codec_lz4_memory, codec_lz4_free},
+    [CODEC_ZSTD] = {"zstd", codec_zstd_compress, codec_zstd_create, codec_zstd_reset, codec_zstd_read,
+                    codec_zstd_memory, codec_zstd_free},
 };
 
 const char *codec_name(enum codec codec)
@@ -58,14 +59,100 @@ int codec_compress(enum codec codec, int level, struct slice input, struct buffe
     return error;
 }
 
-int codec_decompress(enum codec codec, struct slice input, size_t limit, struct buffer *out)
+/* ---- a piece at a time ---- */
+
+void codec_reader_init(struct codec_reader *reader)
+{
+    *reader = (struct codec_reader){.ended = true};
+}
+
+static void free_state(struct codec_reader *reader, int codec)
+{
+    if (reader->states[codec])
+        codecs[codec].free(reader->states[codec]);
+    reader->states[codec] = NULL;
+}
+
+void codec_reader_release(struct codec_reader *reader)
+{
+    for (int codec = 0; codec < CODEC_COUNT; codec++)
+        free_state(reader, codec);
+}
+
+void codec_reader_trim(struct codec_reader *reader)
+{
+    for (int codec = 0; codec < CODEC_COUNT; codec++)
+        if (reader->states[codec] && codecs[codec].memory &&
+            codecs[codec].memory(reader->states[codec]) > CODEC_STATE_KEPT_BYTES)
+            free_state(reader, codec);
+}
+
+int codec_reader_start(struct codec_reader *reader, enum codec codec, struct slice input)
 {
     if ((unsigned)codec >= CODEC_COUNT)
         return -EINVAL;
+    reader->codec = codec;
+    reader->input = input;
+    reader->ended = false;
+    if (codecs[codec].create == NULL)
+        return 0;
+    if (reader->states[codec] == NULL)
+        reader->states[codec] = codecs[codec].create();
+    codecs[codec].reset(reader->states[codec]);
+    return 0;
+}
+
+int codec_reader_read(struct codec_reader *reader, uint8_t *out, size_t room, size_t *produced)
+{
+    CHECK(room > 0);
+    *produced = 0;
+    if (reader->ended)
+        return 0;
+    const struct codec_entry *entry = &codecs[reader->codec];
+    if (entry->read == NULL) {
+        size_t step = min_size(room, reader->input.length);
+        if (step > 0)
+            memcpy(out, reader->input.data, step);
+        codec_consume(&reader->input, step);
+        *produced = step;
+        return 0;
+    }
+    int result = entry->read(reader->states[reader->codec], &reader->input, out, room, produced);
+    reader->ended = result != 0;
+    if (result < 0)
+        *produced = 0;
+    return result < 0 ? result : 0;
+}
+
+/* ---- whole ---- */
+
+static int read_all(struct codec_reader *reader, size_t limit, struct buffer *out)
+{
+    size_t left = limit;
+    for (;;) {
+        /* At the cap there is room for one byte more, by which the codec shows that it has more. */
+        size_t room = left == 0 ? 1 : min_size(left, CODEC_STEP_BYTES);
+        size_t produced;
+        int error = codec_reader_read(reader, buffer_reserve(out, room), room, &produced);
+        if (error || produced == 0)
+            return error;
+        if (produced > left)
+            return -EMSGSIZE;
+        out->length += produced;
+        left -= produced;
+    }
+}
+
+int codec_decompress(enum codec codec, struct slice input, size_t limit, struct buffer *out)
+{
+    struct codec_reader reader;
     size_t before = out->length;
-    struct codec_sink sink = {out, limit};
-    int error = codecs[codec].decompress(input, &sink);
+    codec_reader_init(&reader);
+    int error = codec_reader_start(&reader, codec, input);
+    if (!error)
+        error = read_all(&reader, limit, out);
     if (error)
         out->length = before;
+    codec_reader_release(&reader);
     return error;
 }

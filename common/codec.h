@@ -2,7 +2,7 @@
 /*
  * Kafka's compression codecs as one table: gzip (zlib), snappy (xerial framing, and bare on reading), lz4
  * (frame format), zstd. Decompression takes a mandatory cap on its output: a small input may announce or
- * produce a huge one.
+ * produce a huge one; or it is done a piece at a time, by a reader, and its caller stops when it has enough.
  */
 #ifndef COMMON_CODEC_H
 #define COMMON_CODEC_H
@@ -31,5 +31,30 @@ MUST_CHECK int codec_compress(enum codec codec, int level, struct slice input, s
  * it was.
  */
 MUST_CHECK int codec_decompress(enum codec codec, struct slice input, size_t limit, struct buffer *out);
+
+/*
+ * Decompresses one input after the other, of any codecs, a piece at a time into the caller's memory. What a
+ * codec needs for it (its tables, its window) is made when it is first met and kept for the next input, so a
+ * reader that is used again costs no allocation. Besides that it holds nothing but, of snappy, one block: at
+ * most 22 times its input. One thread at a time.
+ */
+struct codec_reader {
+    enum codec codec;
+    struct slice input; /* not consumed yet */
+    bool ended;
+    void *states[CODEC_COUNT]; /* NULL: not met yet */
+};
+
+void codec_reader_init(struct codec_reader *reader);
+void codec_reader_release(struct codec_reader *reader);
+/* Begins with an input, which must stay until it is read; the former one is forgotten. 0, or -EINVAL. */
+MUST_CHECK int codec_reader_start(struct codec_reader *reader, enum codec codec, struct slice input);
+/*
+ * Writes the next bytes, at most `room` (not 0), to `out`. 0 with *produced: 0 of them means the end, and
+ * that the input was whole. -EBADMSG as codec_decompress; *produced is 0 then.
+ */
+MUST_CHECK int codec_reader_read(struct codec_reader *reader, uint8_t *out, size_t room, size_t *produced);
+/* Gives back what is kept beyond a usual amount: after inputs with a large window or large blocks. */
+void codec_reader_trim(struct codec_reader *reader);
 
 #endif

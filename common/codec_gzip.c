@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gzip by zlib. Members that follow one another are read as one stream, as Java does. */
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "common/check.h"
 #include "common/codec_parts.h"
+#include "common/memory.h"
 
 #define GZIP_WINDOW_BITS (15 + 16) /* the largest window; + 16: gzip header and trailer */
 #define GZIP_MEMORY_LEVEL 8        /* zlib's default */
 
-/* zlib counts in unsigned int: input goes in pieces of at most this many bytes. */
-#define GZIP_INPUT_STEP_BYTES ((size_t)1 << 30)
+/* zlib counts in unsigned int: input and output go in pieces of at most this many bytes. */
+#define GZIP_STEP_BYTES ((size_t)1 << 30)
 
 static void give_input(z_stream *stream, struct slice *input)
 {
     if (stream->avail_in > 0 || input->length == 0)
         return;
-    size_t step = min_size(input->length, GZIP_INPUT_STEP_BYTES);
+    size_t step = min_size(input->length, GZIP_STEP_BYTES);
     stream->next_in = (Bytef *)input->data;
     stream->avail_in = (uInt)step;
-    *input = slice_make(input->data + step, input->length - step);
+    codec_consume(input, step);
 }
 
 int codec_gzip_compress(int level, struct slice input, struct buffer *out)
@@ -44,37 +46,45 @@ int codec_gzip_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static int inflate_members(z_stream *stream, struct slice input, struct codec_sink *sink)
+void *codec_gzip_create(void)
 {
-    for (;;) {
-        give_input(stream, &input);
-        size_t room;
-        stream->next_out = codec_sink_room(sink, &room);
-        stream->avail_out = (uInt)room;
-        int result = inflate(stream, Z_NO_FLUSH);
-        int error = codec_sink_advance(sink, room - stream->avail_out);
-        if (error)
-            return error;
-        bool drained = stream->avail_in == 0 && input.length == 0;
-        if (result == Z_STREAM_END) {
-            if (drained)
-                return 0;
-            inflateReset(stream);
-        } else if (result != Z_OK || (drained && stream->avail_out > 0)) {
-            return -EBADMSG; /* damaged, or its end is missing */
-        }
-    }
+    z_stream *stream = memory_allocate_zeroed(1, sizeof(*stream));
+    int result = inflateInit2(stream, GZIP_WINDOW_BITS);
+    CHECK(result == Z_OK);
+    return stream;
 }
 
-int codec_gzip_decompress(struct slice input, struct codec_sink *sink)
+void codec_gzip_reset(void *state)
 {
-    if (input.length == 0)
-        return -EBADMSG;
-    z_stream stream;
-    memset(&stream, 0, sizeof(stream));
-    int result = inflateInit2(&stream, GZIP_WINDOW_BITS);
-    CHECK(result == Z_OK);
-    int error = inflate_members(&stream, input, sink);
-    inflateEnd(&stream);
-    return error;
+    z_stream *stream = state;
+    stream->avail_in = 0;
+    inflateReset(stream);
+}
+
+void codec_gzip_free(void *state)
+{
+    inflateEnd(state);
+    free(state);
+}
+
+int codec_gzip_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+{
+    z_stream *stream = state;
+    size_t step = min_size(room, GZIP_STEP_BYTES);
+    stream->next_out = out;
+    stream->avail_out = (uInt)step;
+    for (;;) {
+        give_input(stream, input);
+        int result = inflate(stream, Z_NO_FLUSH);
+        bool drained = stream->avail_in == 0 && input->length == 0;
+        if (result == Z_STREAM_END && !drained)
+            inflateReset(stream);
+        else if (result != Z_STREAM_END && (result != Z_OK || (drained && stream->avail_out > 0)))
+            return -EBADMSG; /* damaged, or its end is missing */
+        *produced = step - stream->avail_out;
+        if (result == Z_STREAM_END && drained)
+            return CODEC_READ_END;
+        if (stream->avail_out == 0)
+            return 0;
+    }
 }

@@ -5,10 +5,12 @@
  */
 #include <lz4frame.h>
 #include <lz4hc.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/check.h"
 #include "common/codec_parts.h"
+#include "common/memory.h"
 
 /* Kafka's range; the library's own ends at LZ4HC_CLEVEL_MAX, and it takes higher ones for that. */
 #define LZ4_LEVEL_MIN 1
@@ -35,36 +37,76 @@ int codec_lz4_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static int decompress_frame(LZ4F_dctx *context, struct slice input, struct codec_sink *sink)
+struct lz4_state {
+    LZ4F_dctx *context;
+    bool begun;
+    size_t block_bytes; /* of the largest blocks met: the context keeps room for two of them */
+};
+
+void *codec_lz4_create(void)
 {
-    size_t done = 0;
-    for (;;) {
-        size_t room;
-        uint8_t *at = codec_sink_room(sink, &room);
-        size_t produced = room;
-        size_t consumed = input.length - done;
-        size_t wanted = LZ4F_decompress(context, at, &produced, input.data + done, &consumed, NULL);
-        if (LZ4F_isError(wanted))
-            return -EBADMSG;
-        done += consumed;
-        int error = codec_sink_advance(sink, produced);
-        if (error)
-            return error;
-        if (wanted == 0)
-            return done == input.length ? 0 : -EBADMSG;
-        if (consumed == 0 && produced == 0)
-            return -EBADMSG; /* the end is missing */
-    }
+    struct lz4_state *state = memory_allocate_zeroed(1, sizeof(*state));
+    LZ4F_errorCode_t result = LZ4F_createDecompressionContext(&state->context, LZ4F_VERSION);
+    CHECK(!LZ4F_isError(result));
+    return state;
 }
 
-int codec_lz4_decompress(struct slice input, struct codec_sink *sink)
+void codec_lz4_reset(void *state)
 {
-    if (input.length < sizeof(lz4_magic) || memcmp(input.data, lz4_magic, sizeof(lz4_magic)) != 0)
+    struct lz4_state *lz4 = state;
+    LZ4F_resetDecompressionContext(lz4->context);
+    lz4->begun = false;
+}
+
+void codec_lz4_free(void *state)
+{
+    struct lz4_state *lz4 = state;
+    LZ4F_freeDecompressionContext(lz4->context);
+    free(lz4);
+}
+
+size_t codec_lz4_memory(const void *state)
+{
+    return 2 * ((const struct lz4_state *)state)->block_bytes;
+}
+
+/* The frame's header: the magic must be that of a data frame, and its blocks decide about the memory. */
+static int begin_frame(struct lz4_state *lz4, struct slice *input)
+{
+    LZ4F_frameInfo_t info;
+    size_t consumed = input->length;
+    if (input->length < sizeof(lz4_magic) || memcmp(input->data, lz4_magic, sizeof(lz4_magic)) != 0)
         return -EBADMSG;
-    LZ4F_dctx *context;
-    LZ4F_errorCode_t result = LZ4F_createDecompressionContext(&context, LZ4F_VERSION);
-    CHECK(!LZ4F_isError(result));
-    int error = decompress_frame(context, input, sink);
-    LZ4F_freeDecompressionContext(context);
-    return error;
+    if (LZ4F_isError(LZ4F_getFrameInfo(lz4->context, &info, input->data, &consumed)))
+        return -EBADMSG;
+    /* 4 is 64 KiB, and each next one four times the one before. */
+    unsigned steps = info.blockSizeID <= LZ4F_max64KB ? 0 : (unsigned)(info.blockSizeID - LZ4F_max64KB);
+    size_t block_bytes = ((size_t)64 * 1024) << (2 * steps);
+    if (block_bytes > lz4->block_bytes)
+        lz4->block_bytes = block_bytes;
+    codec_consume(input, consumed);
+    lz4->begun = true;
+    return 0;
+}
+
+int codec_lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+{
+    struct lz4_state *lz4 = state;
+    if (!lz4->begun && begin_frame(lz4, input))
+        return -EBADMSG;
+    for (*produced = 0; *produced < room;) {
+        size_t written = room - *produced;
+        size_t consumed = input->length;
+        size_t wanted =
+            LZ4F_decompress(lz4->context, out + *produced, &written, input->data, &consumed, NULL);
+        if (LZ4F_isError(wanted))
+            return -EBADMSG;
+        *produced += written;
+        codec_consume(input, consumed);
+        if (wanted == 0)
+            return input->length == 0 ? CODEC_READ_END : -EBADMSG;
+        if (consumed == 0 && written == 0)
+            return -EBADMSG; /* the end is missing */
+    }
+    return 0;
 }

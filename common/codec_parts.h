@@ -2,8 +2,12 @@
 /*
  * The four codecs as codec.c's table sees them; each file is the only one that includes its library.
  *
- * compress appends to `out`: 0 or -EINVAL (level). decompress appends to the sink: 0, -EBADMSG or -EMSGSIZE.
- * What was appended before an error, codec.c takes back.
+ * compress appends to `out`: 0 or -EINVAL (level); what it appended before an error, codec.c takes back.
+ *
+ * For reading each has a state: `create` makes one (never NULL), `reset` readies it for a new input whatever
+ * became of the last, `read` fills `room` bytes of `out` unless the input ends first, and takes what it
+ * consumed off the front of *input. It returns 0 (full), CODEC_READ_END (all is read, to the last byte) or
+ * -EBADMSG; *produced is set unless it is that. An empty input is none of any codec.
  */
 #ifndef COMMON_CODEC_PARTS_H
 #define COMMON_CODEC_PARTS_H
@@ -13,42 +17,44 @@
 #include "common/buffer.h"
 #include "common/codec.h"
 
-/* Output with a cap. */
-struct codec_sink {
-    struct buffer *out;
-    size_t left; /* bytes that may still be appended */
-};
-
-/* A step of decompression never reserves more than this at once: memory follows what really comes out. */
-#define CODEC_STEP_BYTES (64 * 1024)
-
-/*
- * Room for the next piece of output and its size in *room, never 0: when the cap is reached it is one byte,
- * by which a codec shows that it has more.
+/* A step of whole decompression never reserves more than this at once: memory follows what really comes out.
  */
-static inline uint8_t *codec_sink_room(struct codec_sink *sink, size_t *room)
-{
-    *room = sink->left == 0 ? 1 : min_size(sink->left, CODEC_STEP_BYTES);
-    return buffer_reserve(sink->out, *room);
-}
+#define CODEC_STEP_BYTES ((size_t)64 * 1024)
+/* A state that holds more than this is not kept for the next input. */
+#define CODEC_STATE_KEPT_BYTES ((size_t)4 * 1024 * 1024)
 
-/* `produced` bytes were written there: 0, or -EMSGSIZE when they do not fit under the cap. */
-MUST_CHECK static inline int codec_sink_advance(struct codec_sink *sink, size_t produced)
+#define CODEC_READ_END 1
+
+static inline void codec_consume(struct slice *input, size_t length)
 {
-    if (produced > sink->left)
-        return -EMSGSIZE;
-    sink->out->length += produced;
-    sink->left -= produced;
-    return 0;
+    *input = slice_make(input->data + length, input->length - length);
 }
 
 int codec_gzip_compress(int level, struct slice input, struct buffer *out);
-int codec_gzip_decompress(struct slice input, struct codec_sink *sink);
+void *codec_gzip_create(void);
+void codec_gzip_reset(void *state);
+int codec_gzip_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+void codec_gzip_free(void *state);
+
 int codec_snappy_compress(int level, struct slice input, struct buffer *out);
-int codec_snappy_decompress(struct slice input, struct codec_sink *sink);
+void *codec_snappy_create(void);
+void codec_snappy_reset(void *state);
+int codec_snappy_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+size_t codec_snappy_memory(const void *state);
+void codec_snappy_free(void *state);
+
 int codec_lz4_compress(int level, struct slice input, struct buffer *out);
-int codec_lz4_decompress(struct slice input, struct codec_sink *sink);
+void *codec_lz4_create(void);
+void codec_lz4_reset(void *state);
+int codec_lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+size_t codec_lz4_memory(const void *state);
+void codec_lz4_free(void *state);
+
 int codec_zstd_compress(int level, struct slice input, struct buffer *out);
-int codec_zstd_decompress(struct slice input, struct codec_sink *sink);
+void *codec_zstd_create(void);
+void codec_zstd_reset(void *state);
+int codec_zstd_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+size_t codec_zstd_memory(const void *state);
+void codec_zstd_free(void *state);
 
 #endif

@@ -6,11 +6,13 @@
  * clients send it.
  */
 #include <snappy-c.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/bytes.h"
 #include "common/check.h"
 #include "common/codec_parts.h"
+#include "common/memory.h"
 
 #define XERIAL_MAGIC_BYTES 8
 #define XERIAL_HEADER_BYTES 16
@@ -45,45 +47,118 @@ int codec_snappy_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static int decompress_block(struct slice block, struct codec_sink *sink)
+/* Bytes of a block that did not fit into the room that was left wait here. */
+struct snappy_state {
+    bool begun;
+    bool bare;
+    struct buffer block;
+    size_t given; /* of it */
+};
+
+void *codec_snappy_create(void)
 {
-    size_t length = 0;
-    if (block.length == 0 ||
-        snappy_uncompressed_length((const char *)block.data, block.length, &length) != SNAPPY_OK ||
-        length / SNAPPY_RATIO_MAX > block.length)
-        return -EBADMSG;
-    if (length > sink->left)
-        return -EMSGSIZE;
-    uint8_t *at = buffer_reserve(sink->out, length + 1);
-    if (snappy_uncompress((const char *)block.data, block.length, (char *)at, &length) != SNAPPY_OK)
-        return -EBADMSG;
-    return codec_sink_advance(sink, length);
+    struct snappy_state *state = memory_allocate_zeroed(1, sizeof(*state));
+    buffer_init(&state->block);
+    return state;
 }
 
-static bool at_header(const struct byte_reader *reader)
+void codec_snappy_reset(void *state)
 {
-    return reader_left(reader) >= XERIAL_HEADER_BYTES &&
-           memcmp(reader->at, xerial_magic, sizeof(xerial_magic)) == 0;
+    struct snappy_state *snappy = state;
+    snappy->begun = false;
+    buffer_clear(&snappy->block);
+    snappy->given = 0;
 }
 
-int codec_snappy_decompress(struct slice input, struct codec_sink *sink)
+void codec_snappy_free(void *state)
 {
-    struct byte_reader reader;
-    reader_init(&reader, input);
-    if (!at_header(&reader))
-        return decompress_block(input, sink);
-    while (reader_left(&reader) > 0) {
-        if (at_header(&reader)) {
-            reader_take(&reader, XERIAL_HEADER_BYTES);
-            continue;
-        }
-        uint32_t length = reader_u32(&reader);
-        struct slice block = reader_slice(&reader, length);
-        if (reader_failed(&reader))
+    struct snappy_state *snappy = state;
+    buffer_release(&snappy->block);
+    free(snappy);
+}
+
+size_t codec_snappy_memory(const void *state)
+{
+    return ((const struct snappy_state *)state)->block.capacity;
+}
+
+static bool at_header(struct slice input)
+{
+    return input.length >= XERIAL_HEADER_BYTES && memcmp(input.data, xerial_magic, XERIAL_MAGIC_BYTES) == 0;
+}
+
+/* The next block's bytes off the front of the input; none at the end. */
+static int next_block(struct snappy_state *snappy, struct slice *input, struct slice *block)
+{
+    if (!snappy->begun)
+        snappy->bare = !at_header(*input);
+    *block = slice_make(NULL, 0);
+    if (snappy->bare) {
+        if (!snappy->begun)
+            *block = *input;
+        codec_consume(input, block->length);
+        if (!snappy->begun && block->length == 0)
             return -EBADMSG;
-        int error = decompress_block(block, sink);
-        if (error)
-            return error;
+        snappy->begun = true;
+        return 0;
+    }
+    snappy->begun = true;
+    while (at_header(*input))
+        codec_consume(input, XERIAL_HEADER_BYTES);
+    if (input->length == 0)
+        return 0;
+    struct byte_reader reader;
+    reader_init(&reader, *input);
+    uint32_t length = reader_u32(&reader);
+    *block = reader_slice(&reader, length);
+    if (reader_failed(&reader) || length == 0)
+        return -EBADMSG;
+    codec_consume(input, 4 + (size_t)length);
+    return 0;
+}
+
+static int decompress_block(struct slice block, uint8_t *out, size_t length)
+{
+    return snappy_uncompress((const char *)block.data, block.length, (char *)out, &length) == SNAPPY_OK
+               ? 0
+               : -EBADMSG;
+}
+
+static void give_rest(struct snappy_state *snappy, uint8_t *out, size_t room, size_t *produced)
+{
+    size_t step = min_size(room - *produced, snappy->block.length - snappy->given);
+    if (step > 0)
+        memcpy(out + *produced, snappy->block.data + snappy->given, step);
+    snappy->given += step;
+    *produced += step;
+}
+
+int codec_snappy_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+{
+    struct snappy_state *snappy = state;
+    *produced = 0;
+    give_rest(snappy, out, room, produced);
+    while (*produced < room) {
+        struct slice block;
+        size_t length = 0;
+        if (next_block(snappy, input, &block))
+            return -EBADMSG;
+        if (block.length == 0)
+            return CODEC_READ_END;
+        if (snappy_uncompressed_length((const char *)block.data, block.length, &length) != SNAPPY_OK ||
+            length / SNAPPY_RATIO_MAX > block.length)
+            return -EBADMSG;
+        bool fits = length <= room - *produced;
+        buffer_clear(&snappy->block);
+        snappy->given = 0;
+        uint8_t *at = fits ? out + *produced : buffer_reserve(&snappy->block, length + 1);
+        if (decompress_block(block, at, length))
+            return -EBADMSG;
+        if (fits)
+            *produced += length;
+        else
+            snappy->block.length = length;
+        give_rest(snappy, out, room, produced);
     }
     return 0;
 }

@@ -23,36 +23,46 @@ int codec_zstd_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static int decompress_frames(ZSTD_DCtx *context, struct slice input, struct codec_sink *sink)
+void *codec_zstd_create(void)
 {
-    ZSTD_inBuffer source = {input.data, input.length, 0};
-    for (;;) {
-        size_t room;
-        uint8_t *at = codec_sink_room(sink, &room);
-        ZSTD_outBuffer target = {at, room, 0};
-        size_t consumed_before = source.pos;
-        size_t wanted = ZSTD_decompressStream(context, &target, &source);
-        if (ZSTD_isError(wanted))
-            return -EBADMSG;
-        int error = codec_sink_advance(sink, target.pos);
-        if (error)
-            return error;
-        if (wanted == 0 && source.pos == source.size)
-            return 0;
-        if (source.pos == consumed_before && target.pos == 0)
-            return -EBADMSG; /* the end is missing */
-    }
-}
-
-int codec_zstd_decompress(struct slice input, struct codec_sink *sink)
-{
-    if (input.length == 0)
-        return -EBADMSG;
     ZSTD_DCtx *context = ZSTD_createDCtx();
     CHECK(context != NULL);
     size_t result = ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX);
     CHECK(!ZSTD_isError(result));
-    int error = decompress_frames(context, input, sink);
-    ZSTD_freeDCtx(context);
-    return error;
+    return context;
+}
+
+void codec_zstd_reset(void *state)
+{
+    size_t result = ZSTD_DCtx_reset(state, ZSTD_reset_session_only);
+    CHECK(!ZSTD_isError(result));
+}
+
+void codec_zstd_free(void *state)
+{
+    ZSTD_freeDCtx(state);
+}
+
+size_t codec_zstd_memory(const void *state)
+{
+    return ZSTD_sizeof_DCtx(state);
+}
+
+int codec_zstd_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+{
+    ZSTD_outBuffer target = {out, room, 0};
+    while (target.pos < target.size) {
+        ZSTD_inBuffer source = {input->data, input->length, 0};
+        size_t produced_before = target.pos;
+        size_t wanted = ZSTD_decompressStream(state, &target, &source);
+        if (ZSTD_isError(wanted))
+            return -EBADMSG;
+        codec_consume(input, source.pos);
+        *produced = target.pos;
+        if (wanted == 0 && input->length == 0)
+            return CODEC_READ_END;
+        if (source.pos == 0 && target.pos == produced_before)
+            return -EBADMSG; /* the end is missing */
+    }
+    return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Produce: appends each partition's batch, then answers at once (acks=0 and 1) or when all in-sync replicas
- * have what was appended (acks=all).
+ * Produce: appends each partition's batch, then answers at once (acks=0, and 1 where flush.messages does not
+ * make it wait for the leader's disk) or when all in-sync replicas have what was appended (acks=all).
  *
  * The batches lie in the frame and are written from there; nothing is copied. While a request waits only its
  * results are kept: what was appended in which leader epoch up to where, and a watch on the high watermark.
@@ -37,7 +37,7 @@ struct produced {
     struct partition *partition;                               /* a reference, or NULL */
     struct produce_response_partition_produce_response *answer;
     struct produce_result result;
-    bool pending; /* acks=all: appended, not yet acknowledged */
+    bool pending; /* appended, not yet acknowledged */
 };
 
 struct produce_operation {
@@ -117,15 +117,17 @@ static void settle(struct produce_operation *operation, struct produced *produce
 static void check_acknowledged(struct produce_operation *operation, size_t index)
 {
     struct produced *produced = &operation->produced[index];
+    bool acks_all = operation->body.acks == ACKS_ALL;
     for (;;) {
-        int16_t verdict = partition_check_produce(produced->partition, produced->result.leader_epoch,
-                                                  produced->result.end_offset);
+        int16_t verdict = partition_check_produce(produced->partition, acks_all,
+                                                  produced->result.leader_epoch, produced->result.end_offset);
         if (verdict != PRODUCE_PENDING) {
             settle(operation, produced, verdict);
             return;
         }
-        if (parking_watch(&operation->parking, produced->partition, WATCH_ACKNOWLEDGED,
-                          produced->result.end_offset, produced->result.leader_epoch, index))
+        if (parking_watch(&operation->parking, produced->partition,
+                          acks_all ? WATCH_ACKNOWLEDGED : WATCH_WRITTEN, produced->result.end_offset,
+                          produced->result.leader_epoch, index))
             return;
     }
 }
@@ -134,9 +136,9 @@ static void check_acknowledged(struct produce_operation *operation, size_t index
 static bool is_bad_data(int16_t error)
 {
     return error == KAFKA_CORRUPT_MESSAGE || error == KAFKA_INVALID_RECORD ||
-           error == KAFKA_INVALID_TIMESTAMP || error == KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT ||
-           error == KAFKA_UNSUPPORTED_COMPRESSION_TYPE || error == KAFKA_INVALID_REQUIRED_ACKS ||
-           error == KAFKA_INVALID_TXN_STATE;
+           error == KAFKA_MESSAGE_TOO_LARGE || error == KAFKA_INVALID_TIMESTAMP ||
+           error == KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT || error == KAFKA_UNSUPPORTED_COMPRESSION_TYPE ||
+           error == KAFKA_INVALID_REQUIRED_ACKS || error == KAFKA_INVALID_TXN_STATE;
 }
 
 static void notice_refused(const struct produce_operation *operation, struct slice topic, int32_t number,
@@ -151,6 +153,19 @@ static void notice_refused(const struct produce_operation *operation, struct sli
     buffer_release(&name);
 }
 
+static void answer_record_errors(struct produce_operation *operation, struct produced *produced)
+{
+    const struct produce_result *result = &produced->result;
+    struct produce_response_partition_produce_response *answer = produced->answer;
+    answer->record_errors =
+        answer_array(&operation->arena, result->record_error_count, sizeof(answer->record_errors[0]));
+    for (size_t i = 0; i < result->record_error_count; i++)
+        answer->record_errors[answer->record_errors_count++] =
+            (struct produce_response_batch_index_and_error_message){
+                .batch_index = result->record_errors[i].index,
+                .batch_index_error_message = slice_of(result->record_errors[i].reason)};
+}
+
 static void produce_one(struct produce_operation *operation, const struct metadata_image *image,
                         const struct produce_request_partition_produce_data *data, struct produced *produced)
 {
@@ -161,6 +176,7 @@ static void produce_one(struct produce_operation *operation, const struct metada
     answer->error_code = append(operation, image, data, produced, &message);
     if (answer->error_code != KAFKA_NONE) {
         answer->error_message = slice_of(message);
+        answer_record_errors(operation, produced);
         if (is_bad_data(answer->error_code))
             notice_refused(operation, produced->topic, data->index, answer->error_code, message);
         return;
@@ -168,7 +184,8 @@ static void produce_one(struct produce_operation *operation, const struct metada
     answer->base_offset = produced->result.base_offset;
     answer->log_append_time_ms = produced->result.append_time_ms;
     answer->log_start_offset = produced->result.log_start_offset;
-    produced->pending = operation->body.acks == ACKS_ALL;
+    produced->pending =
+        operation->body.acks == ACKS_ALL || (operation->body.acks == 1 && !produced->result.durable);
     operation->pending_count += produced->pending ? 1 : 0;
 }
 
@@ -308,8 +325,8 @@ static void abandoned(struct parking *parking)
 }
 
 /*
- * While the replicas are waited for the batches are of no use; and kept they could use up the memory that the
- * followers' fetches need, which end the wait.
+ * While replicas or the disk are waited for the batches are of no use; and kept they could use up the memory
+ * that the followers' fetches need, which end the wait.
  */
 static void release_frame(struct produce_operation *operation)
 {
@@ -327,8 +344,8 @@ static void release_frame(struct produce_operation *operation)
     request_release_frame(operation->request);
 }
 
-/* Waits for the replicas, unless they have it all already. */
-static void await_replicas(struct produce_operation *operation)
+/* Waits for the replicas or the disk, unless they have it all already. */
+static void await_acknowledgement(struct produce_operation *operation)
 {
     struct request *request = operation->request;
     parking_init(&operation->parking, request, wake, expired, abandoned);
@@ -362,7 +379,7 @@ void handle_produce(struct api_context *context, struct request *request)
     if (operation->body.acks == 0)
         finish_unanswered(operation);
     else if (operation->pending_count > 0)
-        await_replicas(operation);
+        await_acknowledgement(operation);
     else
         answer(operation);
 }

@@ -58,7 +58,7 @@ static int64_t add_wrapping(int64_t a, int64_t b)
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-static bool parse_record(struct slice body, const struct record_iterator *iterator, struct record *record)
+bool record_parse_body(const struct record_iterator *iterator, struct slice body, struct record *record)
 {
     struct byte_reader reader;
     reader_init(&reader, body);
@@ -97,7 +97,7 @@ int record_iterator_next(struct record_iterator *iterator, struct record *record
     if (reader_failed(reader) || length < 0)
         return stop(iterator, -EBADMSG);
     struct slice body = reader_slice(reader, (size_t)length);
-    if (reader_failed(reader) || !parse_record(body, iterator, record))
+    if (reader_failed(reader) || !record_parse_body(iterator, body, record))
         return stop(iterator, -EBADMSG);
     return 1;
 }

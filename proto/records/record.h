@@ -50,6 +50,12 @@ void record_iterator_init(struct record_iterator *iterator, const struct record_
  * -EBADMSG: damaged, fewer, or more. After 0 or an error the iterator is at its end.
  */
 MUST_CHECK int record_iterator_next(struct record_iterator *iterator, struct record *record);
+/*
+ * Parses what follows a record's length: `body` is exactly that. False: damaged. Of the iterator only what
+ * the batch says is used (its offset and timestamps), not its place.
+ */
+MUST_CHECK bool record_parse_body(const struct record_iterator *iterator, struct slice body,
+                                  struct record *record);
 
 /* reader_init(&reader, record.headers), then true as often as record.header_count says. */
 bool record_header_next(struct byte_reader *reader, struct record_header *header);

@@ -46,17 +46,6 @@ static enum kafka_error check_shape(struct slice payload, const struct record_va
     return KAFKA_NONE;
 }
 
-/*
- * Compressed records may be taken unseen, so the count decides how many offsets a few bytes take up: as many
- * as records could come out of the largest batch, no more.
- */
-static bool count_is_possible(const struct record_validation_settings *settings,
-                              const struct record_batch *batch)
-{
-    int64_t unpacked = (int64_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX;
-    return batch->records.length > 0 && batch->record_count <= unpacked / RECORD_BYTES_MIN;
-}
-
 static enum kafka_error check_header(const struct record_validation_settings *settings,
                                      struct record_validation *result)
 {
@@ -74,8 +63,6 @@ static enum kafka_error check_header(const struct record_validation_settings *se
     if (batch->last_offset_delta < 0 || batch->record_count <= 0 ||
         batch->record_count - 1 != batch->last_offset_delta)
         return refuse(result, KAFKA_INVALID_RECORD, "record count and last offset delta disagree");
-    if (!count_is_possible(settings, batch))
-        return refuse(result, KAFKA_INVALID_RECORD, "so many records cannot be in so few bytes");
     if (batch->control)
         return refuse(result, KAFKA_INVALID_RECORD, "control batches come from brokers only");
     if (batch->producer_id != RECORD_NO_PRODUCER_ID && batch->base_sequence < 0)
@@ -107,75 +94,104 @@ static const char *timestamp_problem(const struct record_validation_settings *se
     return NULL;
 }
 
-/* For batches whose records are not walked: the first and the largest timestamp stand for all. */
-static enum kafka_error check_header_timestamps(const struct record_validation_settings *settings,
-                                                int64_t now_ms, struct record_validation *result)
-{
-    const struct record_batch *batch = &result->batch;
-    const char *problem = timestamp_problem(settings, batch, batch->max_timestamp, now_ms);
-    if (problem == NULL && !batch->append_time)
-        problem = timestamp_problem(settings, batch, batch->base_timestamp, now_ms);
-    return problem == NULL ? KAFKA_NONE : refuse(result, KAFKA_INVALID_TIMESTAMP, problem);
-}
-
 static void note_record_error(struct record_validation *result, int32_t index, const char *reason)
 {
     if (result->error_count < RECORD_ERRORS_MAX)
         result->errors[result->error_count++] = (struct record_error){index, reason};
 }
 
-/* Key and timestamp of every record; their count; the largest timestamp. */
+/* NULL: the record is fine. Its key is looked at first, as Kafka does. */
+static const char *record_problem(const struct record_validation_settings *settings,
+                                  const struct record_batch *batch, const struct record_outline *record,
+                                  int64_t now_ms, enum kafka_error *error)
+{
+    *error = KAFKA_INVALID_RECORD;
+    if (settings->compacted && !record->has_key)
+        return "records of a compacted topic need a key";
+    *error = KAFKA_INVALID_TIMESTAMP;
+    return timestamp_problem(settings, batch, record->timestamp, now_ms);
+}
+
+/* The walk ended early. What was found wrong with single records does not matter any more. */
+static enum kafka_error refuse_damaged(struct record_validation *result, int error)
+{
+    result->error_count = 0;
+    if (error == -EMSGSIZE)
+        return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "the records are too large when uncompressed");
+    if (error == -EILSEQ)
+        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the records cannot be uncompressed");
+    return refuse(result, KAFKA_INVALID_RECORD, "the records do not add up to what the batch says");
+}
+
+/* Every record; their count; the largest timestamp. A wrong timestamp outweighs other faults, as with Kafka.
+ */
 static enum kafka_error walk_records(const struct record_validation_settings *settings, int64_t now_ms,
-                                     struct record_validation *result)
+                                     struct record_walker *walker, struct record_validation *result)
 {
     enum kafka_error worst = KAFKA_NONE;
-    struct record_iterator iterator;
-    struct record record;
+    struct record_outline record;
     int more;
-    record_iterator_init(&iterator, &result->batch, result->records);
     result->max_timestamp = RECORD_NO_TIMESTAMP;
     result->max_timestamp_offset_delta = 0;
-    for (int32_t index = 0; (more = record_iterator_next(&iterator, &record)) > 0; index++) {
+    for (int32_t index = 0; (more = record_walker_next(walker, &record)) > 0; index++) {
+        enum kafka_error error;
+        const char *problem = record_problem(settings, &result->batch, &record, now_ms, &error);
+        if (problem != NULL) {
+            note_record_error(result, index, problem);
+            worst = worst == KAFKA_INVALID_TIMESTAMP ? worst : error;
+        }
         if (record.offset_delta != index)
             result->must_rebuild = true;
-        const char *problem = timestamp_problem(settings, &result->batch, record.timestamp, now_ms);
-        if (settings->compacted && slice_is_null(record.key)) {
-            note_record_error(result, index, "records of a compacted topic need a key");
-            if (worst == KAFKA_NONE)
-                worst = KAFKA_INVALID_RECORD;
-        } else if (problem != NULL) {
-            note_record_error(result, index, problem);
-            worst = KAFKA_INVALID_TIMESTAMP;
-        }
         if (record.timestamp > result->max_timestamp) {
             result->max_timestamp = record.timestamp;
             result->max_timestamp_offset_delta = index;
         }
     }
-    if (more < 0) {
-        result->error_count = 0;
-        return refuse(result, KAFKA_INVALID_RECORD, "the records do not add up to what the batch says");
-    }
+    if (more < 0)
+        return refuse_damaged(result, more);
     if (worst != KAFKA_NONE)
         return refuse(result, worst, result->errors[0].reason);
     return KAFKA_NONE;
 }
 
+static size_t bytes_allowed(const struct record_validation_settings *settings, int64_t most)
+{
+    return (size_t)min_i64((int64_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX, most);
+}
+
+/* All records at once, for who writes them anew. */
 static enum kafka_error unpack(const struct record_validation_settings *settings, struct buffer *scratch,
                                struct record_validation *result)
 {
-    size_t limit = (size_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX;
-    int error = record_batch_decompress(&result->batch, limit, scratch, &result->records);
-    if (error == -EMSGSIZE)
-        return refuse(result, KAFKA_MESSAGE_TOO_LARGE, "the records are too large when uncompressed");
-    if (error)
-        return refuse(result, KAFKA_CORRUPT_MESSAGE, "the records cannot be uncompressed");
-    result->walked = true;
-    return KAFKA_NONE;
+    int error = record_batch_decompress(&result->batch, bytes_allowed(settings, RECORD_REBUILT_BYTES_MAX),
+                                        scratch, &result->records);
+    return error ? refuse_damaged(result, error == -EMSGSIZE ? error : -EILSEQ) : KAFKA_NONE;
+}
+
+static enum kafka_error check_records(const struct record_validation_settings *settings, int64_t now_ms,
+                                      struct record_walker *walker, struct buffer *scratch,
+                                      struct record_validation *result)
+{
+    const struct record_batch *batch = &result->batch;
+    enum kafka_error error = KAFKA_NONE;
+    if (batch->codec == CODEC_NONE || result->must_rebuild)
+        error = unpack(settings, scratch, result);
+    if (error != KAFKA_NONE)
+        return error;
+    bool whole = !slice_is_null(result->records);
+    record_walker_start(walker, batch, whole ? CODEC_NONE : batch->codec,
+                        whole ? result->records : batch->records,
+                        bytes_allowed(settings, RECORD_DECOMPRESSED_BYTES_MAX));
+    error = walk_records(settings, now_ms, walker, result);
+    record_walker_trim(walker);
+    if (error == KAFKA_NONE && result->must_rebuild && !whole)
+        error = unpack(settings, scratch, result);
+    return error;
 }
 
 enum kafka_error record_validate(struct slice payload, const struct record_validation_settings *settings,
-                                 int64_t now_ms, struct buffer *scratch, struct record_validation *result)
+                                 int64_t now_ms, struct record_walker *walker, struct buffer *scratch,
+                                 struct record_validation *result)
 {
     *result = (struct record_validation){.max_timestamp_offset_delta = -1};
     enum kafka_error error = check_shape(payload, settings, result);
@@ -185,22 +201,15 @@ enum kafka_error record_validate(struct slice payload, const struct record_valid
         return error;
     const struct record_batch *batch = &result->batch;
     result->record_count = batch->record_count;
-    result->max_timestamp = batch->max_timestamp;
     result->target_codec = batch->codec;
     if (settings->codec != RECORD_CODEC_OF_PRODUCER && settings->codec != (int)batch->codec) {
         result->target_codec = (enum codec)settings->codec;
         result->must_rebuild = true;
     }
-    if (batch->codec == CODEC_NONE || settings->compacted || result->must_rebuild) {
-        error = unpack(settings, scratch, result);
-        if (error == KAFKA_NONE)
-            error = walk_records(settings, now_ms, result);
-    } else {
-        error = check_header_timestamps(settings, now_ms, result);
-    }
+    error = check_records(settings, now_ms, walker, scratch, result);
     if (error == KAFKA_NONE && settings->append_time) {
         result->max_timestamp = now_ms;
-        result->max_timestamp_offset_delta = 0;
+        result->max_timestamp_offset_delta = batch->last_offset_delta;
     }
     return error;
 }

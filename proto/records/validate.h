@@ -3,10 +3,11 @@
  * What a leader checks in the records that a producer sends for one partition, in Kafka's order, before
  * anything of them is appended; all but the producer's sequence, which needs the partition's state.
  *
- * Records are looked at one by one only where that is cheap or needed: when they are not compressed, when the
- * topic is compacted (keys), or when the topic wants another codec. Compressed records of other topics are
- * taken as they are, by their header: consumers check them anyway, and the broker stays out of their way.
- * Only their count must be one that a batch of the largest size could hold.
+ * As Kafka does, it looks at every record, also inside compressed batches: that there are as many as the
+ * batch says and nothing behind them, their timestamps, their keys where the topic is compacted, and their
+ * offset deltas. Compressed records are uncompressed a piece at a time and forgotten again (see walk.h); only
+ * where they must be written anew (the topic wants another codec, or the deltas have gaps) are they kept
+ * whole. What a small batch may unfold to has a bound, for the time that it takes and for its consumers.
  *
  * Pure: the time is an argument.
  */
@@ -18,15 +19,16 @@
 #include "common/slice.h"
 #include "proto/kafka/error.h"
 #include "proto/records/batch.h"
+#include "proto/records/walk.h"
 
 /* compression.type=producer: whatever codec the producer chose. */
 #define RECORD_CODEC_OF_PRODUCER (-1)
 
 /* Uncompressed records may take this many times max_message_bytes: honest data reaches about 100 (B29). */
 #define RECORD_DECOMPRESSED_RATIO_MAX 256
-
-/* The smallest record: its length, attributes, two deltas, no key, no value, no headers, a byte each. */
-#define RECORD_BYTES_MIN 7
+/* ... and never more than this: as a whole, and where the broker must hold them whole to write them anew. */
+#define RECORD_DECOMPRESSED_BYTES_MAX ((int64_t)1024 * 1024 * 1024)
+#define RECORD_REBUILT_BYTES_MAX ((int64_t)256 * 1024 * 1024)
 
 /* What holds for the request and the topic. */
 struct record_validation_settings {
@@ -55,16 +57,15 @@ struct record_validation {
     size_t error_count; /* 0: the batch as a whole is at fault */
     int32_t record_count;
     /*
-     * The largest timestamp as it is to be appended: now for append time; of the records where they were
-     * walked, else what the header says. The caller writes it with record_batch_set_append_time or
-     * record_batch_set_max_timestamp.
+     * The largest timestamp as it is to be appended: now for append time, else of the records. The caller
+     * writes it with record_batch_set_append_time or record_batch_set_max_timestamp.
      */
     int64_t max_timestamp;
-    /* The first record that has it, as a delta from the base offset; -1: not known, the records were not
-     * walked. */
+    /* The first record that has it, as a delta from the base offset; with append time the last record, by
+     * which time indexes know a batch. */
     int32_t max_timestamp_offset_delta;
-    bool walked;          /* `records` is set */
-    struct slice records; /* uncompressed; in the payload or in the scratch buffer */
+    struct slice records; /* uncompressed, in the payload or in the scratch buffer; null unless must_rebuild
+                             or not compressed */
     /* The topic wants another codec, or the offset deltas are not 0..n-1: append what record_batch_rebuild
      * makes of batch and records, not the payload, and compare its size to max_message_bytes again. */
     bool must_rebuild;
@@ -73,11 +74,12 @@ struct record_validation {
 
 /*
  * Checks the payload of one partition in a Produce request. Returns KAFKA_NONE or the error to answer, with
- * its reason in *result. `scratch` receives uncompressed records; result->records points there, so it must
- * outlive the result. now_ms: wall time.
+ * its reason in *result. `walker`: any, for its memory. `scratch` receives uncompressed records where they
+ * are needed whole; result->records points there, so it must outlive the result. now_ms: wall time.
  */
 MUST_CHECK enum kafka_error record_validate(struct slice payload,
                                             const struct record_validation_settings *settings, int64_t now_ms,
-                                            struct buffer *scratch, struct record_validation *result);
+                                            struct record_walker *walker, struct buffer *scratch,
+                                            struct record_validation *result);
 
 #endif

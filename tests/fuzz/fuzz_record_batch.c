@@ -13,16 +13,20 @@
 
 #define NOW_MS 1700000000000
 
-static void walk(const struct record_batch *batch)
+#define LIMIT_BYTES (1 << 20)
+
+/* The records seen whole: how many, or -1 for damaged ones. */
+static int32_t walk_whole(const struct record_batch *batch)
 {
     struct buffer scratch;
     struct slice records;
+    int32_t count = -1;
     buffer_init(&scratch);
-    if (record_batch_decompress(batch, 1 << 20, &scratch, &records) == 0) {
+    if (record_batch_decompress(batch, LIMIT_BYTES, &scratch, &records) == 0) {
         struct record_iterator iterator;
         struct record record;
-        int32_t count = 0;
         int more;
+        count = 0;
         record_iterator_init(&iterator, batch, records);
         while ((more = record_iterator_next(&iterator, &record)) > 0) {
             struct byte_reader headers;
@@ -34,9 +38,34 @@ static void walk(const struct record_batch *batch)
             CHECK(header_count == record.header_count);
             count++;
         }
+        if (more < 0)
+            count = -1;
         CHECK(more < 0 || count == batch->record_count);
     }
     buffer_release(&scratch);
+    return count;
+}
+
+/* The same piece by piece. */
+static int32_t walk_pieces(const struct record_batch *batch)
+{
+    struct record_walker walker;
+    struct record_outline outline;
+    int32_t count = 0;
+    int more;
+    record_walker_init(&walker);
+    record_walker_start(&walker, batch, batch->codec, batch->records, LIMIT_BYTES);
+    while ((more = record_walker_next(&walker, &outline)) > 0)
+        count++;
+    record_walker_release(&walker);
+    return more < 0 ? -1 : count;
+}
+
+static void walk(const struct record_batch *batch)
+{
+    int32_t whole = walk_whole(batch);
+    if ((int)batch->codec < CODEC_COUNT)
+        CHECK(walk_pieces(batch) == whole);
 }
 
 static void step_through(struct slice left)
@@ -75,13 +104,15 @@ static void validate(struct slice payload, uint8_t choice)
     };
     struct record_validation result;
     struct buffer scratch, rebuilt;
+    struct record_walker walker;
+    record_walker_init(&walker);
     buffer_init(&scratch);
     buffer_init(&rebuilt);
-    enum kafka_error error = record_validate(payload, &settings, NOW_MS, &scratch, &result);
+    enum kafka_error error = record_validate(payload, &settings, NOW_MS, &walker, &scratch, &result);
     CHECK((error == KAFKA_NONE) == (result.reason == NULL));
     if (error == KAFKA_NONE)
         CHECK(result.batch.size_bytes == payload.length && result.record_count > 0);
-    if (error == KAFKA_NONE && result.walked) {
+    if (error == KAFKA_NONE && result.must_rebuild) {
         int failed = record_batch_rebuild(&result.batch, result.records, result.target_codec,
                                           CODEC_DEFAULT_LEVEL, &rebuilt);
         CHECK(failed == 0);
@@ -89,6 +120,7 @@ static void validate(struct slice payload, uint8_t choice)
         failed = record_batch_parse(buffer_slice(&rebuilt), &batch);
         CHECK(failed == 0 && batch.record_count == result.record_count);
     }
+    record_walker_release(&walker);
     buffer_release(&scratch);
     buffer_release(&rebuilt);
 }

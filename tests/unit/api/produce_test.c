@@ -10,6 +10,7 @@
 #include "proto/kafka/api.h"
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/produce.h"
+#include "proto/records/builder.h"
 #include "tests/unit/api/api_bench.h"
 
 struct sending {
@@ -312,6 +313,36 @@ static void bad_batches_are_refused(void **state)
     assert_int_equal(end_of(*state, "both"), end);
 }
 
+/* From version 8 on the client hears which records of its batch are to blame, inside a compressed one too. */
+static void records_to_blame_are_named(void **state)
+{
+    struct record_batch_parameters parameters = record_batch_parameters_plain();
+    struct record_batch_builder builder;
+    struct buffer batch;
+    buffer_init(&batch);
+    parameters.append_time = true; /* which is the broker's to say, and then with a time */
+    parameters.append_time_ms = RECORD_NO_TIMESTAMP;
+    record_batch_builder_init(&builder, &parameters);
+    for (int i = 0; i < 3; i++)
+        record_batch_builder_append(&builder, 0, slice_of("key"), slice_of("value"), NULL, 0);
+    int error = record_batch_builder_finish(&builder, CODEC_ZSTD, CODEC_DEFAULT_LEVEL, &batch);
+    assert_int_equal(error, 0);
+    record_batch_builder_release(&builder);
+    for (int16_t version = 7; version <= 11; version++) {
+        struct sending sending;
+        send(*state, &sending, version, 1, 1000, "both", 0, buffer_slice(&batch));
+        assert_int_equal(answer_of(&sending), KAFKA_INVALID_TIMESTAMP);
+        assert_int_equal(sending.partition->record_errors_count, version >= 8 ? 3 : 0);
+        assert_int_equal(sending.partition->error_message.length > 0, version >= 8);
+        for (size_t i = 0; i < sending.partition->record_errors_count; i++) {
+            assert_int_equal(sending.partition->record_errors[i].batch_index, i);
+            assert_true(sending.partition->record_errors[i].batch_index_error_message.length > 0);
+        }
+        exchange_release(&sending.exchange);
+    }
+    buffer_release(&batch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +357,7 @@ int main(void)
         cmocka_unit_test(each_refusal_has_its_error),
         cmocka_unit_test(leaders_are_hinted_from_version_10_on),
         cmocka_unit_test(bad_batches_are_refused),
+        cmocka_unit_test(records_to_blame_are_named),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

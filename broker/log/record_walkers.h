@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The record walkers (proto/records/walk.h) that all logs of a broker share. To make one anew for each batch
+ * would cost more than a small batch itself, and one in each log too much memory: there are as many as
+ * appends go on at a time, and a few are kept.
+ */
+#ifndef BROKER_LOG_RECORD_WALKERS_H
+#define BROKER_LOG_RECORD_WALKERS_H
+
+#include "common/base.h"
+#include "proto/records/walk.h"
+
+struct record_walkers;
+
+struct record_walkers *record_walkers_new(void);
+/* When all are given back. NULL is fine. */
+void record_walkers_free(struct record_walkers *walkers);
+/* One to be used and given back; any thread. Never NULL. From NULL it comes new each time. */
+struct record_walker *record_walkers_take(struct record_walkers *walkers);
+void record_walkers_give_back(struct record_walkers *walkers, struct record_walker *walker);
+
+#endif
