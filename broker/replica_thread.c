@@ -5,9 +5,7 @@
  */
 #include "broker/replica_thread.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,8 +38,6 @@ struct proposals {
 
 struct replica_thread {
     struct api_context *context;
-    struct replica_thread_callbacks callbacks;
-    bool failed; /* has been told */
     bool stopping;
     struct loop *loop;
     struct mailbox *mailbox;
@@ -50,7 +46,6 @@ struct replica_thread {
     struct mail stop_mail;
     struct loop_timer tick_timer;
     struct loop_timer high_watermark_timer;
-    struct loop_timer recovery_timer;
 
     pthread_mutex_t lock; /* guards the three below; nothing else is locked inside it */
     struct map *wanted;   /* partition address -> partition, a reference each */
@@ -58,12 +53,6 @@ struct replica_thread {
     bool wanted_posted;
 
     struct proposals proposals; /* the thread's own */
-
-    struct worker *storage; /* waits for the disk so that this thread need not */
-    struct mail flush_mail;
-    struct log_limiter flush_complaints; /* the worker's */
-    atomic_bool
-        flushing; /* a pass over the logs is queued or runs: the thread sets it, the worker clears it */
 };
 
 /* ---- ISR proposals ---- */
@@ -197,61 +186,11 @@ void replica_thread_deliver(struct replica_thread *thread, struct control_delive
 
 /* ---- periodic work ---- */
 
-static void flush_if_wanted(void *context, struct partition *partition)
-{
-    struct replica_thread *thread = context;
-    if (!partition_wants_flush(partition))
-        return;
-    int error = partition_flush(partition);
-    uint64_t suppressed;
-    if (error == 0 || !log_limiter_allow(&thread->flush_complaints, clock_monotonic_ms(), &suppressed))
-        return;
-    log_error(thread->context->logger, "replica",
-              "%.*s-%d: cannot be flushed, it is tried again: %s (%llu lines like this were left out)",
-              SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition), strerror(-error),
-              (unsigned long long)suppressed);
-}
-
-/* On the storage worker, which may wait for the disk. */
-static void handle_flush(struct mail *mail)
-{
-    struct replica_thread *thread = container_of(mail, struct replica_thread, flush_mail);
-    replica_manager_each(thread->context->replicas, flush_if_wanted, thread);
-    atomic_store(&thread->flushing, false);
-}
-
-static void start_flush(struct replica_thread *thread)
-{
-    if (!atomic_exchange(&thread->flushing, true))
-        worker_post(thread->storage, &thread->flush_mail);
-}
-
-/*
- * A log that failed stays offline (I6). Log directories do not fail one by one in this release: the broker
- * ends, others take over what it led, and the operator sees why.
- */
-static void look_for_failure(void *context, struct partition *partition)
-{
-    struct replica_thread *thread = context;
-    struct partition_status status;
-    partition_status(partition, &status);
-    if (status.failure == 0 || thread->failed)
-        return;
-    thread->failed = true;
-    log_error(
-        thread->context->logger, "replica",
-        "%.*s-%d: the log has failed (%s): this broker stops; look after its disk before it is started again",
-        SLICE_ARGUMENTS(partition_topic(partition)), partition_number(partition), strerror(-status.failure));
-    thread->callbacks.failed(thread->callbacks.context);
-}
-
 static void on_tick(struct loop_timer *timer)
 {
     struct replica_thread *thread = container_of(timer, struct replica_thread, tick_timer);
     int64_t now_ms = clock_monotonic_ms();
     replica_manager_tick(thread->context->replicas, now_ms);
-    replica_manager_each(thread->context->replicas, look_for_failure, thread);
-    start_flush(thread);
     loop_timer_set(thread->loop, timer, now_ms + REPLICA_TICK_MS);
 }
 
@@ -265,15 +204,6 @@ static void on_high_watermark_timer(struct loop_timer *timer)
                        thread->context->config->replica_high_watermark_checkpoint_interval_ms);
 }
 
-static void on_recovery_timer(struct loop_timer *timer)
-{
-    struct replica_thread *thread = container_of(timer, struct replica_thread, recovery_timer);
-    if (replica_manager_checkpoint_recovery(thread->context->replicas) != 0)
-        log_error(thread->context->logger, "replica", "cannot write the recovery-point checkpoints");
-    loop_timer_set(thread->loop, timer,
-                   clock_monotonic_ms() + thread->context->config->log_flush_offset_checkpoint_interval_ms);
-}
-
 /* ---- life ---- */
 
 struct replica_thread *replica_thread_new(void)
@@ -283,11 +213,8 @@ struct replica_thread *replica_thread_new(void)
     thread->mailbox = mailbox_new(thread->loop);
     thread->wanted = map_new(0);
     thread->wanted_mail.handle = handle_wanted;
-    thread->flush_mail.handle = handle_flush;
-    atomic_init(&thread->flushing, false);
     thread->tick_timer.fire = on_tick;
     thread->high_watermark_timer.fire = on_high_watermark_timer;
-    thread->recovery_timer.fire = on_recovery_timer;
     pthread_mutex_init(&thread->lock, NULL);
     return thread;
 }
@@ -299,22 +226,15 @@ static void *run_replica_thread(void *argument)
     return NULL;
 }
 
-int replica_thread_start(struct replica_thread *thread, struct api_context *context,
-                         struct replica_thread_callbacks callbacks)
+int replica_thread_start(struct replica_thread *thread, struct api_context *context)
 {
-    thread->callbacks = callbacks;
     int64_t now_ms = clock_monotonic_ms();
     const struct broker_config *config = context->config;
     thread->context = context;
     loop_timer_set(thread->loop, &thread->tick_timer, now_ms + REPLICA_TICK_MS);
     loop_timer_set(thread->loop, &thread->high_watermark_timer,
                    now_ms + config->replica_high_watermark_checkpoint_interval_ms);
-    loop_timer_set(thread->loop, &thread->recovery_timer,
-                   now_ms + config->log_flush_offset_checkpoint_interval_ms);
-    int error = worker_new("storage", 1, &thread->storage);
-    if (error != 0)
-        return error;
-    error = thread_start(&thread->thread, "replicas", run_replica_thread, thread);
+    int error = thread_start(&thread->thread, "replicas", run_replica_thread, thread);
     thread->started = error == 0;
     return error;
 }
@@ -325,7 +245,6 @@ static void handle_stop(struct mail *mail)
     thread->stopping = true;
     loop_timer_cancel(thread->loop, &thread->tick_timer);
     loop_timer_cancel(thread->loop, &thread->high_watermark_timer);
-    loop_timer_cancel(thread->loop, &thread->recovery_timer);
     loop_stop(thread->loop);
 }
 
@@ -337,8 +256,6 @@ void replica_thread_stop(struct replica_thread *thread)
     thread->stop_mail.handle = handle_stop;
     mailbox_post(thread->mailbox, &thread->stop_mail);
     pthread_join(thread->thread, NULL);
-    worker_free(thread->storage);
-    thread->storage = NULL;
 }
 
 void replica_thread_free(struct replica_thread *thread)

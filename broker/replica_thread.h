@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The replica thread: carries out the controller's messages in the order of their arrival (they open logs and
- * may take their time), looks after ISRs, sends ISR proposals to the controller, and writes the checkpoints.
+ * may take their time), looks after ISRs, sends ISR proposals to the controller, and writes the checkpoint of
+ * high watermarks.
  */
 #ifndef BROKER_REPLICA_THREAD_H
 #define BROKER_REPLICA_THREAD_H
@@ -13,15 +14,8 @@
 struct replica_thread;
 
 struct replica_thread *replica_thread_new(void);
-struct replica_thread_callbacks {
-    void *context;
-    /* A log has failed: the broker is to end, so that others lead what it led. Called once, on the thread. */
-    void (*failed)(void *context);
-};
-
 /* Starts the thread; the context outlives it. 0 or -errno. */
-MUST_CHECK int replica_thread_start(struct replica_thread *thread, struct api_context *context,
-                                    struct replica_thread_callbacks callbacks);
+MUST_CHECK int replica_thread_start(struct replica_thread *thread, struct api_context *context);
 /* Carries out what has arrived, then ends the thread. */
 void replica_thread_stop(struct replica_thread *thread);
 void replica_thread_free(struct replica_thread *thread);

@@ -19,6 +19,7 @@
 #include "broker/replica/replica_manager.h"
 #include "broker/replica/topic_log_settings.h"
 #include "broker/replica_thread.h"
+#include "broker/storage.h"
 #include "common/clock.h"
 #include "common/memory.h"
 #include "common/prng.h"
@@ -40,6 +41,7 @@ struct server {
     struct log_manager *logs;
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
+    struct storage *storage;
     struct replica_thread *replica_thread;
     struct fetcher_pool *fetchers;
     struct api *api;
@@ -68,6 +70,13 @@ static void host_proposal_wanted(struct replica_host *host, struct partition *pa
 {
     struct server *server = container_of(host, struct server, replica_host);
     replica_thread_propose(server->replica_thread, partition);
+}
+
+static void host_flush_wanted(struct replica_host *host, struct partition *partition,
+                              enum flush_urgency urgency)
+{
+    struct server *server = container_of(host, struct server, replica_host);
+    storage_flush_wanted(server->storage, partition, urgency);
 }
 
 static void host_topic_settings(struct replica_host *host, const struct control_setting *settings,
@@ -204,6 +213,20 @@ static int join_zookeeper(struct server *server, struct node_cluster_id *cluster
     return result == 0 ? coordinator_prepare(server->coordinator, cluster_id, error) : result;
 }
 
+/* Any thread, under any lock: with the last directory the broker ends; of any other the controller is told,
+ * so that it moves what lies there. */
+static void on_directories_changed(void *context)
+{
+    struct server *server = context;
+    if (log_manager_usable_directories(server->logs) > 0) {
+        if (server->coordinator != NULL)
+            coordinator_directories_changed(server->coordinator);
+        return;
+    }
+    log_error(server->options.logger, "server", "the last log directory is gone: this broker stops");
+    server->options.failed(server->options.context);
+}
+
 static int open_logs(struct server *server, const char *cluster_id, struct buffer *error)
 {
     const struct broker_config *config = server->options.config;
@@ -215,6 +238,8 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
         .broker_id = config->broker_id,
         .cluster_id = cluster_id,
         .recovery_threads = config->num_recovery_threads_per_data_dir,
+        .directories_changed = on_directories_changed,
+        .directories_context = server,
     };
     log_settings_from_topic(&options.defaults, &config->topic_defaults, config->producer_id_expiration_ms);
     return log_manager_open(&options, &server->logs, error);
@@ -226,12 +251,18 @@ static int make_replicas(struct server *server)
     server->replica_host = (struct replica_host){.follow = host_follow,
                                                  .unfollow = host_unfollow,
                                                  .proposal_wanted = host_proposal_wanted,
+                                                 .flush_wanted = host_flush_wanted,
                                                  .topic_settings = host_topic_settings};
     struct replica_manager_options manager = {.broker_id = config->broker_id,
                                               .logs = server->logs,
                                               .logger = server->options.logger,
                                               .host = &server->replica_host,
                                               .replica_lag_time_max_ms = config->replica_lag_time_max_ms};
+    struct storage_options storage = {
+        .config = config, .logger = server->options.logger, .directories = config->log_dirs_count};
+    int result = storage_new(&storage, &server->storage);
+    if (result != 0)
+        return result;
     server->replicas = replica_manager_new(&manager);
     server->replica_thread = replica_thread_new();
     struct fetcher_options fetchers = {
@@ -281,9 +312,9 @@ static int start_parts(struct server *server, struct buffer *error)
     if (result != 0)
         return result;
     make_api(server);
-    struct replica_thread_callbacks callbacks = {.context = server->options.context,
-                                                 .failed = server->options.failed};
-    result = replica_thread_start(server->replica_thread, api_context_of(server->api), callbacks);
+    result = replica_thread_start(server->replica_thread, api_context_of(server->api));
+    if (result == 0)
+        result = storage_start(server->storage, server->replicas);
     if (result == 0)
         result = network_server_start(server->network);
     if (result == 0)
@@ -402,6 +433,8 @@ static int take_apart(struct server *server)
     /* Not before: the controller's last messages may still start and end the following of partitions. */
     if (server->fetchers != NULL)
         fetcher_pool_stop(server->fetchers);
+    /* Requests that waited for the disk have been answered; from here on nobody wakes any. */
+    storage_stop(server->storage);
     /* All who resolve names have stopped; their mailboxes, to which the answers go, are still there. */
     if (server->resolver != NULL)
         worker_free(server->resolver);
@@ -410,9 +443,11 @@ static int take_apart(struct server *server)
         network_server_free(server->network);
     /* The coordinator's mailbox may hold a last call of the replica thread, whose end goes back to it. */
     coordinator_free(server->coordinator);
+    server->coordinator = NULL; /* the logs are still there, and may fail */
     replica_thread_free(server->replica_thread);
     api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
     int result = close_logs(server);
+    storage_free(server->storage);
     if (server->metadata != NULL)
         metadata_cache_free(server->metadata);
     free(server);

@@ -53,6 +53,8 @@ struct file_operations {
                 int (*visit)(void *context, const char *name, bool is_directory), void *context);
     int (*status)(struct file_system *system, const char *path, struct file_status *status);
     int (*lock)(struct file_system *system, const char *path, struct file **file);
+    int (*set_modified)(struct file_system *system, const char *path, int64_t modified_ms);
+    int (*free_bytes)(struct file_system *system, const char *path, int64_t *bytes); /* may be NULL */
 };
 
 /* The operating system's files. One object for all; stateless. */
@@ -152,12 +154,28 @@ MUST_CHECK static inline int file_system_status(struct file_system *system, cons
     return system->operations->status(system, path, status);
 }
 
+/* The room that is left for us on the file system that holds `path`; INT64_MAX where nobody can tell. A quota
+ * may leave less. */
+MUST_CHECK static inline int file_system_free_bytes(struct file_system *system, const char *path,
+                                                    int64_t *bytes)
+{
+    *bytes = INT64_MAX;
+    return system->operations->free_bytes ? system->operations->free_bytes(system, path, bytes) : 0;
+}
+
 /* Creates the file if needed and locks it against other processes; -EBUSY when one holds it. Closing unlocks.
  */
 MUST_CHECK static inline int file_system_lock(struct file_system *system, const char *path,
                                               struct file **file)
 {
     return system->operations->lock(system, path, file);
+}
+
+/* Sets the time that file_system_status tells, until the file is written to again. Durable when it pleases. */
+MUST_CHECK static inline int file_system_set_modified(struct file_system *system, const char *path,
+                                                      int64_t modified_ms)
+{
+    return system->operations->set_modified(system, path, modified_ms);
 }
 
 /*

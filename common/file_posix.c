@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -229,6 +230,19 @@ static int posix_status(struct file_system *system, const char *path, struct fil
     return 0;
 }
 
+static int posix_set_modified(struct file_system *system, const char *path, int64_t modified_ms)
+{
+    (void)system;
+    int64_t seconds = modified_ms / 1000, rest_ms = modified_ms % 1000;
+    if (rest_ms < 0) {
+        seconds--;
+        rest_ms += 1000;
+    }
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                      {.tv_sec = seconds, .tv_nsec = (long)rest_ms * 1000000}};
+    return utimensat(AT_FDCWD, path, times, 0) ? -errno : 0;
+}
+
 /*
  * A lock of the open file description: it also keeps out a second opener in the same process, and conflicts
  * with the POSIX record lock that a JVM broker takes on the same file.
@@ -249,6 +263,17 @@ static int posix_lock(struct file_system *system, const char *path, struct file 
     return 0;
 }
 
+static int posix_free_bytes(struct file_system *system, const char *path, int64_t *bytes)
+{
+    (void)system;
+    struct statvfs status;
+    if (statvfs(path, &status))
+        return -errno;
+    uint64_t unit = status.f_frsize ? status.f_frsize : status.f_bsize;
+    *bytes = (uint64_t)status.f_bavail > INT64_MAX / unit ? INT64_MAX : (int64_t)(status.f_bavail * unit);
+    return 0;
+}
+
 static const struct file_operations posix_operations = {
     .open = posix_open,
     .close = posix_close,
@@ -266,6 +291,8 @@ static const struct file_operations posix_operations = {
     .list = posix_list,
     .status = posix_status,
     .lock = posix_lock,
+    .set_modified = posix_set_modified,
+    .free_bytes = posix_free_bytes,
 };
 
 static const struct file_system posix_system = {&posix_operations};

@@ -3,6 +3,7 @@
 #include "broker/log/batch_scan.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "broker/log/segment.h"
 #include "common/bytes.h"
@@ -130,14 +131,20 @@ static int fill(struct batch_scanner *scanner, int64_t position, size_t length)
         scanner->chunk_bytes == SCAN_CHUNK_HEADERS && scanner->last_size_bytes >= SCAN_LARGE_BATCH_BYTES;
     size_t chunk_bytes = skip_payload ? SCAN_CHUNK_LOOKUP : scanner->chunk_bytes;
     size_t wanted = min_size(max_size(length, chunk_bytes), left);
-    buffer_clear(&scanner->chunk);
-    uint8_t *at = buffer_reserve(&scanner->chunk, wanted);
-    ssize_t got = file_read(scanner->segment->files, scanner->segment->file, at, wanted, position);
+    /* What is there of it is kept: nothing is read twice. */
+    size_t kept =
+        position >= scanner->chunk_position && position < chunk_end ? (size_t)(chunk_end - position) : 0;
+    if (kept > 0)
+        memmove(scanner->chunk.data, scanner->chunk.data + (position - scanner->chunk_position), kept);
+    scanner->chunk.length = kept;
+    scanner->chunk_position = position;
+    uint8_t *at = buffer_reserve(&scanner->chunk, wanted - kept);
+    ssize_t got = file_read(scanner->segment->files, scanner->segment->file, at, wanted - kept,
+                            position + (int64_t)kept);
     if (got < 0)
         return (int)got;
-    scanner->chunk.length = (size_t)got;
-    scanner->chunk_position = position;
-    return (size_t)got < length ? -EIO : 0;
+    scanner->chunk.length += (size_t)got;
+    return scanner->chunk.length < length ? -EIO : 0;
 }
 
 static const uint8_t *chunk_at(const struct batch_scanner *scanner, int64_t position)

@@ -9,6 +9,10 @@
 #include "broker/log/meta_properties.h"
 #include "common/memory.h"
 
+/* A disk with less is still full: it would be again after a few batches. */
+#define ROOM_BYTES_MIN ((int64_t)2 * 1024 * 1024)
+#define PROBE_BYTES ((size_t)1024 * 1024)
+
 static const char clean_mark[] = "{\"version\":0,\"brokerEpoch\":-1}";
 
 void log_directory_init(struct log_directory *directory, struct file_system *files, const char *path)
@@ -32,10 +36,32 @@ static const char *path_of(const struct log_directory *directory, const char *na
     return buffer_string(path);
 }
 
+/* Makes the directory `path`, and those above it that are missing. 0, or -errno. */
+static int make_path(struct file_system *files, const char *path)
+{
+    struct file_status status;
+    int error = file_system_status(files, path, &status);
+    if (error == 0)
+        return status.is_directory ? 0 : -ENOTDIR;
+    if (error != -ENOENT)
+        return error;
+    char *above = memory_copy_string(path);
+    for (char *slash = strchr(above + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        error = file_system_make_directory(files, above);
+        *slash = '/';
+        if (error && error != -EEXIST)
+            break;
+    }
+    free(above);
+    error = file_system_make_directory(files, path);
+    return error == -EEXIST ? 0 : error;
+}
+
 static int make_and_lock(struct log_directory *directory, struct buffer *path, struct buffer *error)
 {
-    int result = file_system_make_directory(directory->files, directory->path);
-    if (result && result != -EEXIST) {
+    int result = make_path(directory->files, directory->path);
+    if (result) {
         buffer_print(
             error,
             "Log directory %s cannot be made: %s. Make it, writable for the broker, or name another in "
@@ -85,6 +111,12 @@ int log_directory_open(struct log_directory *directory, int32_t broker_id, const
             buffer_print(error, "%s cannot be removed: %s. See that the broker may write there.",
                          buffer_string(&path), strerror(-result));
     }
+    if (!result) {
+        /* Left by a crash; where it cannot go it does no harm. */
+        int ignored =
+            file_system_remove(directory->files, path_of(directory, LOG_DIRECTORY_PROBE_FILE, &path));
+        (void)ignored;
+    }
     buffer_release(&path);
     return result;
 }
@@ -97,4 +129,46 @@ int log_directory_mark_clean(struct log_directory *directory)
                                     clean_mark, sizeof(clean_mark) - 1);
     buffer_release(&path);
     return error;
+}
+
+bool log_directory_is_offline(const struct log_directory *directory)
+{
+    return atomic_load_explicit(&directory->health.failure, memory_order_acquire) != 0;
+}
+
+bool log_directory_is_full(const struct log_directory *directory)
+{
+    return atomic_load_explicit(&directory->health.full, memory_order_acquire) != 0;
+}
+
+static int write_probe(struct log_directory *directory, const char *path)
+{
+    struct file *file;
+    int error = file_open(directory->files, path, FILE_CREATE, &file);
+    if (error)
+        return error;
+    uint8_t *bytes = memory_allocate_zeroed(1, PROBE_BYTES);
+    struct iovec part = {bytes, PROBE_BYTES};
+    error = file_write_all(directory->files, file, &part, 1, 0);
+    free(bytes);
+    if (!error)
+        error = file_sync(directory->files, file);
+    file_close(directory->files, file);
+    return error;
+}
+
+int log_directory_probe(struct log_directory *directory)
+{
+    int64_t free_bytes;
+    int error = file_system_free_bytes(directory->files, directory->path, &free_bytes);
+    if (error)
+        return error;
+    if (free_bytes < ROOM_BYTES_MIN)
+        return -ENOSPC;
+    struct buffer path;
+    buffer_init(&path);
+    error = write_probe(directory, path_of(directory, LOG_DIRECTORY_PROBE_FILE, &path));
+    int remove_error = file_system_remove(directory->files, buffer_string(&path));
+    buffer_release(&path);
+    return error || remove_error == -ENOENT ? error : remove_error;
 }

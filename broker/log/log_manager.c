@@ -36,7 +36,7 @@ struct managed_log *managed_log_new(struct log_manager *manager, struct log_dire
     list_init(&managed->link);
     pthread_mutex_lock(&manager->checkpoint_mutex);
     list_push_back(&directory->logs, &managed->link);
-    directory->logs_count++;
+    atomic_fetch_add(&directory->logs_count, 1);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     return managed;
 }
@@ -46,32 +46,39 @@ void managed_log_free(struct managed_log *managed)
     struct log_manager *manager = managed->manager;
     pthread_mutex_lock(&manager->checkpoint_mutex);
     list_remove(&managed->link);
-    managed->directory->logs_count--;
+    atomic_fetch_sub(&managed->directory->logs_count, 1);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     partition_log_free(managed->log);
     free(managed->topic);
     free(managed);
 }
 
-int managed_log_open(struct managed_log *managed, bool clean, bool expect_none,
-                     const struct log_settings *settings, uint64_t seed)
+static void managed_log_path(const struct managed_log *managed, struct buffer *path)
+{
+    buffer_init(path);
+    buffer_print(path, "%s/", managed->directory->path);
+    log_folder_name_format(path, slice_of(managed->topic), managed->partition);
+}
+
+int managed_log_open(struct managed_log *managed, const struct managed_log_opening *opening)
 {
     struct log_manager *manager = managed->manager;
     struct buffer path;
-    buffer_init(&path);
-    buffer_print(&path, "%s/", managed->directory->path);
-    log_folder_name_format(&path, slice_of(managed->topic), managed->partition);
+    managed_log_path(managed, &path);
     const struct partition_log_options options = {
         .files = manager->files,
         .logger = manager->logger,
         .directory = buffer_string(&path),
-        .settings = *settings,
-        .clean = clean,
-        .expect_none = expect_none,
+        .health = &managed->directory->health,
+        .settings = *opening->settings,
+        .clean = opening->clean,
+        .expect_none = opening->expect_none,
         .recovery_point = managed->recovery_point,
         .log_start_offset = managed->log_start_offset,
         .now_ms = log_manager_now_ms(manager),
-        .seed = seed,
+        .seed = opening->seed,
+        .walkers = manager->walkers,
+        .checked_bytes = opening->checked_bytes,
         .keep_checkpoints = log_manager_keep_checkpoints,
         .keep_checkpoints_context = managed,
     };
@@ -93,6 +100,7 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->files = options->files;
     manager->logger = options->logger;
     manager->defaults = options->defaults;
+    manager->walkers = record_walkers_new();
     manager->wall_clock_ms = options->wall_clock_ms;
     manager->wall_clock_context = options->wall_clock_context;
     pthread_mutex_init(&manager->mutex, NULL);
@@ -102,24 +110,49 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->high_watermarks = map_new(prng_next(&manager->prng));
     manager->directories = memory_allocate_zeroed(options->directories_count, sizeof(*manager->directories));
     manager->directories_count = options->directories_count;
-    for (size_t i = 0; i < options->directories_count; i++)
+    manager->moving = log_moving_new(prng_next(&manager->prng));
+    list_init(&manager->removals);
+    for (size_t i = 0; i < options->directories_count; i++) {
         log_directory_init(&manager->directories[i], options->files, options->directories[i]);
+        log_manager_watch_directory(manager, &manager->directories[i]);
+    }
     return manager;
+}
+
+/* Takes the directories. 0, or -errno with a sentence: the operator's mistakes, or none can be used. */
+static int open_directories(struct log_manager *manager, const struct log_manager_options *options,
+                            struct buffer *error)
+{
+    int last = -EINVAL;
+    for (size_t i = 0; i < manager->directories_count; i++) {
+        struct log_directory *directory = &manager->directories[i];
+        buffer_clear(error);
+        int result = log_directory_open(directory, options->broker_id, options->cluster_id, error);
+        if (result == -EBUSY || result == -EINVAL)
+            return result;
+        if (result) {
+            log_manager_fail_directory(directory, result, buffer_string(error));
+            last = result;
+        }
+    }
+    return log_manager_usable_directories(manager) > 0 ? 0 : last;
 }
 
 int log_manager_open(const struct log_manager_options *options, struct log_manager **opened,
                      struct buffer *error)
 {
     struct log_manager *manager = new_manager(options);
-    int result = 0;
-    for (size_t i = 0; i < manager->directories_count && !result; i++)
-        result = log_directory_open(&manager->directories[i], options->broker_id, options->cluster_id, error);
-    if (!result)
+    int result = open_directories(manager, options, error);
+    if (!result) {
+        buffer_clear(error);
         result = log_manager_load(manager, options->recovery_threads, error);
+    }
     if (result) {
         log_manager_free(manager);
         return result;
     }
+    manager->directories_context = options->directories_context;
+    manager->directories_changed = options->directories_changed;
     *opened = manager;
     return 0;
 }
@@ -137,9 +170,20 @@ void log_manager_free(struct log_manager *manager)
     while (map_next(manager->high_watermarks, &position, NULL, &value))
         free(value);
     map_free(manager->high_watermarks);
+    struct list *node;
+    while ((node = list_pop_front(&manager->removals))) {
+        struct due_removal *removal = container_of(node, struct due_removal, link);
+        free(removal->path);
+        free(removal);
+    }
+    log_moving_free(manager->moving);
+    for (size_t i = 0; i < manager->futures_count; i++)
+        free(manager->futures[i].name);
+    free(manager->futures);
     for (size_t i = 0; i < manager->directories_count; i++)
         log_directory_release(&manager->directories[i]);
     free(manager->directories);
+    record_walkers_free(manager->walkers);
     pthread_mutex_destroy(&manager->mutex);
     pthread_mutex_destroy(&manager->checkpoint_mutex);
     free(manager);
@@ -153,8 +197,10 @@ static int close_directory(struct log_manager *manager, struct log_directory *di
     list_for_each(node, &directory->logs)
     {
         struct managed_log *managed = container_of(node, struct managed_log, link);
-        int error = partition_log_close(managed->log);
+        int error = managed->log ? partition_log_close(managed->log) : -EIO;
         first_error = first_error ? first_error : error;
+        if (!managed->log)
+            continue;
         managed->recovery_point = partition_log_recovery_point(managed->log);
         managed->log_start_offset = partition_log_start_offset(managed->log);
     }
@@ -169,6 +215,8 @@ int log_manager_close(struct log_manager *manager)
 {
     int first_error = 0;
     for (size_t i = 0; i < manager->directories_count; i++) {
+        if (log_directory_is_offline(&manager->directories[i]))
+            continue; /* that was said when it happened */
         int error = close_directory(manager, &manager->directories[i]);
         if (error)
             log_error(manager->logger, "log",
@@ -181,7 +229,8 @@ int log_manager_close(struct log_manager *manager)
 
 /* ---- logs ---- */
 
-static struct managed_log *find_managed(struct log_manager *manager, struct slice topic, int32_t partition)
+struct managed_log *log_manager_find_managed(struct log_manager *manager, struct slice topic,
+                                             int32_t partition)
 {
     struct buffer key;
     buffer_init(&key);
@@ -193,28 +242,64 @@ static struct managed_log *find_managed(struct log_manager *manager, struct slic
 struct partition_log *log_manager_find(struct log_manager *manager, struct slice topic, int32_t partition)
 {
     pthread_mutex_lock(&manager->mutex);
-    const struct managed_log *managed = find_managed(manager, topic, partition);
+    const struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
     pthread_mutex_unlock(&manager->mutex);
     return managed ? managed->log : NULL;
 }
 
-static struct log_directory *least_filled(struct log_manager *manager)
+/* The checkpoints in a directory still tell of deleted logs where the disk was full: a new log of the same
+ * name must not find that. */
+static int forget_former(struct log_manager *manager, struct log_directory *directory)
 {
-    struct log_directory *best = &manager->directories[0];
-    for (size_t i = 1; i < manager->directories_count; i++)
-        if (manager->directories[i].logs_count < best->logs_count)
-            best = &manager->directories[i];
-    return best;
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    int error =
+        directory->unwritten ? log_manager_write_checkpoints(manager, directory, directory->unwritten) : 0;
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    return error;
+}
+
+static bool folder_exists(const struct managed_log *managed)
+{
+    struct buffer path;
+    struct file_status status;
+    managed_log_path(managed, &path);
+    int error = file_system_status(managed->manager->files, buffer_string(&path), &status);
+    buffer_release(&path);
+    return error != -ENOENT;
+}
+
+/* What is left of a log that could not be made goes, or it would stand in the way of the next attempt, which
+ * may be in another directory. */
+static void remove_attempt(const struct managed_log *managed)
+{
+    struct buffer path;
+    managed_log_path(managed, &path);
+    int error = file_system_remove_tree(managed->manager->files, buffer_string(&path));
+    if (error && error != -ENOENT)
+        log_warn(managed->manager->logger, "log", "%s cannot be removed: %s", buffer_string(&path),
+                 strerror(-error));
+    buffer_release(&path);
 }
 
 static int create_log(struct log_manager *manager, struct slice topic, int32_t partition,
                       const struct log_settings *settings, struct managed_log **created)
 {
-    struct managed_log *managed = managed_log_new(manager, least_filled(manager), topic, partition);
-    int error = managed_log_open(managed, true, true, settings, prng_next(&manager->prng));
+    struct log_directory *directory = log_manager_take_preference(manager, topic, partition);
+    if (!directory)
+        directory = log_manager_choose_directory(manager);
+    int error = directory ? forget_former(manager, directory) : -EIO;
+    if (error)
+        return error;
+    struct managed_log *managed = managed_log_new(manager, directory, topic, partition);
+    const struct managed_log_opening opening = {
+        .clean = true, .expect_none = true, .settings = settings, .seed = prng_next(&manager->prng)};
+    bool was_there = folder_exists(managed);
+    error = managed_log_open(managed, &opening);
+    if (error && !was_there)
+        remove_attempt(managed);
     if (error) {
         managed_log_free(managed);
-        return error;
+        return log_manager_directory_error(directory, error, "making a log");
     }
     struct buffer key;
     buffer_init(&key);
@@ -224,73 +309,25 @@ static int create_log(struct log_manager *manager, struct slice topic, int32_t p
     return 0;
 }
 
-int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t partition,
+/* A log that is not here may lie in a directory that is offline (I12). */
+static bool may_create(struct log_manager *manager, bool is_new)
+{
+    return is_new || log_manager_usable_directories(manager) == manager->directories_count;
+}
+
+int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t partition, bool is_new,
                        const struct log_settings *settings, struct partition_log **log)
 {
     pthread_mutex_lock(&manager->mutex);
-    struct managed_log *managed = find_managed(manager, topic, partition);
-    int error = managed ? 0 : create_log(manager, topic, partition, settings, &managed);
+    struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
+    int error = 0;
+    if (managed ? log_directory_is_offline(managed->directory) : !may_create(manager, is_new))
+        error = -EIO;
+    else if (!managed)
+        error = create_log(manager, topic, partition, settings, &managed);
     if (!error)
         *log = managed->log;
     pthread_mutex_unlock(&manager->mutex);
-    return error;
-}
-
-/* Renames the folder, so that no later start takes it for a log; *path is where it is then. */
-static int set_folder_aside(struct log_manager *manager, const struct managed_log *managed,
-                            struct buffer *path)
-{
-    uint8_t unique[16];
-    struct buffer from;
-    buffer_init(&from);
-    for (size_t i = 0; i < sizeof(unique); i++)
-        unique[i] = (uint8_t)prng_next(&manager->prng);
-    buffer_print(&from, "%s/", managed->directory->path);
-    buffer_append(path, from.data, from.length);
-    log_folder_name_format(&from, slice_of(managed->topic), managed->partition);
-    log_folder_name_format_delete(path, slice_of(managed->topic), managed->partition, unique);
-    int error = file_system_rename(manager->files, buffer_string(&from), buffer_string(path));
-    if (!error)
-        error = file_system_sync_directory(manager->files, managed->directory->path);
-    buffer_release(&from);
-    return error;
-}
-
-/* Takes the log out of the map and out of the checkpoints: a topic of the same name must not inherit them. */
-static int forget_log(struct log_manager *manager, struct managed_log *managed)
-{
-    struct buffer key;
-    buffer_init(&key);
-    struct slice key_text = log_manager_key(&key, slice_of(managed->topic), managed->partition);
-    map_remove(manager->logs, key_text);
-    free(map_remove(manager->high_watermarks, key_text));
-    buffer_release(&key);
-    const struct log_directory *directory = managed->directory;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    unsigned which = (atomic_load(&managed->has_entry) ? LOG_CHECKPOINT_RECOVERY : 0) |
-                     (managed->log_start_offset > 0 ? LOG_CHECKPOINT_START : 0) |
-                     (managed->high_watermark > 0 ? LOG_CHECKPOINT_HIGH_WATERMARK : 0);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
-    managed_log_free(managed);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    int error = log_manager_write_checkpoints(manager, directory, which);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
-    return error;
-}
-
-int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition)
-{
-    struct buffer path;
-    buffer_init(&path);
-    pthread_mutex_lock(&manager->mutex);
-    struct managed_log *managed = find_managed(manager, topic, partition);
-    int error = managed ? set_folder_aside(manager, managed, &path) : -ENOENT;
-    if (!error)
-        error = forget_log(manager, managed);
-    pthread_mutex_unlock(&manager->mutex);
-    if (!error)
-        error = file_system_remove_tree(manager->files, buffer_string(&path));
-    buffer_release(&path);
     return error;
 }
 
@@ -304,7 +341,8 @@ void log_manager_each(struct log_manager *manager,
     void *value;
     while (map_next(manager->logs, &position, NULL, &value)) {
         const struct managed_log *managed = value;
-        visit(context, slice_of(managed->topic), managed->partition, managed->log);
+        if (managed->log)
+            visit(context, slice_of(managed->topic), managed->partition, managed->log);
     }
     pthread_mutex_unlock(&manager->mutex);
 }

@@ -4,6 +4,9 @@
  * (.lock, meta.properties, .kafka_cleanshutdown, recovery-point-offset-checkpoint,
  * replication-offset-checkpoint, log-start-offset-checkpoint).
  *
+ * Each directory has its own health (struct log_health), which its logs share: the first failure takes it
+ * offline, alone, and nothing is written there any more.
+ *
  * Start (invariants I8, I12): lock each directory; compare meta.properties with broker id and cluster id;
  * note the clean-shutdown marker, remove it and sync the directory before anything is loaded; read the
  * checkpoints; open every partition's log, several at once. Stop: flush and close all logs, write the
@@ -33,7 +36,14 @@ struct log_manager_options {
     int32_t broker_id;
     const char *cluster_id; /* as ZooKeeper has it; written into meta.properties where that is missing */
     struct log_settings defaults;
-    int recovery_threads; /* num.recovery.threads.per.data.dir; below 2: all on the caller's thread */
+    int recovery_threads; /* num.recovery.threads.per.data.dir; 0: all on the caller's thread */
+    /*
+     * A directory has failed, has become full or has room again. Any thread, perhaps under a partition's lock
+     * or the manager's: it may only note and wake; nothing here may be called from within but
+     * log_manager_usable_directories. May be NULL.
+     */
+    void (*directories_changed)(void *context);
+    void *directories_context;
     /* The wall clock and the seed of everything random here; NULL and 0 outside of simulations. */
     int64_t (*wall_clock_ms)(void *context);
     void *wall_clock_context;
@@ -41,26 +51,79 @@ struct log_manager_options {
 };
 
 /*
- * Locks and loads. On failure `error` gets one sentence for the operator: what, where, what to do. -EBUSY:
- * locked by another process; -EINVAL: meta.properties belongs to another broker or cluster; or -errno.
+ * Locks and loads. A directory that cannot be used, or that holds a log that cannot be read, is offline from
+ * the start, with a line in the process's log; one usable directory is enough. On failure `error` gets one
+ * sentence for the operator: what, where, what to do. -EBUSY: a directory is locked by another process;
+ * -EINVAL: its meta.properties belongs to another broker or cluster; or the -errno of the last directory.
  */
 MUST_CHECK int log_manager_open(const struct log_manager_options *options, struct log_manager **manager,
                                 struct buffer *error);
-/* Clean stop: closes all logs, writes checkpoints and the marker. 0 or the first -errno (no marker then). */
+/* Clean stop: closes all logs, writes checkpoints and the marker, in the directories that are online. 0 or
+ * the first -errno (no marker there then). */
 MUST_CHECK int log_manager_close(struct log_manager *manager);
 /* Frees without a clean stop, as a crash would leave it. Also after log_manager_close. */
 void log_manager_free(struct log_manager *manager);
 
 /* The log of a partition, NULL where there is none. The manager keeps owning it. */
 struct partition_log *log_manager_find(struct log_manager *manager, struct slice topic, int32_t partition);
-/* Finds or creates (in the directory with the fewest partitions). 0 or -errno. */
-MUST_CHECK int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t partition,
-                                  const struct log_settings *settings, struct partition_log **log);
 /*
- * Takes the log out and removes its folder: renamed to <topic>-<partition>.<hex>-delete at once, unlinked
- * after. The caller holds the partition and uses the log no more. 0 or -errno; -ENOENT where there is none.
+ * Finds or creates (in the usable directory with the fewest partitions; in a full one only where there is no
+ * other). While a directory is offline, a log that is not found may lie there: then it is made only where
+ * `is_new` says that no such log can be (I12). 0; -EIO where the log is, or may be, in an offline directory;
+ * or -errno.
+ */
+MUST_CHECK int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t partition,
+                                  bool is_new, const struct log_settings *settings,
+                                  struct partition_log **log);
+/*
+ * Takes the log out: its folder is renamed to <topic>-<partition>.<hex>-delete at once, and removed by
+ * log_manager_remove_due. The caller holds the partition and uses the log no more. 0 or -errno; -ENOENT where
+ * there is none, -EIO where its directory is offline (nothing was done).
  */
 MUST_CHECK int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition);
+/*
+ * Removes the folders whose time has come: file.delete.delay.ms after their log was deleted, at once what an
+ * earlier life of the broker left behind. For a thread that may wait for the disk; one at a time. The wall
+ * clock when the next one is due, INT64_MAX where there is none.
+ */
+int64_t log_manager_remove_due(struct log_manager *manager, int64_t now_ms);
+
+/* ---- directories ---- */
+
+enum log_directory_state {
+    LOG_DIRECTORY_ONLINE,
+    LOG_DIRECTORY_FULL,    /* reads and deletions only, until log_manager_probe finds room */
+    LOG_DIRECTORY_OFFLINE, /* until the broker starts again */
+};
+
+struct log_directory_info {
+    const char *path; /* lives as long as the manager */
+    enum log_directory_state state;
+    int error; /* -errno that made it full or took it offline; 0 online */
+};
+
+/* As in log.dirs; numbered from 0 in that order. Any thread. */
+size_t log_manager_directories_count(const struct log_manager *manager);
+void log_manager_directory_info(const struct log_manager *manager, size_t number,
+                                struct log_directory_info *info);
+/* How many are not offline: with none left the broker has to stop. */
+size_t log_manager_usable_directories(const struct log_manager *manager);
+/* The number of the directory in which a log lies, offline or not; -1 where there is no such log. */
+int log_manager_directory_of(struct log_manager *manager, struct slice topic, int32_t partition);
+/* Whether the log lies in an offline directory, or, where it is not found, may lie in one. */
+bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic, int32_t partition);
+/*
+ * Looks whether directories that are full have room again, by writing. To be called every second from a
+ * thread that may wait for the disk; costs nothing while none is full.
+ */
+void log_manager_probe(struct log_manager *manager);
+
+/* Calls visit for each -future folder that was found at start, in a directory that is not offline: the name
+ * of the folder, and what it is named for. Not loaded; whoever moves logs removes it or goes on with it. */
+void log_manager_each_future(struct log_manager *manager,
+                             void (*visit)(void *context, size_t directory, const char *folder,
+                                           struct slice topic, int32_t partition),
+                             void *context);
 
 /* Calls visit for each log, under the lock of the map: nothing may be found, obtained or deleted from within.
  */

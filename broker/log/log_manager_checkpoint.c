@@ -33,7 +33,7 @@ static void note_entries(const struct log_directory *directory)
     }
 }
 
-static int write_one(struct log_manager *manager, const struct log_directory *directory, unsigned which)
+static int write_one(struct log_manager *manager, struct log_directory *directory, unsigned which)
 {
     struct checkpoint checkpoint;
     checkpoint_init(&checkpoint);
@@ -46,31 +46,37 @@ static int write_one(struct log_manager *manager, const struct log_directory *di
     }
     int error = checkpoint_write(manager->files, directory->path, name_of(which), &checkpoint);
     checkpoint_release(&checkpoint);
-    if (!error && which == LOG_CHECKPOINT_RECOVERY)
+    if (error)
+        return log_manager_directory_error(directory, error, name_of(which));
+    directory->unwritten &= ~which;
+    if (which == LOG_CHECKPOINT_RECOVERY)
         note_entries(directory);
-    return error;
+    return 0;
 }
 
-int log_manager_write_checkpoints(struct log_manager *manager, const struct log_directory *directory,
+int log_manager_write_checkpoints(struct log_manager *manager, struct log_directory *directory,
                                   unsigned which)
 {
     static const unsigned all[] = {LOG_CHECKPOINT_RECOVERY, LOG_CHECKPOINT_START,
                                    LOG_CHECKPOINT_HIGH_WATERMARK};
-    int first_error = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+    int first_error = atomic_load(&directory->health.failure);
+    for (size_t i = 0; i < ARRAY_SIZE(all) && !log_directory_is_offline(directory); i++) {
         int error = which & all[i] ? write_one(manager, directory, all[i]) : 0;
         first_error = first_error ? first_error : error;
     }
     return first_error;
 }
 
-/* In every directory. */
+/* In every directory that is online. A full one was told of, and its files of before are still good. */
 static int write_all(struct log_manager *manager, unsigned which)
 {
     int first_error = 0;
     for (size_t i = 0; i < manager->directories_count; i++) {
+        if (log_directory_is_offline(&manager->directories[i]))
+            continue;
         int error = log_manager_write_checkpoints(manager, &manager->directories[i], which);
-        first_error = first_error ? first_error : error;
+        if (error && error != -ENOSPC && error != -EDQUOT)
+            first_error = first_error ? first_error : error;
     }
     return first_error;
 }
@@ -127,7 +133,7 @@ int log_manager_checkpoint_recovery(struct log_manager *manager, const struct re
     for (size_t i = 0; i < count; i++) {
         struct managed_log *managed =
             map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
-        if (!managed)
+        if (!managed || !managed->log)
             continue;
         /* A truncation may have come since the caller looked, or a gap have been crossed. */
         managed->recovery_point = min_i64(max_i64(entries[i].recovery_point, managed->recovery_point),

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Loading all logs at start: every folder of every directory is looked at once; what was being deleted is
- * removed; partitions' logs are opened by a handful of threads, each taking the next one from a common list.
+ * Finding all logs at start: every folder of every directory is looked at once; what was being deleted is to
+ * be removed after the start; the checkpoints are read. A directory that refuses goes offline here, alone.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,110 +12,108 @@
 #include "broker/log/log_names.h"
 #include "common/memory.h"
 
-#define LOAD_THREADS_MAX 64
-
-/* What is loaded, by whom and with which result. */
-struct load {
-    struct log_manager *manager;
-    struct managed_log **logs;
-    size_t count;
-    size_t capacity;
-    uint64_t *seeds;
-    atomic_size_t next;
-    pthread_mutex_t mutex; /* guards the rest */
-    int error;
-    size_t failed; /* number of the log that failed first */
-};
-
-/* The folders of one directory, sorted into what to do with them. */
+/* A look at the folders of one directory. */
 struct folder_visit {
-    struct load *load;
-    struct log_directory *directory;
+    struct log_manager *manager;
+    struct directory_load *load;
     struct buffer *error;
-    char **to_delete;
-    size_t delete_count;
-    size_t delete_capacity;
+    size_t strays;
 };
 
-static int add_log(struct folder_visit *visit, const struct log_folder_name *name)
+static void add_log(struct folder_visit *visit, const struct log_folder_name *name)
 {
-    struct log_manager *manager = visit->load->manager;
-    struct load *load = visit->load;
+    struct log_manager *manager = visit->manager;
+    struct directory_load *load = visit->load;
     struct buffer key;
     buffer_init(&key);
     struct slice key_text = log_manager_key(&key, name->topic, name->partition);
-    int result = 0;
-    const struct managed_log *other = map_get(manager->logs, key_text);
-    if (other) {
-        buffer_print(visit->error, "%s lies in %s and in %s: move one of the two folders away.",
-                     buffer_string(&key), other->directory->path, visit->directory->path);
-        result = -EINVAL;
-    } else {
-        struct managed_log *managed =
-            managed_log_new(manager, visit->directory, name->topic, name->partition);
-        managed->recovery_point = LOG_RECOVERY_POINT_UNKNOWN;
+    struct managed_log *managed = managed_log_new(manager, load->directory, name->topic, name->partition);
+    managed->recovery_point = LOG_RECOVERY_POINT_UNKNOWN;
+    if (map_get(manager->logs, key_text))
+        log_manager_add_twin(manager, managed);
+    else
         map_put(manager->logs, key_text, managed);
-        load->logs = memory_grow(load->logs, load->count, &load->capacity, sizeof(struct managed_log *));
-        load->logs[load->count++] = managed;
-    }
+    load->logs = memory_grow(load->logs, load->count, &load->capacity, sizeof(struct managed_log *));
+    load->logs[load->count++] = managed;
     buffer_release(&key);
-    return result;
+}
+
+static void add_future(struct folder_visit *visit, const char *name)
+{
+    struct log_manager *manager = visit->manager;
+    manager->futures = memory_grow(manager->futures, manager->futures_count, &manager->futures_capacity,
+                                   sizeof(manager->futures[0]));
+    manager->futures[manager->futures_count++] =
+        (struct future_folder){visit->load->directory, memory_copy_string(name)};
 }
 
 static int visit_folder(void *context, const char *name, bool is_directory)
 {
     struct folder_visit *visit = context;
-    struct logger *logger = visit->load->manager->logger;
+    struct log_directory *directory = visit->load->directory;
+    struct buffer path;
     if (!is_directory)
         return 0;
     struct log_folder_name folder = log_folder_name_parse(name);
     switch (folder.kind) {
     case LOG_FOLDER_LIVE:
-        return add_log(visit, &folder);
+        add_log(visit, &folder);
+        return 0;
     case LOG_FOLDER_DELETE:
-        visit->to_delete =
-            memory_grow(visit->to_delete, visit->delete_count, &visit->delete_capacity, sizeof(char *));
-        visit->to_delete[visit->delete_count++] = memory_copy_string(name);
+        buffer_init(&path);
+        buffer_print(&path, "%s/%s", directory->path, name);
+        log_manager_remove_later(visit->manager, directory, buffer_string(&path), INT64_MIN);
+        buffer_release(&path);
         return 0;
     case LOG_FOLDER_FUTURE:
+        add_future(visit, name);
+        return 0;
     case LOG_FOLDER_STRAY:
-        log_warn(logger, "log",
-                 "%s/%s is kept as it is and not served: remove it when it is no longer needed",
-                 visit->directory->path, name);
+        visit->strays++;
         return 0;
     case LOG_FOLDER_OTHER:
-        log_info(logger, "log", "%s/%s is not a partition's folder: let be", visit->directory->path, name);
+        log_info(visit->manager->logger, "log", "%s/%s is not a partition's folder: let be", directory->path,
+                 name);
         return 0;
     }
     return 0;
 }
 
-static void remove_deleted(struct folder_visit *visit)
+/* 0, or -EINVAL with a sentence in `error`. */
+static int find_logs(struct log_manager *manager, struct directory_load *load, struct buffer *error)
 {
-    struct log_manager *manager = visit->load->manager;
-    struct buffer path;
-    buffer_init(&path);
-    for (size_t i = 0; i < visit->delete_count; i++) {
-        buffer_clear(&path);
-        buffer_print(&path, "%s/%s", visit->directory->path, visit->to_delete[i]);
-        int error = file_system_remove_tree(manager->files, buffer_string(&path));
-        if (error)
-            log_warn(manager->logger, "log", "%s cannot be removed: %s", buffer_string(&path),
-                     strerror(-error));
-        free(visit->to_delete[i]);
+    struct log_directory *directory = load->directory;
+    struct folder_visit visit = {.manager = manager, .load = load, .error = error};
+    int result = file_system_list(manager->files, directory->path, visit_folder, &visit);
+    if (result && error->length > 0)
+        return result;
+    if (result) {
+        struct buffer line;
+        buffer_init(&line);
+        buffer_print(&line, "log directory %s cannot be read: %s", directory->path, strerror(-result));
+        log_manager_fail_directory(directory, result, buffer_string(&line));
+        buffer_release(&line);
     }
-    free(visit->to_delete);
-    buffer_release(&path);
+    if (visit.strays > 0)
+        log_warn(manager->logger, "log",
+                 "%s: %zu folders with names that end in -stray are kept as they are and not served: remove "
+                 "them when they are no longer needed",
+                 directory->path, visit.strays);
+    return 0;
 }
 
-static int find_logs(struct load *load, struct log_directory *directory, struct buffer *error)
+void log_manager_each_future(struct log_manager *manager,
+                             void (*visit)(void *context, size_t directory, const char *folder,
+                                           struct slice topic, int32_t partition),
+                             void *context)
 {
-    struct folder_visit visit = {.load = load, .directory = directory, .error = error};
-    int result = file_system_list(load->manager->files, directory->path, visit_folder, &visit);
-    if (result && error->length == 0)
-        buffer_print(error, "Log directory %s cannot be read: %s.", directory->path, strerror(-result));
-    remove_deleted(&visit);
-    return result;
+    for (size_t i = 0; i < manager->futures_count; i++) {
+        const struct future_folder *future = &manager->futures[i];
+        struct log_folder_name name = log_folder_name_parse(future->name);
+        if (!log_directory_is_offline(future->directory))
+            visit(context, (size_t)(future->directory - manager->directories), future->name, name.topic,
+                  name.partition);
+    }
 }
 
 /* ---- checkpoints ---- */
@@ -129,12 +126,13 @@ static void apply_checkpoint(struct log_manager *manager, const struct log_direc
     for (size_t i = 0; i < checkpoint->count; i++) {
         const struct checkpoint_entry *entry = &checkpoint->entries[i];
         struct slice key_text = log_manager_key(&key, slice_of(entry->topic), entry->partition);
-        struct managed_log *managed = map_get(manager->logs, key_text);
-        bool here = managed && managed->directory == directory;
+        struct managed_log *managed =
+            log_manager_find_in(manager, directory, slice_of(entry->topic), entry->partition);
+        bool here = managed != NULL;
         if (which == LOG_CHECKPOINT_HIGH_WATERMARK) {
             int64_t *copy = memory_allocate(sizeof(*copy));
             *copy = entry->offset;
-            if (here || !managed)
+            if ((here && managed == map_get(manager->logs, key_text)) || !map_get(manager->logs, key_text))
                 free(map_put(manager->high_watermarks, key_text, copy));
             else
                 free(copy);
@@ -153,8 +151,7 @@ static void apply_checkpoint(struct log_manager *manager, const struct log_direc
     buffer_release(&key);
 }
 
-static int read_checkpoints(struct log_manager *manager, const struct log_directory *directory,
-                            struct buffer *error)
+static void read_checkpoints(struct log_manager *manager, struct log_directory *directory)
 {
     static const struct {
         const char *name;
@@ -164,87 +161,51 @@ static int read_checkpoints(struct log_manager *manager, const struct log_direct
         {LOG_START_CHECKPOINT, LOG_CHECKPOINT_START},
         {REPLICATION_CHECKPOINT, LOG_CHECKPOINT_HIGH_WATERMARK},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(files) && !log_directory_is_offline(directory); i++) {
         struct checkpoint checkpoint;
         checkpoint_init(&checkpoint);
-        int result =
+        int error =
             checkpoint_read(manager->files, manager->logger, directory->path, files[i].name, &checkpoint);
-        if (!result)
+        if (!error)
             apply_checkpoint(manager, directory, &checkpoint, files[i].which);
         checkpoint_release(&checkpoint);
-        if (result) {
-            buffer_print(error, "%s/%s cannot be read: %s.", directory->path, files[i].name,
-                         strerror(-result));
-            return result;
+        if (error) {
+            struct buffer line;
+            buffer_init(&line);
+            buffer_print(&line, "%s/%s cannot be read: %s", directory->path, files[i].name, strerror(-error));
+            log_manager_fail_directory(directory, error, buffer_string(&line));
+            buffer_release(&line);
         }
     }
-    return 0;
-}
-
-/* ---- opening ---- */
-
-static void *open_logs(void *context)
-{
-    struct load *load = context;
-    for (;;) {
-        size_t number = atomic_fetch_add(&load->next, 1);
-        if (number >= load->count)
-            return NULL;
-        struct managed_log *managed = load->logs[number];
-        int error = managed_log_open(managed, managed->directory->was_clean, false, &load->manager->defaults,
-                                     load->seeds[number]);
-        if (!error)
-            continue;
-        pthread_mutex_lock(&load->mutex);
-        if (!load->error || number < load->failed) {
-            load->error = error;
-            load->failed = number;
-        }
-        pthread_mutex_unlock(&load->mutex);
-        atomic_store(&load->next, load->count);
-    }
-}
-
-static void open_all(struct load *load, int threads)
-{
-    pthread_t handles[LOAD_THREADS_MAX];
-    int started = 0;
-    load->seeds = memory_allocate(load->count * sizeof(*load->seeds));
-    for (size_t i = 0; i < load->count; i++)
-        load->seeds[i] = prng_next(&load->manager->prng);
-    while (started + 1 < threads && started < LOAD_THREADS_MAX && (size_t)started + 1 < load->count &&
-           pthread_create(&handles[started], NULL, open_logs, load) == 0)
-        started++;
-    open_logs(load);
-    for (int i = 0; i < started; i++)
-        pthread_join(handles[i], NULL);
-    free(load->seeds);
 }
 
 int log_manager_load(struct log_manager *manager, int threads, struct buffer *error)
 {
-    struct load load = {.manager = manager};
-    atomic_init(&load.next, 0);
-    pthread_mutex_init(&load.mutex, NULL);
+    struct directory_load *loads = memory_allocate_zeroed(manager->directories_count, sizeof(*loads));
     int result = 0;
-    for (size_t i = 0; i < manager->directories_count && !result; i++)
-        result = find_logs(&load, &manager->directories[i], error);
-    for (size_t i = 0; i < manager->directories_count && !result; i++)
-        result = read_checkpoints(manager, &manager->directories[i], error);
-    if (!result) {
-        int64_t begin_ms = log_manager_now_ms(manager);
-        open_all(&load, threads);
-        result = load.error;
-        if (result) {
-            const struct managed_log *failed = load.logs[load.failed];
-            buffer_print(error, "The log %s/%s-%" PRId32 " cannot be opened: %s.", failed->directory->path,
-                         failed->topic, failed->partition, strerror(-result));
-        } else {
-            log_info(manager->logger, "log", "%zu logs loaded in %" PRId64 " ms", load.count,
-                     log_manager_now_ms(manager) - begin_ms);
-        }
+    for (size_t i = 0; i < manager->directories_count && !result; i++) {
+        loads[i].directory = &manager->directories[i];
+        atomic_init(&loads[i].next, 0);
+        if (!log_directory_is_offline(loads[i].directory))
+            result = find_logs(manager, &loads[i], error);
     }
-    free(load.logs);
-    pthread_mutex_destroy(&load.mutex);
+    for (size_t i = 0; i < manager->directories_count && !result; i++)
+        read_checkpoints(manager, &manager->directories[i]);
+    if (!result)
+        result = log_manager_open_logs(manager, loads, threads, error);
+    if (!result)
+        log_manager_settle_twins(manager);
+    if (!result && log_manager_usable_directories(manager) == 0) {
+        struct log_directory_info info;
+        log_manager_directory_info(manager, manager->directories_count - 1, &info);
+        buffer_print(error, "No log directory can be used: the lines above say why; the last one, %s: %s.",
+                     info.path, strerror(-info.error));
+        result = info.error;
+    }
+    for (size_t i = 0; i < manager->directories_count; i++) {
+        free(loads[i].logs);
+        free(loads[i].seeds);
+    }
+    free(loads);
     return result;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disk_error.h"
+#include "broker/log/log_garbage.h"
 #include "broker/log/partition_log_private.h"
 #include "broker/log/partition_metadata.h"
 #include "common/check.h"
@@ -62,12 +64,29 @@ void partition_log_go_offline(struct partition_log *log, int error, const char *
         log->health->failed(log->health, error);
 }
 
+/* One line for the directory, and not one for each of its logs, says that it is full: log_health's owner's. */
+static void become_full(struct partition_log *log, int error, const char *what)
+{
+    int none = 0;
+    if (log->health == NULL)
+        log_warn(log->logger, "log", "%s: %s failed: %s", log->directory, what, strerror(-error));
+    else if (atomic_compare_exchange_strong(&log->health->full, &none, error) && log->health->filled)
+        log->health->filled(log->health, error);
+}
+
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what)
 {
-    if (error == -EIO)
+    switch (disk_error_of(error)) {
+    case DISK_ERROR_FAILED:
         partition_log_go_offline(log, error, what);
-    else
+        break;
+    case DISK_ERROR_FULL:
+        become_full(log, error, what);
+        break;
+    case DISK_ERROR_PASSING:
         log_warn(log->logger, "log", "%s: %s failed: %s", log->directory, what, strerror(-error));
+        break;
+    }
     return KAFKA_KAFKA_STORAGE_ERROR;
 }
 
@@ -97,20 +116,37 @@ const char *partition_log_path(const struct partition_log *log, const char *name
     return buffer_string(path);
 }
 
+uint64_t partition_log_format_epochs(struct partition_log *log, struct buffer *text)
+{
+    if (log->epochs.changed)
+        log->epochs_version++;
+    log->epochs.changed = false;
+    if (log->epochs_durable == log->epochs_version)
+        return 0;
+    epoch_cache_format(&log->epochs, text);
+    return log->epochs_version;
+}
+
+void partition_log_epochs_written(struct partition_log *log, uint64_t version)
+{
+    if (version > log->epochs_durable)
+        log->epochs_durable = version;
+}
+
 int partition_log_write_epochs(struct partition_log *log)
 {
-    if (!log->epochs.changed)
-        return 0;
     struct buffer path, text;
     buffer_init(&path);
     buffer_init(&text);
-    epoch_cache_format(&log->epochs, &text);
-    int error = file_system_replace(log->files, partition_log_path(log, LEADER_EPOCH_CHECKPOINT, &path),
-                                    text.data, text.length);
+    uint64_t version = partition_log_format_epochs(log, &text);
+    int error = 0;
+    if (version > 0)
+        error = epoch_file_write(log->epoch_file, partition_log_path(log, LEADER_EPOCH_CHECKPOINT, &path),
+                                 version, buffer_slice(&text));
     buffer_release(&path);
     buffer_release(&text);
     if (!error)
-        log->epochs.changed = false;
+        partition_log_epochs_written(log, version);
     return error;
 }
 
@@ -161,10 +197,14 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->directory = memory_copy_string(options->directory);
     log->settings = options->settings;
     log->health = options->health;
+    log->first_dirty_offset = options->first_dirty_offset;
+    log->durable_rolls = options->durable_rolls;
+    log->walkers = options->walkers;
     log->keep_checkpoints = options->keep_checkpoints;
     log->keep_checkpoints_context = options->keep_checkpoints_context;
     prng_init(&log->prng, options->seed);
     epoch_cache_init(&log->epochs);
+    log->epoch_file = epoch_file_new(log->files);
     log->producers = producer_state_new();
     buffer_init(&log->scratch);
     buffer_init(&log->rebuilt);
@@ -174,6 +214,11 @@ int partition_log_open(const struct partition_log_options *options, struct parti
         partition_log_free(log);
         return error;
     }
+    /* Nobody reads yet what opening has cut off. */
+    struct log_garbage *garbage = partition_log_take_garbage(log, options->now_ms, true);
+    error = garbage ? log_garbage_remove(garbage) : 0;
+    if (error)
+        partition_log_garbage_failed(log, error);
     *opened = log;
     return 0;
 }
@@ -186,10 +231,13 @@ void partition_log_free(struct partition_log *log)
         segment_release(log->segments[i]);
     free(log->segments);
     epoch_cache_release(&log->epochs);
+    epoch_file_close(log->epoch_file);
+    epoch_file_release(log->epoch_file);
     producer_state_free(log->producers);
     buffer_release(&log->scratch);
     buffer_release(&log->rebuilt);
     free(log->snapshots);
+    free(log->discarded);
     free(log->directory);
     free(log);
 }
@@ -248,6 +296,16 @@ int partition_log_failure(const struct partition_log *log)
     if (failure == 0 && log->health != NULL)
         failure = atomic_load_explicit(&log->health->failure, memory_order_acquire);
     return failure;
+}
+
+bool partition_log_is_full(const struct partition_log *log)
+{
+    return log->health != NULL && atomic_load_explicit(&log->health->full, memory_order_relaxed) != 0;
+}
+
+struct log_health *partition_log_health(const struct partition_log *log)
+{
+    return log->health;
 }
 
 struct uuid partition_log_topic_id(const struct partition_log *log)

@@ -8,21 +8,25 @@
  *
  * Errors: protocol-level functions return a Kafka error code; KAFKA_KAFKA_STORAGE_ERROR means that the disk
  * refused and `partition_log_failure` tells the errno. After a failed write the file is cut back to where it
- * was (invariant I5); where that fails too, or a sync failed, or on EIO, the log is offline for good (I6):
- * every later call says KAFKA_KAFKA_STORAGE_ERROR.
+ * was (invariant I5); where that fails too, or a sync failed, or on EIO, EROFS and their like (disk_error.h),
+ * the log is offline for good (I6): every later call says KAFKA_KAFKA_STORAGE_ERROR. A full disk is no
+ * failure: see partition_log_is_full.
  */
 #ifndef BROKER_LOG_PARTITION_LOG_H
 #define BROKER_LOG_PARTITION_LOG_H
 
 #include <stdatomic.h>
 
+#include "broker/log/transaction_index.h"
 #include "common/base.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/slice.h"
 #include "common/uuid.h"
+#include "proto/records/validate.h"
 
 struct partition_log;
+struct record_walkers;
 struct segment;
 
 /* The effective topic settings that the log acts on; Kafka's names in comments where they differ. */
@@ -78,10 +82,13 @@ typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_boun
  * tells it, all others see it at their next call. Any thread; it must outlive the logs.
  */
 struct log_health {
-    atomic_int failure; /* 0, or -errno */
+    atomic_int failure; /* 0, or -errno: offline until the broker starts again */
+    atomic_int full;    /* 0, or -ENOSPC, -EDQUOT: appends are refused until a probe has found room */
     /* Told once, by whoever met the failure, perhaps under a partition's lock: it may only note and wake. May
      * be NULL. */
     void (*failed)(struct log_health *health, int error);
+    /* Likewise, each time that it becomes full. */
+    void (*filled)(struct log_health *health, int error);
 };
 
 /* Checkpoints that say nothing of this log. */
@@ -98,9 +105,13 @@ struct partition_log_options {
                                whatever `clean` and `recovery_point` say */
     int64_t recovery_point; /* everything below is known to be on disk; or LOG_RECOVERY_POINT_UNKNOWN: then
                                all is checked, and gaps between segments are believed */
+    bool durable_rolls;     /* a segment is durable before the next one begins: recovery may believe all gaps */
     int64_t log_start_offset;               /* checkpointed; 0 where none */
+    atomic_int_least64_t *checked_bytes;    /* recovery adds what it has checked; may be NULL */
+    int64_t first_dirty_offset;             /* of the cleaner's checkpoint; 0, -1: nothing was cleaned */
     int64_t now_ms;                         /* wall clock */
     uint64_t seed;                          /* for the jitter of segment.ms */
+    struct record_walkers *walkers;         /* shared with other logs; NULL: none are kept */
     log_keep_checkpoints *keep_checkpoints; /* may be NULL */
     void *keep_checkpoints_context;
 };
@@ -132,6 +143,12 @@ int64_t partition_log_size_bytes(const struct partition_log *log);
 /* 0, or the -errno that took the log, or its whole directory, offline. May be asked without the owner's
  * lock. */
 int partition_log_failure(const struct partition_log *log);
+/* What it shares with the logs of its directory; NULL: nothing. May be asked without the owner's lock. */
+struct log_health *partition_log_health(const struct partition_log *log);
+
+/* Whether the log's directory is full: appends are refused at once, reads and deletions go on. May be asked
+ * without the owner's lock. */
+bool partition_log_is_full(const struct partition_log *log);
 
 /* partition.metadata: the id of the topic that this folder belongs to; zero where there is none. */
 struct uuid partition_log_topic_id(const struct partition_log *log);
@@ -148,14 +165,18 @@ struct log_append_result {
     bool duplicate; /* a repeat of a known batch of an idempotent producer: nothing was written, the offsets
                        are the old ones */
     const char *error_message; /* constant text for the client where the error needs one; else NULL */
+    /* The records that are to blame, for Produce v8+; none: the batch as a whole is. Texts are constant. */
+    struct record_error record_errors[RECORD_ERRORS_MAX];
+    size_t record_error_count;
 };
 
 /*
  * Appends the batch of one produce request to a log that this broker leads. `batch` is patched in place (base
  * offset, leader epoch, append time) and written from there with one write; it must not change until then.
- * Checks length, magic, CRC, counts, timestamps and producer state in Kafka's order. A Kafka error code.
- * Unless it is KAFKA_NONE nothing is appended, but for one case: KAFKA_KAFKA_STORAGE_ERROR of the flush that
- * flush.messages asked for. Then the batch is in the log, and not known to be durable.
+ * Checks length, magic, CRC, counts, keys, timestamps and producer state in Kafka's order, also of the records
+ * inside a compressed batch (proto/records/validate.h). A Kafka error code.
+ * Unless it is KAFKA_NONE nothing is appended. Nothing is synced: whoever acknowledges looks at the recovery
+ * point.
  */
 MUST_CHECK int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
                                                   int16_t produce_version, int32_t leader_epoch,
@@ -196,6 +217,26 @@ MUST_CHECK int log_range_read(const struct log_range *range, uint8_t *out);
 MUST_CHECK int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t max_bytes,
                                       int64_t upper_bound, bool at_least_one, struct log_range *range);
 
+/*
+ * The last stable offset (I53): the least of `high_watermark` and the first offset of the earliest
+ * transaction that is open, or whose marker is not below the high watermark; not below the log start. What a
+ * read_committed reader may see ends here, and compaction keeps below it.
+ */
+int64_t partition_log_last_stable_offset(const struct partition_log *log, int64_t high_watermark);
+/* The high watermark is this now: what was kept only for the question above may be forgotten below it. Cheap.
+ */
+void partition_log_on_high_watermark(struct partition_log *log, int64_t high_watermark);
+/*
+ * Visits the aborted transactions that touch [from, to), in the order of their markers, each once: those
+ * whose marker is at or above `from` and which begin below `to`. KAFKA_NONE or KAFKA_KAFKA_STORAGE_ERROR.
+ */
+MUST_CHECK int16_t partition_log_collect_aborted(struct partition_log *log, int64_t from, int64_t to,
+                                                 transaction_visit *visit, void *context);
+/* An offset above all that the range holds, not above upper_bound, and near its end where the offset index
+ * tells: the bound for partition_log_collect_aborted. Under the same lock as the read that gave the range. */
+int64_t partition_log_range_end(const struct partition_log *log, const struct log_range *range,
+                                int64_t upper_bound);
+
 struct log_timestamp_offset {
     int64_t timestamp; /* -1: none found */
     int64_t offset;    /* -1: none found */
@@ -230,9 +271,18 @@ int32_t partition_log_epoch_at(const struct partition_log *log, int64_t offset);
 MUST_CHECK int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_t now_ms);
 /* Empties the log; it goes on at `offset` (a follower whose leader's log starts above its own end). */
 MUST_CHECK int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms);
-/* Moves the log start up to `offset` (never down, never above the end); whole segments below it may be
- * removed. */
+/* Moves the log start up to `offset` (never down, never above the end). Whole segments below it go with the
+ * next pass of retention. */
 MUST_CHECK int16_t partition_log_advance_start(struct partition_log *log, int64_t offset);
+
+/*
+ * One pass of retention (partition_log_retention.c): segments go from the front, by log start, size and time,
+ * none with an offset at or above `high_watermark`; the log start moves to the first that stays. Their files
+ * become garbage (log_garbage.h). *flush_first: something that must be durable before more may go is not: the
+ * caller flushes, without the lock, and calls again. 0, or -errno.
+ */
+MUST_CHECK int partition_log_retain(struct partition_log *log, int64_t high_watermark, int64_t now_ms,
+                                    bool *flush_first);
 
 /* ---- durability ---- */
 
@@ -260,5 +310,22 @@ MUST_CHECK int log_flush_run(struct log_flush *flush);
 MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
 /* Frees a flush whose log is gone. */
 void log_flush_free(struct log_flush *flush);
+
+/* ---- copies (partition_log_copy.c; log_manager_future.h) ---- */
+
+/* Rises with each truncation, and is not lower in the log that takes this one's place. */
+uint64_t partition_log_truncations(const struct partition_log *log);
+/* While it is paused, compaction neither begins nor puts its result into the log. */
+void partition_log_pause_cleaning(struct partition_log *log, bool pause);
+bool partition_log_cleaning_is_paused(const struct partition_log *log);
+/* As partition_log_append_as_follower, with at least one whole batch; the first batch of an empty log may begin
+ * below the log's start: then the log begins with it. */
+MUST_CHECK int16_t partition_log_append_copy(struct partition_log *log, const uint8_t *batches, size_t length,
+                                             int64_t now_ms, size_t *appended);
+/* The log goes on at `offset`, above its end: compaction has left nothing before. A Kafka error code. */
+MUST_CHECK int16_t partition_log_skip_to(struct partition_log *log, int64_t offset, int64_t now_ms);
+/* The log, just opened and durable, takes the place of `former`: what was begun on that one must not be ended on
+ * this. */
+void partition_log_succeed(struct partition_log *log, const struct partition_log *former);
 
 #endif

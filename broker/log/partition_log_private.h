@@ -12,6 +12,7 @@
 #include "broker/log/epoch_file.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/producer_state.h"
+#include "broker/log/record_walkers.h"
 #include "broker/log/segment.h"
 #include "common/buffer.h"
 #include "common/prng.h"
@@ -54,13 +55,14 @@ struct partition_log {
     int64_t end_offset;
     int64_t size_bytes;
     atomic_int_least64_t recovery_point; /* without the owner's lock */
+    atomic_int_least64_t first_dirty_offset; /* compaction: all below was cleaned; -1: nothing was */
     atomic_int failure;                  /* -errno; ask partition_log_failure */
     struct log_health *health;           /* NULL: none */
 
-    struct epoch_cache epochs;      /* changed: since the newest version of its text was made */
-    struct epoch_file *epoch_file;  /* shared with flushes */
-    uint64_t epochs_version;        /* of the newest text */
-    uint64_t epochs_durable;        /* of the text that is known to be on disk */
+    struct epoch_cache epochs;     /* changed: since the newest version of its text was made */
+    struct epoch_file *epoch_file; /* shared with flushes */
+    uint64_t epochs_version;       /* of the newest text */
+    uint64_t epochs_durable;       /* of the text that is known to be on disk */
     struct producer_state *producers;
     int64_t next_expiry_ms;
     int64_t *snapshots; /* offsets of the .snapshot files, ascending */
@@ -80,6 +82,9 @@ struct partition_log {
     uint64_t names_synced;  /* as of when the directory was synced last */
     bool parent_unsynced;   /* the folder itself was made since */
     bool cut_unsynced;      /* the end of the active segment was cut since */
+    bool durable_rolls;     /* a segment is durable before the next one begins */
+    bool cleaning_paused;   /* by who copies the log */
+    struct record_walkers *walkers; /* shared; may be NULL */
     struct buffer scratch;  /* uncompressed records; empty and small between calls, as the next */
     struct buffer rebuilt;  /* a batch that had to be made anew */
 };
@@ -101,7 +106,8 @@ void partition_log_trim_buffers(struct partition_log *log);
 const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path);
 /* Writes leader-epoch-checkpoint where the cache has changed. 0, or -errno. */
 MUST_CHECK int partition_log_write_epochs(struct partition_log *log);
-/* Appends the checkpoint's present text where the file may lack it, and tells its version; 0: the file has it.
+/* Appends the checkpoint's present text where the file may lack it, and tells its version; 0: the file has
+ * it.
  */
 uint64_t partition_log_format_epochs(struct partition_log *log, struct buffer *text);
 /* The text of that version is on disk. */
@@ -119,14 +125,18 @@ int64_t partition_log_segment_end(const struct partition_log *log, size_t number
 MUST_CHECK int partition_log_load(struct partition_log *log, const struct partition_log_options *options);
 
 /* partition_log_recover.c: checks and repairs the segments from the recovery point on; all of them where that
- * is unknown. 0, or -errno. */
-MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t recovery_point);
+ * is unknown. Adds what it has checked to *checked_bytes (may be NULL) on the way. 0, or -errno. */
+MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t recovery_point,
+                                     atomic_int_least64_t *checked_bytes);
 
 /* partition_log_roll.c */
 MUST_CHECK int partition_log_roll(struct partition_log *log, int64_t base_offset, int64_t now_ms);
 /* Rolls where Kafka's rules ask for it before an append. 0, or -errno. */
 MUST_CHECK int partition_log_roll_if_due(struct partition_log *log, const struct segment_append *append,
                                          int64_t first_offset, int64_t now_ms);
+
+/* Begins a segment above the log's end, or anew where the active one is empty. The end stays. 0, or -errno. */
+MUST_CHECK int partition_log_begin_segment(struct partition_log *log, int64_t base_offset, int64_t now_ms);
 
 /* partition_log_producers.c */
 void partition_log_add_snapshot(struct partition_log *log, int64_t offset);
@@ -141,6 +151,10 @@ MUST_CHECK int partition_log_rebuild_producers(struct partition_log *log, int64_
 /* The same at the base of the segment from which on all is recovered: the visitor of each batch goes on from
  * there, and fills the indexes of aborted transactions, which are emptied here. 0, or -errno. */
 MUST_CHECK int partition_log_begin_recovery(struct partition_log *log, size_t first_segment);
+/* The next batch, of `segment`: appended, or read again in recovery. bytes: of all of it where it is a
+ * control batch. */
+void partition_log_note_producer(struct partition_log *log, struct segment *segment,
+                                 const struct scanned_batch *scanned, const uint8_t *bytes);
 /* Reads the indexes of aborted transactions that were not recovered; one that is not sane is made anew; the
  * producer state is anything afterwards. 0, or -errno. */
 MUST_CHECK int partition_log_load_transactions(struct partition_log *log);

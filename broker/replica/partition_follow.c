@@ -13,11 +13,13 @@ bool partition_follow_position(struct partition *partition, struct follow_positi
     bool follows = !partition->closed && core->role == ROLE_FOLLOWER && core->leader >= 0 &&
                    partition_log_failure(partition->log) == 0;
     if (follows)
-        *position = (struct follow_position){.leader = core->leader,
-                                             .leader_epoch = core->leader_epoch,
-                                             .fetch_offset = core->log_end_offset,
-                                             .last_fetched_epoch = partition_log_latest_epoch(partition->log),
-                                             .log_start_offset = core->log_start_offset};
+        *position =
+            (struct follow_position){.leader = core->leader,
+                                     .leader_epoch = core->leader_epoch,
+                                     .fetch_offset = core->log_end_offset,
+                                     .last_fetched_epoch = partition_log_latest_epoch(partition->log),
+                                     .log_start_offset = core->log_start_offset,
+                                     .durable = partition_core_durable_end(core) >= core->log_end_offset};
     pthread_mutex_unlock(&partition->mutex);
     return follows;
 }
@@ -39,11 +41,12 @@ static bool answer_is_current(const struct partition *partition, const struct fo
            answer->last_fetched_epoch == partition_log_latest_epoch(partition->log);
 }
 
-static enum follow_outcome outcome_of(int16_t error)
+/* A full disk may have room again: only a log that has failed ends the following. */
+static enum follow_outcome outcome_of(const struct partition *partition, int16_t error)
 {
     if (error == KAFKA_NONE)
         return FOLLOW_CONTINUE;
-    return error == KAFKA_KAFKA_STORAGE_ERROR ? FOLLOW_FAILED : FOLLOW_BACKOFF;
+    return partition_log_failure(partition->log) ? FOLLOW_FAILED : FOLLOW_BACKOFF;
 }
 
 /*
@@ -63,7 +66,7 @@ static enum follow_outcome truncate_to_agreement(struct partition *partition,
     else if (epoch >= 0)
         target = end_offset;
     target = max_i64(min_i64(target, partition->core.log_end_offset), partition->core.log_start_offset);
-    return outcome_of(partition_log_truncate(partition->log, target, wall_ms));
+    return outcome_of(partition, partition_log_truncate(partition->log, target, wall_ms));
 }
 
 /*
@@ -80,7 +83,8 @@ static enum follow_outcome handle_out_of_range(struct partition *partition,
         empty && answer->high_watermark >= 0 && answer->log_start_offset < partition->core.log_start_offset;
     if (!below && !above)
         return FOLLOW_BACKOFF;
-    return outcome_of(partition_log_truncate_fully(partition->log, answer->log_start_offset, wall_ms));
+    return outcome_of(partition,
+                      partition_log_truncate_fully(partition->log, answer->log_start_offset, wall_ms));
 }
 
 static enum follow_outcome take_records(struct partition *partition, const struct follow_answer *answer,
@@ -93,7 +97,7 @@ static enum follow_outcome take_records(struct partition *partition, const struc
     int64_t start = min_i64(answer->log_start_offset, partition_log_end_offset(partition->log));
     if (error == KAFKA_NONE && start > partition_log_start_offset(partition->log))
         error = partition_log_advance_start(partition->log, start);
-    return outcome_of(error);
+    return outcome_of(partition, error);
 }
 
 enum follow_outcome partition_follow(struct partition *partition, const struct follow_answer *answer,

@@ -83,6 +83,71 @@ static void host_proposal_wanted(struct replica_host *host, struct partition *pa
     control_proposal_wanted(broker->world, broker->index, index);
 }
 
+/* ---- flushes ---- */
+
+/* A flush on its way: asked for, or at the disk. */
+struct sim_flush {
+    struct partition *partition; /* a reference */
+    enum flush_urgency urgency;
+    struct log_flush *flush; /* NULL: not begun */
+    int error;
+};
+
+static void drop_flush(void *data)
+{
+    struct sim_flush *flush = data;
+    if (flush->flush != NULL)
+        log_flush_free(flush->flush);
+    partition_release(flush->partition);
+    free(flush);
+}
+
+static void end_flush(struct world *world, int32_t index, void *data)
+{
+    struct sim_flush *flush = data;
+    struct sim_broker *broker = &world->brokers[index];
+    struct log_flush *taken = flush->flush;
+    flush->flush = NULL;
+    if (partition_flush_end(flush->partition, taken, flush->error, broker_now_ms(broker)) != 0)
+        world_note(world, "broker %lld cannot flush", TRACE_OF(broker->id));
+    struct partition_status status;
+    partition_status(flush->partition, &status);
+    world_note(world, "broker %lld has partition %lld on disk up to %lld of %lld",
+               TRACE_OF(broker->id,
+                        world_partition_index(world, partition_topic(flush->partition),
+                                              partition_number(flush->partition)),
+                        status.recovery_point, status.log_end_offset));
+    drop_flush(flush);
+}
+
+/* The disk has it when the sync comes back; what is appended meanwhile is not in it. */
+static void begin_flush(struct world *world, int32_t index, void *data)
+{
+    struct sim_flush *flush = data;
+    struct sim_broker *broker = &world->brokers[index];
+    int error = partition_flush_begin(flush->partition, flush->urgency, broker_now_ms(broker), &flush->flush);
+    if (flush->flush == NULL) {
+        if (error != 0)
+            world_note(world, "broker %lld cannot begin a flush", TRACE_OF(broker->id));
+        drop_flush(flush);
+        return;
+    }
+    flush->error = log_flush_run(flush->flush);
+    world_later(world, index, prng_between(&world->schedule, 0, world->swarm.sync_ms), end_flush, drop_flush,
+                flush);
+}
+
+static void host_flush_wanted(struct replica_host *host, struct partition *partition,
+                              enum flush_urgency urgency)
+{
+    struct sim_broker *broker = container_of(host, struct sim_broker, host);
+    struct sim_flush *flush = memory_allocate_zeroed(1, sizeof(*flush));
+    flush->partition = partition_acquire(partition);
+    flush->urgency = urgency;
+    world_later(broker->world, broker->index, prng_between(&broker->world->schedule, 0, 2), begin_flush,
+                drop_flush, flush);
+}
+
 static void host_topic_settings(struct replica_host *host, const struct control_setting *settings,
                                 size_t count, struct log_settings *log_settings, int32_t *min_insync_replicas)
 {
@@ -92,6 +157,7 @@ static void host_topic_settings(struct replica_host *host, const struct control_
     log_settings_init(log_settings);
     log_settings->segment_bytes = broker->world->swarm.segment_bytes;
     log_settings->index_interval_bytes = 400;
+    log_settings->flush_messages = broker->world->swarm.flush_messages;
     *min_insync_replicas = broker->world->swarm.min_insync_replicas;
 }
 
@@ -149,7 +215,7 @@ static void checkpoint(struct world *world, int32_t index, void *data)
     for (int32_t p = 0; p < world->partition_count; p++) {
         struct partition *partition =
             prng_one_in(&world->schedule, 2) ? broker_partition(world, index, p) : NULL;
-        if (partition != NULL && partition_flush(partition) != 0)
+        if (partition != NULL && partition_flush(partition, broker_now_ms(broker)) != 0)
             world_note(world, "broker %lld cannot flush", TRACE_OF(broker->id));
         partition_release(partition);
     }
@@ -178,7 +244,7 @@ static bool open_logs(struct world *world, struct sim_broker *broker)
                                           .directories_count = ARRAY_SIZE(directories),
                                           .broker_id = broker->id,
                                           .cluster_id = "AAAAAAAAAAAAAAAAAAAAAA",
-                                          .recovery_threads = 1,
+                                          .recovery_threads = 0,
                                           .wall_clock_ms = wall_clock_of_broker,
                                           .wall_clock_context = broker,
                                           .seed = prng_next(&world->random) | 1};
@@ -200,6 +266,7 @@ static void make_replicas(struct world *world, struct sim_broker *broker)
     broker->host = (struct replica_host){.follow = host_follow,
                                          .unfollow = host_unfollow,
                                          .proposal_wanted = host_proposal_wanted,
+                                         .flush_wanted = host_flush_wanted,
                                          .topic_settings = host_topic_settings};
     struct replica_manager_options options = {.broker_id = broker->id,
                                               .logs = broker->logs,

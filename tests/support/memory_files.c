@@ -480,6 +480,21 @@ static int memory_status(struct file_system *system, const char *path, struct fi
     return result;
 }
 
+static int memory_set_modified(struct file_system *system, const char *path, int64_t modified_ms)
+{
+    struct memory_files *files = files_of(system);
+    pthread_mutex_lock(&files->mutex);
+    struct verdict verdict = judge(files, MEMORY_FILES_SET_MODIFIED, path, 0);
+    int result = verdict.error;
+    struct memory_node *node = result == 0 ? memory_disk_find(files, path) : NULL;
+    if (result == 0 && !node)
+        result = -ENOENT;
+    if (result == 0)
+        node->modified_ms = modified_ms;
+    pthread_mutex_unlock(&files->mutex);
+    return result;
+}
+
 static int memory_lock(struct file_system *system, const char *path, struct file **file)
 {
     struct memory_files *files = files_of(system);
@@ -496,6 +511,17 @@ static int memory_lock(struct file_system *system, const char *path, struct file
     }
     pthread_mutex_unlock(&files->mutex);
     return result;
+}
+
+static int memory_free_bytes(struct file_system *system, const char *path, int64_t *bytes)
+{
+    struct memory_files *files = files_of(system);
+    pthread_mutex_lock(&files->mutex);
+    struct verdict verdict = judge(files, MEMORY_FILES_FREE_BYTES, path, 0);
+    size_t room = files->capacity > files->used ? files->capacity - files->used : 0;
+    *bytes = room > INT64_MAX ? INT64_MAX : (int64_t)room;
+    pthread_mutex_unlock(&files->mutex);
+    return verdict.error;
 }
 
 const struct file_operations memory_disk_operations = {
@@ -515,4 +541,6 @@ const struct file_operations memory_disk_operations = {
     .list = memory_list,
     .status = memory_status,
     .lock = memory_lock,
+    .set_modified = memory_set_modified,
+    .free_bytes = memory_free_bytes,
 };

@@ -76,7 +76,7 @@ static void open_logs(struct api_bench *bench)
                                           .directories_count = 1,
                                           .broker_id = 1,
                                           .cluster_id = "cluster",
-                                          .recovery_threads = 1};
+                                          .recovery_threads = 0};
     log_settings_init(&options.defaults);
     if (log_manager_open(&options, &bench->logs, &error) < 0)
         fail_msg("%s", buffer_string(&error));

@@ -49,7 +49,7 @@ static void world_init(struct world *world, uint64_t seed)
                                                   .directories_count = 2,
                                                   .broker_id = 1,
                                                   .cluster_id = CLUSTER,
-                                                  .recovery_threads = 1,
+                                                  .recovery_threads = 0,
                                                   .wall_clock_ms = fixed_clock,
                                                   .seed = seed};
     log_settings_init(&world->options.defaults);
@@ -95,7 +95,7 @@ static void assert_content(struct world *world, const char *path, const char *ex
 static struct partition_log *obtain(struct world *world, const char *topic, int32_t partition)
 {
     struct partition_log *log = NULL;
-    if (log_manager_obtain(world->manager, slice_of(topic), partition, &world->options.defaults, &log))
+    if (log_manager_obtain(world->manager, slice_of(topic), partition, true, &world->options.defaults, &log))
         return NULL;
     return log;
 }
@@ -117,7 +117,7 @@ static bool append(struct world *world, struct partition_log *log)
 static void a_stop_and_a_start_keep_everything(void **state)
 {
     (void)state;
-    for (int threads = 1; threads <= 4; threads += 3) {
+    for (int threads = 0; threads <= 4; threads += 2) {
         struct world world;
         world_init(&world, 1);
         world.options.recovery_threads = threads;
@@ -217,6 +217,8 @@ static void leftover_folders_are_removed_or_kept(void **state)
     assert_int_equal(file_system_make_directory(files, stray), 0);
     assert_int_equal(file_system_make_directory(files, "/data/a/lost+found"), 0);
     assert_int_equal(world_open(&world), 0);
+    assert_true(exists(&world, gone));
+    assert_int_equal(log_manager_remove_due(world.manager, 0), INT64_MAX);
     assert_false(exists(&world, gone));
     assert_true(exists(&world, stray));
     assert_null(log_manager_find(world.manager, slice_of("orders"), 1));
