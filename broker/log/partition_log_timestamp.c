@@ -2,15 +2,17 @@
 /*
  * From timestamps to offsets (ListOffsets). A segment whose greatest timestamp lies below the target is
  * passed over; in the first other one the time index says where to begin, and batches are walked until one
- * whose greatest timestamp reaches the target; only that one is opened and its records looked at. A
- * compressed batch whose records cannot be read (producers' compressed records are taken unseen) is answered
- * as a whole.
+ * whose greatest timestamp reaches the target; only that one is opened and its records looked at, also inside
+ * the compressed messages of old formats. A compressed batch whose records cannot be read (producers'
+ * compressed records are taken unseen) is answered as a whole.
  */
 #include <errno.h>
 
 #include "broker/log/partition_log_private.h"
+#include "common/codec.h"
 #include "proto/kafka/error.h"
 #include "proto/records/batch.h"
+#include "proto/records/old.h"
 #include "proto/records/record.h"
 
 /* What one batch may unfold to here, under the partition's lock; more is no honest data (B29). */
@@ -56,6 +58,82 @@ static int answer_whole(const struct record_batch *batch, const struct wanted *w
     return 1;
 }
 
+/* The offset of the last message inside a wrapper, as it stands there. 0, -EBADMSG. */
+static int last_inner_offset(struct slice messages, int64_t *offset)
+{
+    struct old_message message;
+    if (messages.length == 0)
+        return -EBADMSG;
+    while (messages.length > 0) {
+        if (old_message_parse(messages, &message) || message.codec != CODEC_NONE)
+            return -EBADMSG;
+        *offset = message.offset;
+        messages = slice_make(messages.data + message.size_bytes, messages.length - message.size_bytes);
+    }
+    return 0;
+}
+
+/* The first wanted message of an old one that may be a wrapper around others: their offsets are their own in
+ * magic 0, in magic 1 they count up to the wrapper's, which is the last one's. 1, 0, -EBADMSG, -errno. */
+static int find_in_messages(struct partition_log *log, const struct old_message *outer,
+                            const struct wanted *wanted, struct log_timestamp_offset *found)
+{
+    struct slice messages = outer->bytes;
+    int64_t base = 0, last = outer->offset;
+    int error = 0;
+    if (outer->codec != CODEC_NONE) {
+        buffer_clear(&log->scratch);
+        error = codec_decompress(outer->codec, outer->value, DECOMPRESSED_BYTES_MAX, &log->scratch);
+        messages = buffer_slice(&log->scratch);
+        if (!error)
+            error = last_inner_offset(messages, &last);
+        if (!error && outer->magic == RECORD_MAGIC_V1)
+            base = max_i64(0, outer->offset - last);
+    }
+    while (!error && messages.length > 0) {
+        struct old_message message;
+        error = old_message_parse(messages, &message);
+        if (error)
+            break;
+        int64_t timestamp = outer->append_time ? outer->timestamp : message.timestamp;
+        int64_t offset = base + message.offset;
+        messages = slice_make(messages.data + message.size_bytes, messages.length - message.size_bytes);
+        if (timestamp < wanted->timestamp || offset < wanted->low_offset)
+            continue;
+        if (offset >= wanted->upper_bound)
+            return 0;
+        *found = (struct log_timestamp_offset){timestamp, offset, RECORD_NO_LEADER_EPOCH};
+        return 1;
+    }
+    return error;
+}
+
+static bool is_unreadable(int error)
+{
+    return error == -EBADMSG || error == -EINVAL || error == -EMSGSIZE || error == -ENODATA;
+}
+
+static int find_in_old(struct partition_log *log, struct batch_scanner *scanner,
+                       const struct scanned_batch *scanned, const struct wanted *wanted,
+                       struct log_timestamp_offset *found)
+{
+    const uint8_t *bytes;
+    struct old_message message;
+    int error = batch_scanner_bytes(scanner, scanned, &bytes);
+    if (error)
+        return error;
+    int result = old_message_parse(slice_make(bytes, (size_t)scanned->size_bytes), &message);
+    if (result == 0)
+        result = find_in_messages(log, &message, wanted, found);
+    if (!is_unreadable(result))
+        return result;
+    if (scanned->last_offset >= wanted->upper_bound)
+        return 0;
+    *found =
+        (struct log_timestamp_offset){scanned->max_timestamp, scanned->last_offset, RECORD_NO_LEADER_EPOCH};
+    return 1;
+}
+
 /* As find_in_records, for a batch of any format at the scanner. */
 static int find_in_batch(struct partition_log *log, struct batch_scanner *scanner,
                          const struct scanned_batch *scanned, const struct wanted *wanted,
@@ -63,12 +141,8 @@ static int find_in_batch(struct partition_log *log, struct batch_scanner *scanne
 {
     if (scanned->last_offset < wanted->low_offset || scanned->max_timestamp < wanted->timestamp)
         return 0;
-    if (scanned->magic != RECORD_MAGIC_V2) {
-        if (scanned->last_offset >= wanted->upper_bound)
-            return 0;
-        *found = (struct log_timestamp_offset){scanned->max_timestamp, scanned->last_offset, -1};
-        return 1;
-    }
+    if (scanned->magic != RECORD_MAGIC_V2)
+        return find_in_old(log, scanner, scanned, wanted, found);
     const uint8_t *bytes;
     struct record_batch batch;
     int error = batch_scanner_bytes(scanner, scanned, &bytes);
@@ -77,8 +151,7 @@ static int find_in_batch(struct partition_log *log, struct batch_scanner *scanne
     if (error)
         return error;
     int result = find_in_records(log, &batch, wanted, found);
-    bool unreadable = result == -EBADMSG || result == -EINVAL || result == -EMSGSIZE;
-    return unreadable ? answer_whole(&batch, wanted, found) : result;
+    return is_unreadable(result) ? answer_whole(&batch, wanted, found) : result;
 }
 
 /* The first wanted record of a segment. 1, 0, -errno. */
