@@ -36,6 +36,21 @@ static const char *path_of(const struct log_directory *directory, const char *na
     return buffer_string(path);
 }
 
+/* Makes the directory where it is not there, and its name durable. 0, or -errno. */
+static int make_one(struct file_system *files, const char *path)
+{
+    int error = file_system_make_directory(files, path);
+    if (error)
+        return error == -EEXIST ? 0 : error;
+    const char *slash = strrchr(path, '/');
+    char *parent = !slash          ? memory_copy_string(".")
+                   : slash == path ? memory_copy_string("/")
+                                   : memory_copy_bytes(path, (size_t)(slash - path));
+    error = file_system_sync_directory(files, parent);
+    free(parent);
+    return error;
+}
+
 /* Makes the directory `path`, and those above it that are missing. 0, or -errno. */
 static int make_path(struct file_system *files, const char *path)
 {
@@ -46,16 +61,14 @@ static int make_path(struct file_system *files, const char *path)
     if (error != -ENOENT)
         return error;
     char *above = memory_copy_string(path);
-    for (char *slash = strchr(above + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    error = 0;
+    for (char *slash = strchr(above + 1, '/'); slash && !error; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        error = file_system_make_directory(files, above);
+        error = make_one(files, above);
         *slash = '/';
-        if (error && error != -EEXIST)
-            break;
     }
     free(above);
-    error = file_system_make_directory(files, path);
-    return error == -EEXIST ? 0 : error;
+    return error ? error : make_one(files, path);
 }
 
 static int make_and_lock(struct log_directory *directory, struct buffer *path, struct buffer *error)

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/log_names.h"
 #include "broker/log/partition_log_leftovers.h"
 #include "broker/log/partition_log_private.h"
@@ -231,6 +232,21 @@ static int load_start(struct partition_log *log, const struct partition_log_opti
     return 0;
 }
 
+/* After a repair. A full disk puts it off: a later flush does it, and until then the recovery point stays where
+ * it is. */
+static int make_durable(struct partition_log *log)
+{
+    log->cut_unsynced = true;
+    int error = partition_log_flush(log);
+    if (error && disk_error_of(error) == DISK_ERROR_FULL && !partition_log_failure(log))
+        return 0;
+    if (!error)
+        error = partition_log_write_snapshot(log, log->end_offset, true);
+    if (!error)
+        error = partition_log_drop_stray_snapshots(log);
+    return error ? error : partition_log_sync_names(log);
+}
+
 int partition_log_load(struct partition_log *log, const struct partition_log_options *given)
 {
     struct partition_log_options effective = *given, *options = &effective;
@@ -269,15 +285,5 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
     if (error)
         return error;
     log->recovery_point = repaired ? min_i64(max_i64(repaired_from, 0), log->end_offset) : log->end_offset;
-    if (!repaired)
-        return 0;
-    log->cut_unsynced = true;
-    error = partition_log_flush(log);
-    if (!error)
-        error = partition_log_write_snapshot(log, log->end_offset, true);
-    if (!error)
-        error = partition_log_drop_stray_snapshots(log);
-    if (!error)
-        error = partition_log_sync_names(log);
-    return error;
+    return repaired ? make_durable(log) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/replica/partition_internal.h"
 #include "common/check.h"
@@ -29,6 +30,9 @@ struct partition *partition_new(const struct partition_options *options)
                         partition_log_start_offset(options->log), partition_log_end_offset(options->log));
     partition_core_configure(&partition->core, options->min_insync_replicas,
                              options->replica_lag_time_max_ms);
+    partition_core_configure_flush(&partition->core, partition_log_settings(options->log)->flush_messages);
+    partition->core.recovery_point = partition_log_recovery_point(options->log);
+    partition->unflushed_since_ms = -1;
     partition->core.faults = options->faults;
     return partition;
 }
@@ -74,14 +78,27 @@ static bool watch_holds(const struct partition *partition, enum watch_kind kind,
 {
     if (partition->closed)
         return true;
-    return kind == WATCH_END ? partition->core.log_end_offset > offset
-                             : partition->core.high_watermark >= offset;
+    switch (kind) {
+    case WATCH_END:
+        return partition->core.log_end_offset > offset;
+    case WATCH_WRITTEN:
+    case WATCH_DURABLE:
+        return partition_core_durable_end(&partition->core) >= offset;
+    case WATCH_LOG_STARTS:
+        return partition->core.log_start_moves != offset;
+    case WATCH_HIGH_WATERMARK:
+    case WATCH_ACKNOWLEDGED:
+        break;
+    }
+    return partition->core.high_watermark >= offset;
 }
 
 void partition_leave(struct partition *partition, const struct partition_effects *effects)
 {
     struct list due;
     list_init(&due);
+    if (!partition->closed)
+        partition_log_on_high_watermark(partition->log, partition->core.high_watermark);
     list_for_each_safe(node, after, &partition->watchers)
     {
         struct partition_watcher *watcher = container_of(node, struct partition_watcher, _node);
@@ -91,7 +108,9 @@ void partition_leave(struct partition *partition, const struct partition_effects
         watcher->_armed = false;
         list_push_back(&due, node);
     }
-    bool propose = effects->proposal_wanted && partition->host != NULL;
+    struct partition_host *host = partition->host;
+    bool propose = effects->proposal_wanted && host != NULL;
+    struct flush_wishes flush = partition_note_flush_wishes(partition);
     pthread_mutex_unlock(&partition->mutex);
 
     struct list *node;
@@ -100,23 +119,37 @@ void partition_leave(struct partition *partition, const struct partition_effects
         watcher->fire(watcher);
     }
     if (propose)
-        partition->host->proposal_wanted(partition->host, partition);
+        host->proposal_wanted(host, partition);
+    for (int urgency = 0; urgency < FLUSH_URGENCIES; urgency++)
+        if (flush.wanted[urgency])
+            host->flush_wanted(host, partition, (enum flush_urgency)urgency);
 }
 
 void partition_sync_core(struct partition *partition, int64_t now_ms, struct partition_effects *effects)
 {
-    partition_core_on_log(&partition->core, partition_log_start_offset(partition->log),
-                          partition_log_end_offset(partition->log), now_ms, effects);
+    int64_t recovery_point = partition_log_recovery_point(partition->log);
+    int64_t end_offset = partition_log_end_offset(partition->log);
+    if (recovery_point != partition->core.recovery_point)
+        partition_core_on_durable(&partition->core, recovery_point, now_ms, effects);
+    partition_core_on_log(&partition->core, partition_log_start_offset(partition->log), end_offset, now_ms,
+                          effects);
+    if (recovery_point >= end_offset)
+        partition->unflushed_since_ms = -1;
+    else if (partition->unflushed_since_ms < 0)
+        partition->unflushed_since_ms = now_ms;
 }
 
 void partition_configure(struct partition *partition, const struct log_settings *settings,
                          int32_t min_insync_replicas)
 {
-    pthread_mutex_lock(&partition->mutex);
+    struct partition_effects effects;
+    partition_enter(partition, &effects);
     if (!partition->closed)
         partition_log_configure(partition->log, settings);
     partition_core_configure(&partition->core, min_insync_replicas, partition->core.replica_lag_time_max_ms);
-    pthread_mutex_unlock(&partition->mutex);
+    /* The high watermark, where this lets it go on, follows with the next flush or tick. */
+    partition_core_configure_flush(&partition->core, settings->flush_messages);
+    partition_leave(partition, &effects);
 }
 
 /* The epoch goes into the log's epoch cache before anybody learns that we lead in it (I4). */
@@ -148,11 +181,11 @@ static int16_t apply_state_locked(struct partition *partition, const struct cont
 }
 
 /* A replica that cannot write or read its log does not lead: it would push those out that can. */
-static bool resign_if_failed(struct partition *partition, struct partition_effects *effects)
+bool partition_fail_with_log(struct partition *partition, struct partition_effects *effects)
 {
     if (partition->closed || partition_log_failure(partition->log) == 0)
         return false;
-    partition_core_resign(&partition->core, effects);
+    partition_core_fail(&partition->core, effects);
     return true;
 }
 
@@ -162,7 +195,7 @@ int16_t partition_apply_state(struct partition *partition, const struct control_
     struct partition_effects effects;
     partition_enter(partition, &effects);
     int16_t error = KAFKA_NOT_LEADER_OR_FOLLOWER;
-    if (resign_if_failed(partition, &effects))
+    if (partition_fail_with_log(partition, &effects))
         error = KAFKA_KAFKA_STORAGE_ERROR;
     else if (!partition->closed)
         error = apply_state_locked(partition, state, now_ms, &effects);
@@ -221,14 +254,17 @@ static int16_t produce_locked(struct partition *partition, uint8_t *batch, size_
                               int16_t produce_version, bool acks_all, int64_t wall_ms, int64_t now_ms,
                               struct produce_result *result, struct partition_effects *effects)
 {
-    int16_t error = partition->closed ? KAFKA_NOT_LEADER_OR_FOLLOWER
-                                      : partition_core_check_append(&partition->core, acks_all);
+    int16_t error = partition_check_log(partition);
+    if (error == KAFKA_NONE)
+        error = partition_core_check_append(&partition->core, acks_all);
     if (error != KAFKA_NONE)
         return error;
     struct log_append_result appended;
     error = partition_log_append_as_leader(partition->log, batch, length, produce_version,
                                            partition->core.leader_epoch, wall_ms, &appended);
     result->error_message = appended.error_message;
+    result->record_error_count = appended.record_error_count;
+    memcpy(result->record_errors, appended.record_errors, sizeof(result->record_errors));
     result->log_start_offset = appended.log_start_offset;
     if (error != KAFKA_NONE)
         return error;
@@ -236,6 +272,7 @@ static int16_t produce_locked(struct partition *partition, uint8_t *batch, size_
     result->base_offset = appended.base_offset;
     result->append_time_ms = appended.append_time_ms;
     result->end_offset = appended.last_offset + 1;
+    result->durable = partition_core_durable_end(&partition->core) >= result->end_offset;
     result->leader_epoch = partition->core.leader_epoch;
     return KAFKA_NONE;
 }
@@ -253,10 +290,11 @@ int16_t partition_produce(struct partition *partition, uint8_t *batch, size_t le
     return error;
 }
 
-int16_t partition_check_produce(struct partition *partition, int32_t leader_epoch, int64_t end_offset)
+int16_t partition_check_produce(struct partition *partition, bool acks_all, int32_t leader_epoch,
+                                int64_t end_offset)
 {
     pthread_mutex_lock(&partition->mutex);
-    int16_t verdict = partition_core_check_acknowledged(&partition->core, leader_epoch, end_offset);
+    int16_t verdict = partition_core_check_acknowledged(&partition->core, acks_all, leader_epoch, end_offset);
     pthread_mutex_unlock(&partition->mutex);
     return verdict;
 }
@@ -265,7 +303,8 @@ void partition_tick(struct partition *partition, int64_t now_ms)
 {
     struct partition_effects effects;
     partition_enter(partition, &effects);
-    if (!resign_if_failed(partition, &effects))
+    partition->flush_held = false;
+    if (!partition_fail_with_log(partition, &effects))
         partition_core_on_tick(&partition->core, now_ms, &effects);
     partition_leave(partition, &effects);
 }
@@ -299,32 +338,6 @@ void partition_on_proposal_answer(struct partition *partition, int32_t leader_ep
     partition_leave(partition, &effects);
 }
 
-bool partition_wants_flush(struct partition *partition)
-{
-    pthread_mutex_lock(&partition->mutex);
-    bool wants = !partition->closed && partition_log_wants_flush(partition->log);
-    pthread_mutex_unlock(&partition->mutex);
-    return wants;
-}
-
-int partition_flush(struct partition *partition)
-{
-    struct log_flush *flush = NULL;
-    pthread_mutex_lock(&partition->mutex);
-    int error = partition->closed ? -ESHUTDOWN : partition_log_flush_begin(partition->log, &flush);
-    pthread_mutex_unlock(&partition->mutex);
-    if (error != 0)
-        return error == -ESHUTDOWN ? 0 : error;
-    error = log_flush_run(flush);
-    pthread_mutex_lock(&partition->mutex);
-    if (partition->closed)
-        log_flush_free(flush);
-    else
-        error = partition_log_flush_end(partition->log, flush, error);
-    pthread_mutex_unlock(&partition->mutex);
-    return error;
-}
-
 struct partition_log *partition_enter_log(struct partition *partition)
 {
     pthread_mutex_lock(&partition->mutex);
@@ -350,10 +363,10 @@ bool partition_watch(struct partition *partition, struct partition_watcher *watc
                      int64_t offset, int32_t leader_epoch)
 {
     pthread_mutex_lock(&partition->mutex);
-    bool current =
-        kind == WATCH_ACKNOWLEDGED
-            ? partition_core_check_acknowledged(&partition->core, leader_epoch, offset) == PRODUCE_PENDING
-            : leader_epoch == partition->core.leader_epoch;
+    bool current = leader_epoch == partition->core.leader_epoch;
+    if (kind == WATCH_ACKNOWLEDGED || kind == WATCH_WRITTEN)
+        current = partition_core_check_acknowledged(&partition->core, kind == WATCH_ACKNOWLEDGED,
+                                                    leader_epoch, offset) == PRODUCE_PENDING;
     bool arm = current && !watch_holds(partition, kind, offset);
     if (arm) {
         watcher->_kind = kind;

@@ -51,6 +51,12 @@ static void forward_proposal(struct partition_host *host, struct partition *part
     manager->host->proposal_wanted(manager->host, partition);
 }
 
+static void forward_flush(struct partition_host *host, struct partition *partition, enum flush_urgency urgency)
+{
+    struct replica_manager *manager = container_of(host, struct replica_manager, partition_host);
+    manager->host->flush_wanted(manager->host, partition, urgency);
+}
+
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
 {
     struct replica_manager *manager = memory_allocate_zeroed(1, sizeof(*manager));
@@ -61,6 +67,7 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
     manager->replica_lag_time_max_ms = options->replica_lag_time_max_ms;
     manager->faults = options->faults;
     manager->partition_host.proposal_wanted = forward_proposal;
+    manager->partition_host.flush_wanted = forward_flush;
     pthread_rwlock_init(&manager->lock, NULL);
     manager->partitions = map_new(0);
     atomic_init(&manager->broker_epoch, NO_BROKER_EPOCH);
@@ -131,9 +138,14 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
     manager->host->topic_settings(manager->host, topic->settings, topic->settings_count, &settings,
                                   &min_insync_replicas);
     struct partition_log *log;
-    int error = log_manager_obtain(manager->logs, topic->name, state->partition, &settings, &log);
+    int error = log_manager_obtain(manager->logs, topic->name, state->partition, state->is_new, &settings, &log);
     if (error == 0 && uuid_is_zero(partition_log_topic_id(log)) && !uuid_is_zero(topic->topic_id))
         error = partition_log_set_topic_id(log, topic->topic_id);
+    if (error != 0 && log_manager_log_is_offline(manager->logs, topic->name, state->partition)) {
+        log_debug(manager->logger, "replica", "%.*s-%d: not here while a log directory is offline",
+                  SLICE_ARGUMENTS(topic->name), state->partition);
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
     if (error != 0) {
         log_error(manager->logger, "replica", "%.*s-%d: cannot open the log: %s",
                   SLICE_ARGUMENTS(topic->name), state->partition, strerror(-error));
@@ -239,6 +251,9 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
                                 struct partition *partition)
 {
+    if (log_manager_directory_of(manager->logs, topic, number) >= 0 &&
+        log_manager_log_is_offline(manager->logs, topic, number))
+        return KAFKA_KAFKA_STORAGE_ERROR; /* it stays in the table, for the sake of its errors */
     if (partition != NULL) {
         uint8_t key[KEY_MAX];
         pthread_rwlock_wrlock(&manager->lock);

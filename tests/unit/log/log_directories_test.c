@@ -551,7 +551,7 @@ static void a_deleted_folder_waits_for_its_time(void **state)
     assert_true(memory_files_used_bytes(world.disk) < used);
     /* A life that ends before: the next one removes it at once. */
     assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), IN_B), 0);
-    world_restart(&world, MEMORY_FILES_POWER_CUT);
+    world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
     used = memory_files_used_bytes(world.disk);
     assert_int_equal(log_manager_directory_of(world.manager, slice_of("orders"), IN_B), -1);
     assert_int_equal(log_manager_remove_due(world.manager, 0), INT64_MAX);
