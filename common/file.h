@@ -11,6 +11,7 @@
 #ifndef COMMON_FILE_H
 #define COMMON_FILE_H
 
+#include <errno.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -54,7 +55,8 @@ struct file_operations {
     int (*status)(struct file_system *system, const char *path, struct file_status *status);
     int (*lock)(struct file_system *system, const char *path, struct file **file);
     int (*set_modified)(struct file_system *system, const char *path, int64_t modified_ms);
-    int (*free_bytes)(struct file_system *system, const char *path, int64_t *bytes); /* may be NULL */
+    int (*free_bytes)(struct file_system *system, const char *path, int64_t *bytes);  /* may be NULL */
+    int (*total_bytes)(struct file_system *system, const char *path, int64_t *bytes); /* may be NULL */
 };
 
 /* The operating system's files. One object for all; stateless. */
@@ -161,6 +163,13 @@ MUST_CHECK static inline int file_system_free_bytes(struct file_system *system, 
 {
     *bytes = INT64_MAX;
     return system->operations->free_bytes ? system->operations->free_bytes(system, path, bytes) : 0;
+}
+
+/* The size of the file system that holds `path`; -ENOSYS where nobody can tell. */
+MUST_CHECK static inline int file_system_total_bytes(struct file_system *system, const char *path,
+                                                     int64_t *bytes)
+{
+    return system->operations->total_bytes ? system->operations->total_bytes(system, path, bytes) : -ENOSYS;
 }
 
 /* Creates the file if needed and locks it against other processes; -EBUSY when one holds it. Closing unlocks.

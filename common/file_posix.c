@@ -263,14 +263,29 @@ static int posix_lock(struct file_system *system, const char *path, struct file 
     return 0;
 }
 
+static int64_t bytes_of_blocks(const struct statvfs *status, uint64_t blocks)
+{
+    uint64_t unit = status->f_frsize ? status->f_frsize : status->f_bsize;
+    return unit > 0 && blocks > INT64_MAX / unit ? INT64_MAX : (int64_t)(blocks * unit);
+}
+
 static int posix_free_bytes(struct file_system *system, const char *path, int64_t *bytes)
 {
     (void)system;
     struct statvfs status;
     if (statvfs(path, &status))
         return -errno;
-    uint64_t unit = status.f_frsize ? status.f_frsize : status.f_bsize;
-    *bytes = (uint64_t)status.f_bavail > INT64_MAX / unit ? INT64_MAX : (int64_t)(status.f_bavail * unit);
+    *bytes = bytes_of_blocks(&status, status.f_bavail);
+    return 0;
+}
+
+static int posix_total_bytes(struct file_system *system, const char *path, int64_t *bytes)
+{
+    (void)system;
+    struct statvfs status;
+    if (statvfs(path, &status))
+        return -errno;
+    *bytes = bytes_of_blocks(&status, status.f_blocks);
     return 0;
 }
 
@@ -293,6 +308,7 @@ static const struct file_operations posix_operations = {
     .lock = posix_lock,
     .set_modified = posix_set_modified,
     .free_bytes = posix_free_bytes,
+    .total_bytes = posix_total_bytes,
 };
 
 static const struct file_system posix_system = {&posix_operations};

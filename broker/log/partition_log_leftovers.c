@@ -89,25 +89,35 @@ static int remove_file(struct partition_log *log, const struct log_file_name *fi
     return error == -ENOENT ? 0 : error;
 }
 
-/* Removes everything deleted or unfinished. */
-static int remove_unfinished(struct partition_log *log, struct log_file_list *list, struct buffer *path)
+/* Removes the files of the list that are `state` and have an offset of at least `from`. 0, or -errno. */
+static int remove_state(struct partition_log *log, struct log_file_list *list, enum log_file_state state,
+                        int64_t from, struct buffer *path)
 {
-    int64_t smallest_cleaned = INT64_MAX;
-    for (size_t i = 0; i < list->count; i++)
-        if (list->files[i].state == LOG_FILE_CLEANED)
-            smallest_cleaned = min_i64(smallest_cleaned, list->files[i].offset);
     int error = 0;
     size_t kept = 0;
     for (size_t i = 0; i < list->count && !error; i++) {
         struct log_file_name *file = &list->files[i];
-        if (file->state == LOG_FILE_DELETED || file->state == LOG_FILE_CLEANED ||
-            (file->state == LOG_FILE_SWAP && file->offset >= smallest_cleaned))
+        if (file->state == state && file->offset >= from)
             error = remove_file(log, file, path);
         else
             list->files[kept++] = *file;
     }
     list->count = kept;
     return error;
+}
+
+/* Removes everything deleted or unfinished. The .cleaned files go last: as long as there is one, it tells
+ * that the .swap files beside it are not all. */
+static int remove_unfinished(struct partition_log *log, struct log_file_list *list, struct buffer *path)
+{
+    int64_t smallest_cleaned = INT64_MAX;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->files[i].state == LOG_FILE_CLEANED)
+            smallest_cleaned = min_i64(smallest_cleaned, list->files[i].offset);
+    int error = remove_state(log, list, LOG_FILE_DELETED, 0, path);
+    if (!error)
+        error = remove_state(log, list, LOG_FILE_SWAP, smallest_cleaned, path);
+    return error ? error : remove_state(log, list, LOG_FILE_CLEANED, 0, path);
 }
 
 /* The offset behind the last batch of a .swap segment; a damaged place counts as its end: it replaces no more

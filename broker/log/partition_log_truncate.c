@@ -40,6 +40,8 @@ int partition_log_remove_segments(struct partition_log *log, size_t from, size_t
 int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset)
 {
     log->truncations++;
+    if (offset < log->first_dirty_offset)
+        log->first_dirty_offset = offset;
     if (offset >= log->recovery_point)
         return 0;
     log->recovery_point = offset;

@@ -29,7 +29,8 @@ void record_batch_builder_clear(struct record_batch_builder *builder,
     buffer_clear(&builder->records);
     builder->record_count = 0;
     builder->last_offset_delta = -1;
-    builder->base_timestamp = RECORD_NO_TIMESTAMP;
+    builder->base_timestamp =
+        parameters->has_delete_horizon ? parameters->delete_horizon_ms : RECORD_NO_TIMESTAMP;
     builder->max_timestamp = RECORD_NO_TIMESTAMP;
 }
 
@@ -50,7 +51,8 @@ static void begin_body(struct record_batch_builder *builder, int32_t offset_delt
 {
     CHECK(offset_delta > builder->last_offset_delta && header_count <= INT32_MAX);
     if (builder->record_count == 0) {
-        builder->base_timestamp = timestamp;
+        if (!builder->parameters.has_delete_horizon)
+            builder->base_timestamp = timestamp;
         builder->max_timestamp = timestamp;
     }
     builder->max_timestamp = max_i64(builder->max_timestamp, timestamp);
@@ -95,6 +97,12 @@ void record_batch_builder_append_at(struct record_batch_builder *builder, int32_
     end_body(builder);
 }
 
+void record_batch_builder_end_at(struct record_batch_builder *builder, int32_t last_offset_delta)
+{
+    CHECK(last_offset_delta >= builder->last_offset_delta);
+    builder->last_offset_delta = last_offset_delta;
+}
+
 size_t record_batch_builder_size_bytes(const struct record_batch_builder *builder)
 {
     return RECORD_BATCH_HEADER_BYTES + builder->records.length;
@@ -109,6 +117,8 @@ static int16_t attributes_of(const struct record_batch_parameters *parameters, e
         attributes |= RECORD_ATTRIBUTE_TRANSACTIONAL;
     if (parameters->control)
         attributes |= RECORD_ATTRIBUTE_CONTROL;
+    if (parameters->has_delete_horizon)
+        attributes |= RECORD_ATTRIBUTE_DELETE_HORIZON;
     return (int16_t)attributes;
 }
 
@@ -131,6 +141,16 @@ static void write_header(const struct record_batch_builder *builder, enum codec 
     writer_u32(out, (uint32_t)builder->record_count);
 }
 
+/* Fills in what is known only at the end of the batch that begins at `start`. */
+static void finish_header(struct buffer *out, size_t start)
+{
+    uint8_t *batch = out->data + start;
+    size_t size = out->length - start;
+    store_u32(batch + RECORD_BATCH_LENGTH_AT, (uint32_t)(size - RECORD_ENTRY_PREFIX_BYTES));
+    store_u32(batch + RECORD_BATCH_CRC_AT,
+              crc32c(0, batch + RECORD_BATCH_ATTRIBUTES_AT, size - RECORD_BATCH_ATTRIBUTES_AT));
+}
+
 int record_batch_builder_finish(struct record_batch_builder *builder, enum codec codec, int level,
                                 struct buffer *out)
 {
@@ -145,11 +165,29 @@ int record_batch_builder_finish(struct record_batch_builder *builder, enum codec
         out->length = start;
         return error;
     }
-    uint8_t *batch = out->data + start;
-    store_u32(batch + RECORD_BATCH_LENGTH_AT, (uint32_t)(size - RECORD_ENTRY_PREFIX_BYTES));
-    store_u32(batch + RECORD_BATCH_CRC_AT,
-              crc32c(0, batch + RECORD_BATCH_ATTRIBUTES_AT, size - RECORD_BATCH_ATTRIBUTES_AT));
+    finish_header(out, start);
     return 0;
+}
+
+void record_batch_append_emptied(const struct record_batch *batch, struct buffer *out)
+{
+    const struct record_batch_builder builder = {
+        .parameters = {.base_offset = batch->base_offset,
+                       .leader_epoch = batch->leader_epoch,
+                       .producer_id = batch->producer_id,
+                       .producer_epoch = batch->producer_epoch,
+                       .base_sequence = batch->base_sequence,
+                       .transactional = batch->transactional,
+                       .control = batch->control,
+                       .append_time = batch->append_time,
+                       .append_time_ms = batch->max_timestamp},
+        .last_offset_delta = batch->last_offset_delta,
+        .base_timestamp = RECORD_NO_TIMESTAMP,
+        .max_timestamp = batch->max_timestamp,
+    };
+    size_t start = out->length;
+    write_header(&builder, CODEC_NONE, out);
+    finish_header(out, start);
 }
 
 int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec, int level,

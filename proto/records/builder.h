@@ -27,6 +27,10 @@ struct record_batch_parameters {
     bool control;
     bool append_time;       /* all records have append_time_ms */
     int64_t append_time_ms; /* only with append_time */
+    /* Compaction: the base timestamp is not the first record's but the time from which tombstones and markers
+     * in here may go. */
+    bool has_delete_horizon;
+    int64_t delete_horizon_ms; /* only with has_delete_horizon */
 };
 
 /* Base offset 0, no leader epoch, no producer, create time: what a plain producer sends. */
@@ -69,6 +73,9 @@ void record_batch_builder_append_at(struct record_batch_builder *builder, int32_
                                     int64_t timestamp, struct slice key, struct slice value,
                                     struct slice headers, int32_t header_count);
 
+/* The batch ends at this delta, whatever its last record has (compaction: the records behind are gone). */
+void record_batch_builder_end_at(struct record_batch_builder *builder, int32_t last_offset_delta);
+
 /* What the batch would take uncompressed. */
 size_t record_batch_builder_size_bytes(const struct record_batch_builder *builder);
 
@@ -85,5 +92,12 @@ MUST_CHECK int record_batch_builder_finish(struct record_batch_builder *builder,
  */
 MUST_CHECK int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec,
                                     int level, struct buffer *out);
+
+/*
+ * Appends to `out` what compaction leaves of a batch whose records are all gone but whose producer is still
+ * known by it: the header with offsets, epochs, sequence and largest timestamp, no codec, no base timestamp,
+ * no records.
+ */
+void record_batch_append_emptied(const struct record_batch *batch, struct buffer *out);
 
 #endif

@@ -55,3 +55,34 @@ bool old_message_check_crc(const struct old_message *message)
     uLong crc = crc32_z(0, covered, message->bytes.length - RECORD_BATCH_MAGIC_AT);
     return (uint32_t)crc == message->crc;
 }
+
+static void write_nullable(struct buffer *out, struct slice bytes)
+{
+    writer_u32(out, slice_is_null(bytes) ? UINT32_MAX : (uint32_t)bytes.length);
+    writer_slice(out, bytes);
+}
+
+int old_message_append(const struct old_message *message, struct buffer *out)
+{
+    size_t fixed = OLD_ATTRIBUTES_AT + 1 + (message->magic == RECORD_MAGIC_V1 ? 8 : 0) + 8;
+    if (message->key.length > INT32_MAX - fixed ||
+        message->value.length > INT32_MAX - fixed - message->key.length)
+        return -EMSGSIZE;
+    size_t start = out->length;
+    writer_u64(out, (uint64_t)message->offset);
+    writer_u32(out, 0); /* size: known at the end */
+    writer_u32(out, 0); /* CRC: likewise */
+    writer_u8(out, (uint8_t)message->magic);
+    writer_u8(
+        out, (uint8_t)((unsigned)message->codec | (message->append_time ? RECORD_ATTRIBUTE_APPEND_TIME : 0)));
+    if (message->magic == RECORD_MAGIC_V1)
+        writer_u64(out, (uint64_t)message->timestamp);
+    write_nullable(out, message->key);
+    write_nullable(out, message->value);
+    uint8_t *at = out->data + start;
+    size_t size = out->length - start;
+    store_u32(at + RECORD_BATCH_LENGTH_AT, (uint32_t)(size - RECORD_ENTRY_PREFIX_BYTES));
+    uLong crc = crc32_z(0, at + RECORD_BATCH_MAGIC_AT, size - RECORD_BATCH_MAGIC_AT);
+    store_u32(at + RECORD_ENTRY_PREFIX_BYTES, (uint32_t)crc);
+    return 0;
+}

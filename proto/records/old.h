@@ -14,6 +14,7 @@
 #define PROTO_RECORDS_OLD_H
 
 #include "common/base.h"
+#include "common/buffer.h"
 #include "common/codec.h"
 #include "common/slice.h"
 
@@ -36,5 +37,8 @@ struct old_message {
  */
 MUST_CHECK int old_message_parse(struct slice bytes, struct old_message *message);
 MUST_CHECK bool old_message_check_crc(const struct old_message *message);
+/* Appends the message: offset, magic, codec, timestamps, key and value as they are (a compressed value too),
+ * size and CRC computed. 0; -EMSGSIZE: too long for the format, and `out` is as it was. */
+MUST_CHECK int old_message_append(const struct old_message *message, struct buffer *out);
 
 #endif

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Planning a cleaning under the lock, and its long steps without. */
+#include "broker/log/partition_log_clean.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/log_names.h"
+#include "broker/log/partition_log_clean_private.h"
+#include "common/check.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+int64_t partition_log_first_dirty_offset(const struct partition_log *log)
+{
+    return atomic_load(&log->first_dirty_offset);
+}
+
+void partition_log_set_first_dirty_offset(struct partition_log *log, int64_t offset)
+{
+    atomic_store(&log->first_dirty_offset, offset);
+}
+
+/* ---- under the lock ---- */
+
+/* What the plan wants to know of a segment. 0, or -errno. */
+static int describe_segment(struct partition_log *log, struct segment *segment, bool dirty,
+                            struct clean_plan_segment *described)
+{
+    *described = (struct clean_plan_segment){.base_offset = segment->base_offset,
+                                             .size_bytes = segment->size_bytes,
+                                             .largest_timestamp = -1,
+                                             .first_timestamp = -1};
+    int error = 0;
+    if (dirty && log->settings.min_compaction_lag_ms > 0) {
+        error = segment_load_times(segment, log->settings.index_interval_bytes);
+        described->largest_timestamp = segment->max_timestamp;
+    }
+    if (!error && dirty && log->settings.max_compaction_lag_ms < INT64_MAX) {
+        error = segment_load_first_timestamp(segment);
+        described->first_timestamp = segment->first_timestamp;
+    }
+    return error;
+}
+
+int partition_log_clean_plan(struct partition_log *log, int64_t high_watermark, int64_t now_ms,
+                             struct clean_plan *plan)
+{
+    struct clean_plan_input input = {
+        .segments_count = log->segments_count,
+        .log_start_offset = log->start_offset,
+        .log_end_offset = log->end_offset,
+        .first_dirty_offset = log->first_dirty_offset,
+        .last_stable_offset = partition_log_last_stable_offset(log, high_watermark),
+        .recovery_point = log->recovery_point,
+        .now_ms = now_ms,
+        .min_compaction_lag_ms = log->settings.min_compaction_lag_ms,
+        .max_compaction_lag_ms = log->settings.max_compaction_lag_ms,
+        .min_cleanable_dirty_ratio = log->settings.min_cleanable_dirty_ratio,
+    };
+    int64_t first_dirty =
+        clean_plan_first_dirty(input.first_dirty_offset, input.log_start_offset, input.log_end_offset);
+    size_t first_number = partition_log_segment_number(log, first_dirty);
+    struct clean_plan_segment *segments = memory_allocate(log->segments_count * sizeof(*segments));
+    int error = partition_log_failure(log);
+    for (size_t i = 0; i < log->segments_count && !error; i++) {
+        bool dirty = i >= first_number && i + 1 < log->segments_count;
+        error = describe_segment(log, log->segments[i], dirty, &segments[i]);
+    }
+    input.segments = segments;
+    if (!error)
+        clean_plan_make(&input, plan);
+    free(segments);
+    return error;
+}
+
+static void add_aborted(void *context, const struct aborted_transaction *entry)
+{
+    struct log_clean *clean = context;
+    clean->aborted =
+        memory_grow(clean->aborted, clean->aborted_count, &clean->aborted_capacity, sizeof(*clean->aborted));
+    clean->aborted[clean->aborted_count++] = *entry;
+}
+
+static void add_producer(void *context, int64_t producer_id, int16_t epoch, int64_t last_data_offset)
+{
+    struct log_clean *clean = context;
+    clean->producers[clean->producers_count++] =
+        (struct clean_producer){producer_id, last_data_offset, epoch};
+}
+
+static int by_id(const void *left, const void *right)
+{
+    const struct clean_producer *a = left, *b = right;
+    return a->producer_id < b->producer_id ? -1 : a->producer_id > b->producer_id;
+}
+
+static void take_segments(struct partition_log *log, struct log_clean *clean)
+{
+    clean->segments_count = clean->plan.segments_count;
+    clean->segments = memory_allocate_zeroed(clean->segments_count, sizeof(*clean->segments));
+    for (size_t i = 0; i < clean->segments_count; i++) {
+        struct segment *segment = log->segments[i];
+        segment_take(segment);
+        clean->segments[i] = (struct log_clean_segment){
+            .segment = segment, .base_offset = segment->base_offset, .size_bytes = segment->size_bytes};
+    }
+}
+
+static void take_producers(struct partition_log *log, struct log_clean *clean)
+{
+    size_t count = producer_state_count(log->producers);
+    clean->producers = memory_allocate(count * sizeof(*clean->producers));
+    producer_state_each(log->producers, add_producer, clean);
+    if (clean->producers_count > 1)
+        qsort(clean->producers, clean->producers_count, sizeof(*clean->producers), by_id);
+}
+
+/* The checkpoint on disk must not say less than what will have gaps. 0, or -errno. */
+static int secure_recovery_point(struct partition_log *log, int64_t offset)
+{
+    const struct log_checkpoint_bounds bounds = {offset, INT64_MAX, INT64_MAX};
+    return log->keep_checkpoints ? log->keep_checkpoints(log->keep_checkpoints_context, &bounds) : 0;
+}
+
+int partition_log_clean_begin(struct partition_log *log, const struct log_clean_options *options,
+                              struct log_clean **begun)
+{
+    struct clean_plan plan;
+    int error = partition_log_clean_plan(log, options->high_watermark, options->now_ms, &plan);
+    if (!error && (log->cleaning_paused || plan.segments_count == 0 ||
+                   plan.first_dirty_offset >= plan.first_uncleanable_offset))
+        error = -EAGAIN;
+    if (!error)
+        error = secure_recovery_point(log, plan.first_uncleanable_offset);
+    if (error)
+        return error;
+    struct log_clean *clean = memory_allocate_zeroed(1, sizeof(*clean));
+    clean->files = log->files;
+    clean->logger = log->logger;
+    clean->directory = memory_copy_string(log->directory);
+    clean->host = options->host;
+    clean->plan = plan;
+    clean->settings = log->settings;
+    clean->truncations = log->truncations;
+    clean->map = options->map;
+    clean->end_offset = -1;
+    clean->names_synced = true;
+    take_segments(log, clean);
+    take_producers(log, clean);
+    clean_filter_init(&clean->filter);
+    clean_reader_init(&clean->reader, clean->files, &clean->host, options->io_buffer_bytes);
+    clean_output_init(&clean->output, clean->files, &clean->host, clean->directory,
+                      clean->settings.index_interval_bytes, options->io_buffer_bytes);
+    int16_t collected = partition_log_collect_aborted(log, clean->segments[0].base_offset,
+                                                      plan.first_uncleanable_offset, add_aborted, clean);
+    clean_transactions_init(&clean->transactions, clean->aborted, clean->aborted_count);
+    clean->filter.map = clean->map;
+    clean->filter.transactions = &clean->transactions;
+    clean->filter.producers = clean->producers;
+    clean->filter.producers_count = clean->producers_count;
+    clean->filter.now_ms = options->now_ms;
+    clean->filter.delete_retention_ms = clean->settings.delete_retention_ms;
+    clean->filter.batch_bytes_max = (size_t)clean->settings.max_message_bytes;
+    if (collected != KAFKA_NONE) {
+        log_clean_free(clean);
+        return partition_log_failure(log) ? partition_log_failure(log) : -EAGAIN;
+    }
+    *begun = clean;
+    return 0;
+}
+
+void log_clean_free(struct log_clean *clean)
+{
+    clean_output_release(&clean->output);
+    clean_reader_release(&clean->reader);
+    clean_filter_release(&clean->filter);
+    clean_transactions_release(&clean->transactions);
+    for (size_t i = 0; i < clean->segments_count; i++)
+        segment_release(clean->segments[i].segment);
+    free(clean->segments);
+    free(clean->aborted);
+    free(clean->producers);
+    free(clean->directory);
+    free(clean);
+}
+
+/* ---- without the lock ---- */
+
+static const char *file_path(const struct log_clean *clean, size_t number, enum log_file_kind kind,
+                             struct buffer *path)
+{
+    buffer_clear(path);
+    buffer_print(path, "%s/", clean->directory);
+    log_file_name_format(path,
+                         (struct log_file_name){kind, LOG_FILE_LIVE, clean->segments[number].base_offset});
+    return buffer_string(path);
+}
+
+/* A file that is not there any more was removed from the log. */
+static int gone_is_cancelled(int error)
+{
+    return error == -ENOENT ? -ECANCELED : error;
+}
+
+static int open_segment(struct log_clean *clean, size_t number)
+{
+    struct buffer path;
+    buffer_init(&path);
+    clean->reading = number;
+    int error = clean_reader_open(&clean->reader, file_path(clean, number, LOG_FILE_LOG, &path),
+                                  clean->segments[number].size_bytes);
+    buffer_release(&path);
+    return gone_is_cancelled(error);
+}
+
+/* 1: all keys of the segment are in; 0: the map is full; -errno. */
+static int map_segment(struct log_clean *clean, size_t number, struct clean_transactions *transactions)
+{
+    struct slice bytes;
+    int result = open_segment(clean, number);
+    if (result)
+        return result;
+    int64_t first_dirty = clean->plan.first_dirty_offset;
+    bool full = false;
+    while (!full && (result = clean_reader_next(&clean->reader, &bytes)) > 0) {
+        int taken = clean_map_batch(clean->map, transactions, bytes, first_dirty,
+                                    (size_t)clean->settings.max_message_bytes, &clean->filter.scratch);
+        if (taken < 0)
+            return taken;
+        full = taken == 0;
+    }
+    clean->counts.map_bytes += clean->reader.position;
+    clean_filter_trim(&clean->filter);
+    return result < 0 ? result : !full;
+}
+
+/* Those whose marker comes from segment `number` on: of the others the end would not be met. */
+static void init_map_transactions(const struct log_clean *clean, size_t number,
+                                  struct clean_transactions *transactions)
+{
+    size_t first = 0; /* they come in the order of their markers */
+    while (first < clean->aborted_count &&
+           clean->aborted[first].last_offset < clean->segments[number].base_offset)
+        first++;
+    const struct aborted_transaction *from = first > 0 ? clean->aborted + first : clean->aborted;
+    clean_transactions_init(transactions, from, clean->aborted_count - first);
+}
+
+int log_clean_fill_map(struct log_clean *clean)
+{
+    size_t number = 0, count = clean->segments_count;
+    while (number + 1 < count && clean->segments[number + 1].base_offset <= clean->plan.first_dirty_offset)
+        number++;
+    struct clean_transactions transactions;
+    init_map_transactions(clean, number, &transactions);
+    int result = 1;
+    for (; number < count && result > 0; number++) {
+        result = map_segment(clean, number, &transactions);
+        /* Whatever offsets a gap at its end has are seen, too. */
+        if (result > 0)
+            clean_map_advance(clean->map, (number + 1 < count ? clean->segments[number + 1].base_offset
+                                                              : clean->plan.first_uncleanable_offset) -
+                                              1);
+    }
+    clean_transactions_release(&transactions);
+    clean_reader_close(&clean->reader);
+    if (result < 0)
+        return result;
+    if (clean->map->latest_offset < clean->plan.first_dirty_offset)
+        return -ENOBUFS;
+    clean->end_offset = clean->map->latest_offset + 1;
+    return 0;
+}
+
+/* ---- groups ---- */
+
+static int status_of(const struct log_clean *clean, size_t number, enum log_file_kind kind,
+                     struct file_status *status)
+{
+    struct buffer path;
+    buffer_init(&path);
+    int error = file_system_status(clean->files, file_path(clean, number, kind, &path), status);
+    buffer_release(&path);
+    return error;
+}
+
+static int describe_for_group(struct log_clean *clean, size_t number, struct clean_group_segment *described)
+{
+    struct log_clean_segment *segment = &clean->segments[number];
+    struct file_status status, offsets = {0}, times = {0};
+    int error = gone_is_cancelled(status_of(clean, number, LOG_FILE_LOG, &status));
+    if (error)
+        return error;
+    segment->modified_ms = status.modified_ms;
+    /* An index that is not there takes no room. */
+    int offsets_error = status_of(clean, number, LOG_FILE_OFFSET_INDEX, &offsets);
+    int times_error = status_of(clean, number, LOG_FILE_TIME_INDEX, &times);
+    *described = (struct clean_group_segment){segment->base_offset, segment->size_bytes,
+                                              offsets_error ? 0 : offsets.size, times_error ? 0 : times.size};
+    return 0;
+}
+
+/* Until when tombstones of old formats are kept: by the age of the last segment that was clean. */
+static int find_old_tombstones_until(struct log_clean *clean)
+{
+    size_t number = clean->segments_count;
+    while (number > 0 && clean->segments[number - 1].base_offset >= clean->plan.first_dirty_offset)
+        number--;
+    clean->old_tombstones_until_ms = 0;
+    if (number == 0)
+        return 0;
+    struct file_status status;
+    int error = gone_is_cancelled(status_of(clean, number - 1, LOG_FILE_LOG, &status));
+    if (!error && __builtin_sub_overflow(status.modified_ms, clean->settings.delete_retention_ms,
+                                         &clean->old_tombstones_until_ms))
+        clean->old_tombstones_until_ms = INT64_MIN;
+    return error;
+}
+
+/* The next segments that become one. 0, or -errno. */
+static int choose_group(struct log_clean *clean)
+{
+    size_t end = clean->next;
+    while (end < clean->segments_count && clean->segments[end].base_offset < clean->end_offset)
+        end++;
+    size_t count = end - clean->next;
+    struct clean_group_segment *described = memory_allocate(count * sizeof(*described));
+    int error = clean->next == 0 ? find_old_tombstones_until(clean) : 0;
+    for (size_t i = 0; i < count && !error; i++)
+        error = describe_for_group(clean, clean->next + i, &described[i]);
+    const struct clean_group_bounds bounds = {clean->settings.segment_bytes,
+                                              clean->settings.segment_index_bytes,
+                                              clean->plan.first_uncleanable_offset};
+    if (!error) {
+        clean->group_first = clean->next;
+        clean->group_count = clean_plan_group(described, count, 0, &bounds);
+    }
+    free(described);
+    return error;
+}
+
+/* Copies what stays of a segment. 0, or -errno. */
+static int copy_segment(struct log_clean *clean, size_t number)
+{
+    struct slice bytes;
+    int result = open_segment(clean, number);
+    if (result)
+        return result;
+    clean->filter.keep_old_tombstones = clean->segments[number].modified_ms > clean->old_tombstones_until_ms;
+    while ((result = clean_reader_next(&clean->reader, &bytes)) > 0) {
+        struct clean_result left;
+        int error = clean_filter_batch(&clean->filter, bytes, &clean->output.pending, &left);
+        if (!error)
+            error = clean_output_took(&clean->output, &left);
+        if (error)
+            return error;
+    }
+    clean_reader_close(&clean->reader);
+    clean_filter_trim(&clean->filter);
+    return result;
+}
+
+static int write_group(struct log_clean *clean)
+{
+    int error = choose_group(clean);
+    if (error)
+        return error;
+    size_t first = clean->group_first, last = first + clean->group_count - 1;
+    error = clean_output_begin(&clean->output, clean->segments[first].base_offset);
+    for (size_t i = first; i <= last && !error; i++)
+        error = copy_segment(clean, i);
+    clean->group_modified_ms = clean->segments[last].modified_ms;
+    if (!error)
+        error = clean_output_finish(&clean->output, clean->transactions.kept, clean->transactions.kept_count,
+                                    clean->group_modified_ms);
+    clean->transactions.kept_count = 0;
+    return gone_is_cancelled(error);
+}
+
+int log_clean_write_group(struct log_clean *clean)
+{
+    CHECK(clean->end_offset >= 0 && clean->group_count == 0);
+    if (clean->next == clean->segments_count || clean->segments[clean->next].base_offset >= clean->end_offset)
+        return 0;
+    int error = write_group(clean);
+    if (error)
+        clean->group_count = 0;
+    return error ? error : 1;
+}
+
+/* ---- questions ---- */
+
+int64_t log_clean_first_dirty_offset(const struct log_clean *clean)
+{
+    return clean->plan.first_dirty_offset;
+}
+
+int64_t log_clean_end_offset(const struct log_clean *clean)
+{
+    return clean->end_offset;
+}
+
+struct log_clean_counts log_clean_counts(const struct log_clean *clean)
+{
+    struct log_clean_counts counts = clean->counts;
+    counts.records_seen = clean->filter.records_seen;
+    counts.records_kept = clean->filter.records_kept;
+    counts.records_without_key = clean->filter.records_without_key;
+    return counts;
+}
+
+void log_clean_describe(const struct log_clean *clean, struct buffer *out)
+{
+    struct buffer path;
+    buffer_init(&path);
+    buffer_print(out, "%s, byte %" PRId64, file_path(clean, clean->reading, LOG_FILE_LOG, &path),
+                 clean->reader.position);
+    buffer_release(&path);
+}
