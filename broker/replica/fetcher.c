@@ -45,13 +45,44 @@ static struct leader_link *obtain_link(struct fetcher *fetcher, int32_t leader)
     return link;
 }
 
+static void free_follow(struct follow *follow)
+{
+    partition_release(follow->partition);
+    free(follow);
+}
+
 static void drop_follow(struct fetcher *fetcher, struct follow *follow)
 {
     uint64_t key;
     map_remove(fetcher->follows, follow_key(&key, follow->partition));
     list_remove(&follow->node);
-    partition_release(follow->partition);
-    free(follow);
+    follow->dropped = true;
+    if (!follow->awaits_disk || partition_unwatch(follow->partition, &follow->durable))
+        free_follow(follow);
+}
+
+/* Any thread. */
+static void on_durable(struct partition_watcher *watcher)
+{
+    struct follow *follow = container_of(watcher, struct follow, durable);
+    mailbox_post(follow->fetcher->mailbox, &follow->durable_mail);
+}
+
+static void handle_durable(struct mail *mail)
+{
+    struct follow *follow = container_of(mail, struct follow, durable_mail);
+    follow->awaits_disk = false;
+    if (follow->dropped)
+        free_follow(follow);
+    else if (!follow->fetcher->stopping)
+        leader_link_kick(follow->link);
+}
+
+bool fetcher_await_disk(struct follow *follow, int64_t offset, int32_t leader_epoch)
+{
+    follow->awaits_disk =
+        partition_watch(follow->partition, &follow->durable, WATCH_DURABLE, offset, leader_epoch);
+    return follow->awaits_disk;
 }
 
 static void handle_follow(struct fetcher *fetcher, struct partition *partition, int32_t leader)
@@ -60,6 +91,9 @@ static void handle_follow(struct fetcher *fetcher, struct partition *partition, 
     if (follow == NULL) {
         follow = memory_allocate_zeroed(1, sizeof(*follow));
         follow->partition = partition_acquire(partition);
+        follow->fetcher = fetcher;
+        follow->durable.fire = on_durable;
+        follow->durable_mail.handle = handle_durable;
         list_init(&follow->node);
         uint64_t key;
         map_put(fetcher->follows, follow_key(&key, partition), follow);
@@ -129,10 +163,11 @@ static void release_fetcher(struct fetcher *fetcher)
     void *value;
     while (map_next(fetcher->links, &position, NULL, &value))
         leader_link_free(value);
-    mailbox_free(fetcher->mailbox);
+    /* Nobody else has work on partitions any more: a watch that is not disarmed here has posted its mail. */
     position = 0;
     while (map_next(fetcher->follows, &position, NULL, &value))
         drop_follow(fetcher, value);
+    mailbox_free(fetcher->mailbox);
     map_free(fetcher->follows);
     map_free(fetcher->links);
     loop_free(fetcher->loop);

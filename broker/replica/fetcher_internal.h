@@ -31,6 +31,13 @@ struct follow {
     struct list node; /* in link->follows */
     int64_t not_before_ms;
     int64_t pause_ms; /* after the next error */
+    /* While the disk takes what was fetched last, the leader is not asked for more: the next fetch is our
+     * word that we hold it (flush.messages). The watch tells when; it fires on any thread. */
+    struct fetcher *fetcher;
+    struct partition_watcher durable;
+    struct mail durable_mail;
+    bool awaits_disk;
+    bool dropped; /* followed no more; freed by the mail of the watch, which has fired */
 };
 
 /* One partition of the request in flight, as it was asked for. */
@@ -47,6 +54,7 @@ struct leader_link {
     struct client *client; /* NULL until the address is known */
     struct loop_timer timer;
     bool in_flight;
+    bool awaits_disk; /* a partition was left out of the last request: our disk does not have it yet */
     int64_t pause_ms;
     struct client_request request;
     struct asked *asked;
@@ -61,6 +69,8 @@ void leader_link_kick(struct leader_link *link);
 
 /* The follow of a partition, NULL when it is not followed any more. */
 struct follow *fetcher_find(struct fetcher *fetcher, struct partition *partition);
+/* Waits for the disk to have everything below `offset`; false: it has, or the leader is another by now. */
+MUST_CHECK bool fetcher_await_disk(struct follow *follow, int64_t offset, int32_t leader_epoch);
 
 #define FETCHER_PAUSE_MIN_MS 20
 

@@ -6,6 +6,10 @@
  *       |                                  '--no answer-----> pause (doubling up to the backoff) --> kick
  *       '--everything pauses--> timer --> kick
  *
+ * A partition whose last records our disk does not have yet, as flush.messages demands, is left out of the
+ * request; the end of its flush kicks the link. A request that is under way then has asked the leader for a
+ * short wait only.
+ *
  * What was asked is remembered with the answer's request: an answer is taken only by a partition that still
  * stands where it stood when it was asked (I14; partition_follow looks).
  */
@@ -23,6 +27,9 @@
 
 /* Connection attempts to a leader that is going away take no longer than this. */
 #define FETCHER_CONNECT_TIMEOUT_MS 5000
+/* How long the leader may hold an answer back while one of its partitions waits for our disk: it goes with
+ * the next request. */
+#define FETCHER_DISK_WAIT_MS 2
 /* What an answer may take beside its records. */
 #define FETCHER_ANSWER_OVERHEAD_BYTES (16u << 20)
 
@@ -101,10 +108,25 @@ static bool prepare_client(struct leader_link *link)
     return true;
 }
 
+/* Where the partition is to be asked for; false: not now. */
+static bool find_position(struct leader_link *link, struct follow *follow, struct follow_position *position)
+{
+    while (!follow->awaits_disk) {
+        if (!partition_follow_position(follow->partition, position) || position->leader != link->leader)
+            return false; /* a mail about it is on its way */
+        if (position->durable)
+            return true;
+        if (fetcher_await_disk(follow, position->fetch_offset, position->leader_epoch))
+            return false;
+    }
+    return false;
+}
+
 /* Collects what is to be asked now; *next_ms: when a pausing partition may be asked again. */
 static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *next_ms)
 {
     *next_ms = INT64_MAX;
+    link->awaits_disk = false;
     list_for_each(node, &link->follows)
     {
         struct follow *follow = container_of(node, struct follow, node);
@@ -113,8 +135,10 @@ static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *nex
             continue;
         }
         struct follow_position position;
-        if (!partition_follow_position(follow->partition, &position) || position.leader != link->leader)
-            continue; /* a mail about it is on its way */
+        bool ready = find_position(link, follow, &position);
+        link->awaits_disk |= follow->awaits_disk;
+        if (!ready)
+            continue;
         link->asked =
             memory_grow(link->asked, link->asked_count, &link->asked_capacity, sizeof(link->asked[0]));
         link->asked[link->asked_count++] =
@@ -158,6 +182,8 @@ static void encode_request(struct leader_link *link, struct buffer *body)
     request.replica_state.replica_id = options->broker_id;
     request.replica_state.replica_epoch = replica_manager_broker_epoch(options->manager);
     request.max_wait_ms = options->wait_max_ms;
+    if (link->awaits_disk && request.max_wait_ms > FETCHER_DISK_WAIT_MS)
+        request.max_wait_ms = FETCHER_DISK_WAIT_MS;
     request.min_bytes = options->min_bytes;
     request.max_bytes = options->response_max_bytes;
     request.rack_id = slice_of("");

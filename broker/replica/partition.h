@@ -21,11 +21,24 @@
 
 struct partition;
 
+enum flush_urgency {
+    FLUSH_AWAITED, /* acknowledgements wait for it (flush.messages) */
+    FLUSH_AT_EASE, /* a whole segment waits to be synced */
+};
+
 /* Where a partition turns to after an event, outside its mutex. */
 struct partition_host {
     /* The partition has an ISR proposal to be sent (partition_take_proposal); called on the thread of the
      * event. */
     void (*proposal_wanted)(struct partition_host *host, struct partition *partition);
+    /*
+     * The log is to be flushed: the host calls partition_flush_begin with this urgency from wherever the disk
+     * may be waited for, soon. Asked once until then; what comes meanwhile is in the same flush, what comes
+     * later asks again when that one has ended. Called on the thread of the event, which must not wait. NULL:
+     * nobody flushes.
+     */
+    void (*flush_wanted)(struct partition_host *host, struct partition *partition,
+                         enum flush_urgency urgency);
 };
 
 struct partition_options {
@@ -93,8 +106,12 @@ struct produce_result {
     int64_t append_time_ms;
     int64_t log_start_offset;
     int64_t end_offset;        /* exclusive: what must be below the high watermark for acks=all */
+    bool durable;              /* as flush.messages demands: acks=1 may be answered */
     int32_t leader_epoch;      /* in which it was appended */
     const char *error_message; /* constant or NULL */
+    /* The records that are to blame; see struct log_append_result. */
+    struct record_error record_errors[RECORD_ERRORS_MAX];
+    size_t record_error_count;
 };
 
 /* Appends one batch, patched in place; see partition_log_append_as_leader. A Kafka error code. */
@@ -102,7 +119,8 @@ int16_t partition_produce(struct partition *partition, uint8_t *batch, size_t le
                           bool acks_all, int64_t wall_ms, int64_t now_ms, struct produce_result *result);
 /* Whether it is acknowledged: KAFKA_NONE, an error, or PRODUCE_PENDING (partition_core_check_acknowledged).
  */
-int16_t partition_check_produce(struct partition *partition, int32_t leader_epoch, int64_t end_offset);
+int16_t partition_check_produce(struct partition *partition, bool acks_all, int32_t leader_epoch,
+                                int64_t end_offset);
 
 /* ---- fetch ---- */
 
@@ -114,8 +132,8 @@ struct fetch_query {
     int64_t fetch_offset;
     int64_t log_start_offset; /* follower's; -1 */
     int64_t max_bytes;
-    bool at_least_one; /* the first batch whole, whatever max_bytes */
-    bool read_committed;
+    bool at_least_one;    /* the first batch whole, whatever max_bytes */
+    bool read_committed;  /* of a consumer: no further than the last stable offset */
     int64_t enough_bytes; /* where fewer are found, more_behind is looked for */
     bool leader_only;     /* consumers before v11 read from leaders only */
 };
@@ -130,7 +148,10 @@ struct fetch_result {
     bool diverging; /* then: */
     int32_t diverging_epoch;
     int64_t diverging_end_offset;
-    struct log_range range; /* the caller releases it */
+    struct log_range range;
+    struct aborted_transaction *aborted; /* read_committed: those that touch the range, by their markers */
+    size_t aborted_count;
+    size_t aborted_capacity;
     /* Behind the range lies more that may be read, in the next segment or beyond max_bytes: however long one
      * waits, the range does not grow. */
     bool more_behind;
@@ -142,11 +163,38 @@ struct fetch_result {
  */
 int16_t partition_fetch(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                         struct fetch_result *result);
+/* Gives back the range, where it is there still, and the list of transactions. */
+void fetch_result_release(struct fetch_result *result);
+
+/* ---- deletion of records (partition_delete.c) ---- */
+
+#define DELETE_UP_TO_HIGH_WATERMARK (-1)
+
+/*
+ * DeleteRecords: the leader's log begins at `offset`, or at the high watermark, from now on; an offset below
+ * the log start changes nothing. *required: what the low watermark has to reach. A Kafka error code:
+ * KAFKA_NOT_LEADER_OR_FOLLOWER, KAFKA_POLICY_VIOLATION (cleanup.policy has no delete),
+ * KAFKA_OFFSET_OUT_OF_RANGE (above the high watermark, or negative), KAFKA_KAFKA_STORAGE_ERROR.
+ */
+int16_t partition_delete_records(struct partition *partition, int64_t offset, int64_t now_ms,
+                                 int64_t *required);
+
+struct low_watermark {
+    int64_t offset;       /* of all replicas that live; -1: one of them is not known to this leader yet */
+    int64_t moves;        /* and */
+    int32_t leader_epoch; /* for partition_watch: WATCH_LOG_STARTS */
+};
+
+/* The lowest log start of the replicas that live. KAFKA_NONE, or KAFKA_NOT_LEADER_OR_FOLLOWER. */
+int16_t partition_low_watermark(struct partition *partition,
+                                bool (*is_alive)(const void *context, int32_t broker_id), const void *context,
+                                struct low_watermark *low);
 
 /* ---- offsets ---- */
 
 /*
- * ListOffsets for one partition: timestamp >= 0, or -1 latest, -2 earliest, -3 max timestamp, -4 earliest
+ * ListOffsets for one partition, below the high watermark, read_committed: below the last stable offset.
+ * timestamp >= 0, or -1 latest, -2 earliest, -3 max timestamp, -4 earliest
  * local, -5 latest tiered. A Kafka error code (KAFKA_OFFSET_NOT_AVAILABLE while a new leader does not know
  * yet what is committed).
  */
@@ -164,6 +212,9 @@ struct follow_position {
     int64_t fetch_offset;
     int32_t last_fetched_epoch; /* -1: empty log */
     int64_t log_start_offset;
+    /* The disk has it as flush.messages demands. A fetch says to the leader that we hold everything below its
+     * offset, so it must not be sent before (WATCH_DURABLE at fetch_offset tells when). */
+    bool durable;
 };
 
 /* What to ask the leader next; false when this replica does not follow. */
@@ -210,13 +261,31 @@ MUST_CHECK bool partition_take_proposal(struct partition *partition, int64_t now
 void partition_on_proposal_answer(struct partition *partition, int32_t leader_epoch,
                                   const struct alter_partition_result *result, int64_t now_ms);
 
-/* Whether the log asks to be flushed (a whole segment, or flush.messages). */
-bool partition_wants_flush(struct partition *partition);
+/* ---- durability (partition_flush.c) ---- */
+
 /*
- * Makes durable what was appended so far. Blocks for the disk, without the mutex: appends go on meanwhile. 0
- * or -errno (then the log is offline).
+ * Begins the flush that the host was asked for. *flush to be run (log_flush_run, on any thread) and ended; or
+ * NULL: there is nothing to do (any more), or another one is under way, after which the host is asked again
+ * where that is needed. 0 or -errno.
  */
-int partition_flush(struct partition *partition);
+MUST_CHECK int partition_flush_begin(struct partition *partition, enum flush_urgency urgency, int64_t now_ms,
+                                     struct log_flush **flush);
+/*
+ * Ends it, with what log_flush_run said: moves the high watermark and wakes those whose records are durable
+ * now, or, where the log has failed, all who wait. 0 or -errno (partition_log_flush_end): one that could not
+ * be done for want of descriptors or room is asked for again after the next tick.
+ */
+int partition_flush_end(struct partition *partition, struct log_flush *flush, int error, int64_t now_ms);
+/*
+ * All three at once, whether it was asked for or not: makes durable what was appended so far. Blocks for the
+ * disk, without the mutex: appends go on meanwhile. 0 or -errno.
+ */
+int partition_flush(struct partition *partition, int64_t now_ms);
+/* Asks the host for a flush, at ease, where records have waited for theirs for flush.ms. */
+void partition_ask_for_aged_flush(struct partition *partition, int64_t now_ms);
+/* What the logs of the same directory share: tells directories apart. NULL: none, or the partition is closed.
+ */
+const struct log_health *partition_directory_health(struct partition *partition);
 
 /* ---- work on the log by others ---- */
 
@@ -229,14 +298,22 @@ struct partition_log *partition_enter_log(struct partition *partition);
 void partition_leave_log(struct partition *partition, int64_t now_ms);
 /* The high watermark; only between the two. */
 int64_t partition_entered_high_watermark(const struct partition *partition);
+/*
+ * Between the two: `log` takes the place of the log that was entered. It has the same end, and all of it is
+ * durable. Nobody may use the other one afterwards but for ranges and flushes that were begun on it.
+ */
+void partition_put_log(struct partition *partition, struct partition_log *log);
 
 /* ---- waiting ---- */
 
 enum watch_kind {
     WATCH_HIGH_WATERMARK, /* until the high watermark is >= offset */
     WATCH_END,            /* until the log's end is > offset */
-    WATCH_ACKNOWLEDGED,   /* until partition_check_produce(leader_epoch, offset) has another verdict than
-                             pending */
+    WATCH_ACKNOWLEDGED,   /* until partition_check_produce(acks_all, leader_epoch, offset) has another verdict
+                             than pending */
+    WATCH_WRITTEN,        /* likewise, of acks=1 */
+    WATCH_LOG_STARTS, /* leader: until the log start of some replica moves; `offset`: low_watermark.moves */
+    WATCH_DURABLE,    /* follower: until everything below offset is durable as flush.messages demands */
 };
 
 /* One wait for one partition; memory is the waiter's. */
@@ -253,9 +330,9 @@ struct partition_watcher {
 };
 
 /*
- * Arms the watcher. `leader_epoch` is the one the caller's last look saw, for WATCH_ACKNOWLEDGED that of the
- * append. False, and not armed, when the condition holds already or the leader epoch is another by now (for
- * WATCH_ACKNOWLEDGED: another leadership): look again.
+ * Arms the watcher. `leader_epoch` is the one the caller's last look saw, for WATCH_ACKNOWLEDGED and
+ * WATCH_WRITTEN that of the append. False, and not armed, when the condition holds already or the leader
+ * epoch is another by now (for those two: another leadership): look again.
  */
 MUST_CHECK bool partition_watch(struct partition *partition, struct partition_watcher *watcher,
                                 enum watch_kind kind, int64_t offset, int32_t leader_epoch);

@@ -21,6 +21,8 @@ void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t
     core->log_start_offset = log_start_offset;
     core->log_end_offset = log_end_offset;
     core->high_watermark = max_i64(log_start_offset, min_i64(high_watermark, log_end_offset));
+    core->recovery_point = log_end_offset;
+    core->flush_messages = INT64_MAX;
     core->min_insync_replicas = 1;
     core->replica_lag_time_max_ms = 30000;
 }
@@ -157,12 +159,43 @@ void partition_core_resign(struct partition_core *core, struct partition_effects
     partition_core_invariants(core);
 }
 
+void partition_core_fail(struct partition_core *core, struct partition_effects *effects)
+{
+    if (!core->failed)
+        effects->role_changed = true;
+    core->failed = true;
+    partition_core_resign(core, effects);
+}
+
+void partition_core_configure_flush(struct partition_core *core, int64_t flush_messages)
+{
+    core->flush_messages = max_i64(flush_messages, 1);
+}
+
+int64_t partition_core_durable_end(const struct partition_core *core)
+{
+    if (core->flush_messages > core->log_end_offset - core->recovery_point || core->faults.ignore_durability)
+        return core->log_end_offset;
+    return core->recovery_point + core->flush_messages - 1;
+}
+
+void partition_core_on_durable(struct partition_core *core, int64_t recovery_point, int64_t now_ms,
+                               struct partition_effects *effects)
+{
+    core->recovery_point = recovery_point;
+    if (core->role == ROLE_LEADER)
+        partition_core_advance_high_watermark(core, now_ms, effects);
+    partition_core_invariants(core);
+}
+
 void partition_core_on_log(struct partition_core *core, int64_t log_start_offset, int64_t log_end_offset,
                            int64_t now_ms, struct partition_effects *effects)
 {
     CHECK(log_start_offset <= log_end_offset);
     /* A leader never truncates (I15). */
     CHECK(core->role != ROLE_LEADER || log_end_offset >= core->log_end_offset);
+    if (log_start_offset != core->log_start_offset)
+        core->log_start_moves++;
     core->log_start_offset = log_start_offset;
     core->log_end_offset = log_end_offset;
     core->high_watermark = max_i64(log_start_offset, min_i64(core->high_watermark, log_end_offset));
@@ -182,6 +215,19 @@ int16_t partition_core_check_follower(const struct partition_core *core, const s
         if (core->replicas[i].broker_id == fetch->broker_id && fetch->broker_id != core->broker_id)
             return KAFKA_NONE;
     return fetch->leader_epoch >= 0 ? KAFKA_UNKNOWN_LEADER_EPOCH : KAFKA_NOT_LEADER_OR_FOLLOWER;
+}
+
+int64_t partition_core_low_watermark(const struct partition_core *core,
+                                     bool (*is_alive)(const void *context, int32_t broker_id),
+                                     const void *context)
+{
+    int64_t lowest = core->log_start_offset;
+    for (size_t i = 0; i < core->replicas_count; i++) {
+        const struct remote_replica *replica = &core->replicas[i];
+        if (replica->broker_id != core->broker_id && is_alive(context, replica->broker_id))
+            lowest = min_i64(lowest, replica->start_offset);
+    }
+    return lowest;
 }
 
 void partition_core_on_leader_high_watermark(struct partition_core *core, int64_t leader_high_watermark,
@@ -212,18 +258,22 @@ bool partition_core_is_under_min_isr(const struct partition_core *core)
 int16_t partition_core_check_append(const struct partition_core *core, bool acks_all)
 {
     if (core->role != ROLE_LEADER)
-        return KAFKA_NOT_LEADER_OR_FOLLOWER;
+        return core->failed ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (acks_all && partition_core_is_under_min_isr(core))
         return KAFKA_NOT_ENOUGH_REPLICAS;
     return KAFKA_NONE;
 }
 
-int16_t partition_core_check_acknowledged(const struct partition_core *core, int32_t leader_epoch,
-                                          int64_t end_offset)
+int16_t partition_core_check_acknowledged(const struct partition_core *core, bool acks_all,
+                                          int32_t leader_epoch, int64_t end_offset)
 {
+    if (core->failed)
+        return KAFKA_KAFKA_STORAGE_ERROR;
     if (core->role != ROLE_LEADER || leader_epoch < core->leader_since_epoch ||
         leader_epoch > core->leader_epoch)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
+    if (!acks_all)
+        return partition_core_durable_end(core) < end_offset ? PRODUCE_PENDING : KAFKA_NONE;
     if (core->high_watermark < end_offset)
         return PRODUCE_PENDING;
     return partition_core_is_under_min_isr(core) ? KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND : KAFKA_NONE;

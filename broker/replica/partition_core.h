@@ -28,6 +28,11 @@
  *   I26  the ISR is never empty and holds the leader.
  *   I28  at most one ISR proposal is in flight; every outcome of it clears or repeats it.
  *
+ * Durability (flush.messages = N): what is said to have arrived leaves at most N - 1 records to a power cut.
+ * So a replica's position is not its log's end but partition_core_durable_end: for the leader in the high
+ * watermark and in acks=1, for a follower in the offset that its next fetch names, which is its
+ * acknowledgement.
+ *
  * A proposal whose answer was lost may still be on its way when a repeat of it is refused: it could be
  * applied after the refusal. So after a refusal in doubt the members of the doubtful proposal go on to count,
  * and the leader proposes the committed ISR as it is: the controller writes it although nothing changes, the
@@ -50,6 +55,7 @@ struct partition_faults {
     bool truncate_to_high_watermark; /* breaks I15; acted on by the shell */
     bool ignore_fetch_epochs;        /* breaks I14 and I17 */
     bool ignore_epoch_start;         /* breaks I24 */
+    bool ignore_durability;          /* breaks what flush.messages promises */
 };
 
 /* What a leader knows of another replica. */
@@ -85,6 +91,10 @@ struct partition_core {
     int64_t high_watermark;
     int64_t log_end_offset;   /* as the shell last told */
     int64_t log_start_offset; /* likewise */
+    int64_t log_start_moves;  /* counts changes of the log start, of this replica or of another */
+    int64_t recovery_point;   /* likewise: everything below is on disk */
+    int64_t flush_messages;   /* INT64_MAX: the disk is never waited for */
+    bool failed;              /* the log takes nothing any more */
 
     struct isr_set isr;      /* committed: as the controller wrote it */
     struct isr_set proposed; /* while proposal != PROPOSAL_NONE */
@@ -130,12 +140,23 @@ void partition_core_apply_leader(struct partition_core *core, const struct contr
                                  int64_t now_ms, struct partition_effects *effects);
 void partition_core_apply_follower(struct partition_core *core, const struct control_partition *state,
                                    struct partition_effects *effects);
-/* Neither leader nor follower: stopped, deleted, or its disk failed. */
+/* Neither leader nor follower: stopped or deleted. */
 void partition_core_resign(struct partition_core *core, struct partition_effects *effects);
+/* Its log has failed, for good: resigns, and whoever waits for an acknowledgement is told of the disk. */
+void partition_core_fail(struct partition_core *core, struct partition_effects *effects);
 
 /* The log has grown (or, for a follower, was cut): its bounds now. */
 void partition_core_on_log(struct partition_core *core, int64_t log_start_offset, int64_t log_end_offset,
                            int64_t now_ms, struct partition_effects *effects);
+
+/* flush.messages is this from now on. */
+void partition_core_configure_flush(struct partition_core *core, int64_t flush_messages);
+/* A flush has ended (or a truncation lowered it): everything below the recovery point is on disk. It may lie
+ * above the log's end. */
+void partition_core_on_durable(struct partition_core *core, int64_t recovery_point, int64_t now_ms,
+                               struct partition_effects *effects);
+/* Up to where the log may be acknowledged by flush.messages: recovery point > end - flush.messages. */
+int64_t partition_core_durable_end(const struct partition_core *core);
 
 struct follower_fetch {
     int32_t broker_id;
@@ -155,6 +176,14 @@ int16_t partition_core_check_follower(const struct partition_core *core, const s
  */
 void partition_core_on_follower_fetch(struct partition_core *core, const struct follower_fetch *fetch,
                                       int64_t now_ms, struct partition_effects *effects);
+
+/*
+ * The low watermark: the lowest log start of this leader and of those followers that `is_alive` says live; -1
+ * while one of them has not fetched from this leader yet.
+ */
+int64_t partition_core_low_watermark(const struct partition_core *core,
+                                     bool (*is_alive)(const void *context, int32_t broker_id),
+                                     const void *context);
 
 /* Follower: what the leader says is committed, after the append (I18). */
 void partition_core_on_leader_high_watermark(struct partition_core *core, int64_t leader_high_watermark,
@@ -179,7 +208,8 @@ void partition_core_on_proposal_answer(struct partition_core *core, int32_t lead
                                        const struct alter_partition_result *result, int64_t now_ms,
                                        struct partition_effects *effects);
 
-/* Before an append: KAFKA_NONE, KAFKA_NOT_LEADER_OR_FOLLOWER, or for acks=all KAFKA_NOT_ENOUGH_REPLICAS. */
+/* Before an append: KAFKA_NONE, KAFKA_NOT_LEADER_OR_FOLLOWER, for acks=all KAFKA_NOT_ENOUGH_REPLICAS, or
+ * KAFKA_KAFKA_STORAGE_ERROR. */
 int16_t partition_core_check_append(const struct partition_core *core, bool acks_all);
 
 /* "Not yet": no Kafka error has this number. */
@@ -187,10 +217,11 @@ int16_t partition_core_check_append(const struct partition_core *core, bool acks
 
 /*
  * Whether what was appended in `leader_epoch` up to `end_offset` (exclusive) is acknowledged (I21):
- * KAFKA_NONE, KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND, KAFKA_NOT_LEADER_OR_FOLLOWER, or PRODUCE_PENDING.
+ * KAFKA_NONE, KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND, KAFKA_NOT_LEADER_OR_FOLLOWER, KAFKA_KAFKA_STORAGE_ERROR
+ * or PRODUCE_PENDING. Without `acks_all` the leader's own disk is all that is asked.
  */
-int16_t partition_core_check_acknowledged(const struct partition_core *core, int32_t leader_epoch,
-                                          int64_t end_offset);
+int16_t partition_core_check_acknowledged(const struct partition_core *core, bool acks_all,
+                                          int32_t leader_epoch, int64_t end_offset);
 
 /* Compares an epoch that a client names with ours: KAFKA_NONE, KAFKA_FENCED_LEADER_EPOCH,
  * KAFKA_UNKNOWN_LEADER_EPOCH. -1 passes. */

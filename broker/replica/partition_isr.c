@@ -84,7 +84,7 @@ void partition_core_advance_high_watermark(struct partition_core *core, int64_t 
 {
     if (partition_core_is_under_min_isr(core))
         return;
-    int64_t candidate = core->log_end_offset;
+    int64_t candidate = partition_core_durable_end(core);
     for (size_t i = 0; i < core->replicas_count; i++) {
         const struct remote_replica *replica = &core->replicas[i];
         if (replica->broker_id != core->broker_id && high_watermark_waits_for(core, replica, now_ms))
@@ -133,6 +133,7 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
         /* A new life: nothing that the former one held is known to be there. */
         *replica = (struct remote_replica){.broker_id = fetch->broker_id,
                                            .broker_epoch = fetch->broker_epoch,
+                                           .start_offset = -1,
                                            .last_caught_up_ms = replica->last_caught_up_ms};
     }
     if (fetch->fetch_offset >= core->log_end_offset)
@@ -140,6 +141,8 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
     else if (replica->last_fetch_ms > 0 && fetch->fetch_offset >= replica->last_fetch_leader_end)
         replica->last_caught_up_ms = max_i64(replica->last_caught_up_ms, replica->last_fetch_ms);
     replica->end_offset = min_i64(fetch->fetch_offset, core->log_end_offset);
+    if (replica->start_offset != fetch->log_start_offset)
+        core->log_start_moves++;
     replica->start_offset = fetch->log_start_offset;
     replica->last_fetch_ms = now_ms;
     replica->last_fetch_leader_end = core->log_end_offset;

@@ -28,11 +28,13 @@ static void collect_log(void *context, struct slice topic, int32_t partition, st
     collection->entries = memory_grow(collection->entries, collection->count, &collection->capacity,
                                       sizeof(collection->entries[0]));
     collection->entries[collection->count++] =
-        (struct offsets_entry){.topic = memory_copy_bytes(topic.data, topic.length), .partition = partition};
-    (void)log; /* its owner may be appending at this moment */
+        (struct offsets_entry){.topic = memory_copy_bytes(topic.data, topic.length),
+                               .partition = partition,
+                               .recovery_point = partition_log_recovery_point(log),
+                               .log_start_offset = partition_log_start_offset(log)};
 }
 
-/* What the partition knows, under its mutex; the log's own numbers stand where there is no partition yet. */
+/* The high watermark is the partition's; where there is none yet, what the checkpoint had. */
 static void collect(struct replica_manager *manager, struct log_manager *logs, struct collection *collection)
 {
     *collection = (struct collection){.entries = NULL};
@@ -42,18 +44,11 @@ static void collect(struct replica_manager *manager, struct log_manager *logs, s
         struct slice topic = slice_of(entry->topic);
         entry->high_watermark = log_manager_checkpointed_high_watermark(logs, topic, entry->partition);
         struct partition *partition = replica_manager_find(manager, topic, entry->partition);
-        if (partition == NULL) {
-            /* Partitions are made on this thread, so this log has no owner now. */
-            struct partition_log *log = log_manager_find(logs, topic, entry->partition);
-            entry->recovery_point = log ? partition_log_recovery_point(log) : 0;
-            entry->log_start_offset = log ? partition_log_start_offset(log) : 0;
+        if (partition == NULL)
             continue;
-        }
         struct partition_status status;
         partition_status(partition, &status);
         entry->high_watermark = status.high_watermark;
-        entry->recovery_point = status.recovery_point;
-        entry->log_start_offset = status.log_start_offset;
         partition_release(partition);
     }
 }

@@ -54,7 +54,8 @@ static void forward_proposal(struct partition_host *host, struct partition *part
 static void forward_flush(struct partition_host *host, struct partition *partition, enum flush_urgency urgency)
 {
     struct replica_manager *manager = container_of(host, struct replica_manager, partition_host);
-    manager->host->flush_wanted(manager->host, partition, urgency);
+    if (manager->host->flush_wanted != NULL)
+        manager->host->flush_wanted(manager->host, partition, urgency);
 }
 
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)

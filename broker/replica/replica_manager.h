@@ -3,8 +3,8 @@
  * All partitions of this broker: carries out the controller's messages (leader-and-isr, stop replica), looks
  * partitions up for requests, keeps the periodic work (ISR ticks, checkpoints) and hands ISR proposals on.
  *
- * Threads: lookups from any thread. Control messages, ticks and checkpoints come from one thread (the replica
- * worker), so they are carried out in the order of their arrival.
+ * Threads: lookups from any thread. Control messages, ticks and the checkpoint of high watermarks come from one
+ * thread (the replica worker), so they are carried out in the order of their arrival.
  */
 #ifndef BROKER_REPLICA_REPLICA_MANAGER_H
 #define BROKER_REPLICA_REPLICA_MANAGER_H
@@ -27,6 +27,9 @@ struct replica_host {
     void (*unfollow)(struct replica_host *host, struct partition *partition);
     /* The partition has an ISR proposal to be sent. From any thread, no lock held. */
     void (*proposal_wanted)(struct replica_host *host, struct partition *partition);
+    /* The partition's log is to be flushed (struct partition_host). From any thread, no lock held. NULL: nobody
+     * flushes. */
+    void (*flush_wanted)(struct replica_host *host, struct partition *partition, enum flush_urgency urgency);
     /* The log settings and min.insync.replicas that result from a topic's own settings. */
     void (*topic_settings)(struct replica_host *host, const struct control_setting *settings, size_t count,
                            struct log_settings *log_settings, int32_t *min_insync_replicas);
@@ -81,9 +84,10 @@ void replica_manager_each(struct replica_manager *manager,
 
 /* ISR ticks of all partitions; call every replica.lag.time.max.ms / 2 or more often. */
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms);
-/* Writes replication-offset-checkpoint, and recovery-point and log-start checkpoints. 0 or the first -errno.
- */
+/* Writes the replication-offset-checkpoint, on the thread that makes and deletes partitions: a partition made
+ * anew must not get the former one's. 0 or the first -errno. */
 int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager);
+/* Likewise the recovery-point and log-start checkpoints, on any thread. */
 int replica_manager_checkpoint_recovery(struct replica_manager *manager);
 
 #endif

@@ -133,7 +133,7 @@ static void look(struct world *world, int32_t index, void *data)
         struct partition_status status;
         partition_status(parked->partition, &status);
         int16_t verdict =
-            partition_check_produce(parked->partition, parked->leader_epoch, parked->end_offset);
+            partition_check_produce(parked->partition, true, parked->leader_epoch, parked->end_offset);
         if (verdict == PRODUCE_PENDING) {
             if (partition_watch(parked->partition, &parked->watcher, WATCH_HIGH_WATERMARK, parked->end_offset,
                                 status.leader_epoch))

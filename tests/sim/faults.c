@@ -47,8 +47,9 @@ static void crash(struct world *world)
 
 static void cut_power(struct world *world)
 {
-    struct sim_broker *broker = &world->brokers[world->swarm.power_victim];
-    if (!broker_acts(broker))
+    int victim = world->swarm.power_victim;
+    struct sim_broker *broker = victim < 0 ? choose_victim(world) : &world->brokers[victim];
+    if (broker == NULL || !broker_acts(broker))
         return;
     world->counters.power_cuts++;
     broker_kill(world, broker->index, MEMORY_FILES_POWER_CUT);

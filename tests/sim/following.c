@@ -169,8 +169,11 @@ static void on_timer(struct world *world, int32_t index, void *data)
         struct partition *partition = broker_partition(world, index, number);
         struct follow_position position;
         loop->idle = false;
-        if (partition != NULL && partition_follow_position(partition, &position))
+        bool follows = partition != NULL && partition_follow_position(partition, &position);
+        if (follows && position.durable)
             ask(world, index, number, &position);
+        else if (follows)
+            set_timer(world, index, number, prng_between(&world->schedule, 0, 2)); /* our disk is at work */
         else
             set_timer(world, index, number, world->swarm.fetch_idle_ms);
         partition_release(partition);

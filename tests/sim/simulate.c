@@ -23,9 +23,11 @@ static const char usage[] =
     "  --jobs N         processes (1)\n"
     "  --fault NAME     switches a rule off, to see that it is found; several times for several:\n"
     "                   truncate-to-high-watermark, unconfirmed-isr, unclean-election, no-fetch-epochs,\n"
-    "                   no-epoch-start, isr-by-id, skip-reconciliation\n"
+    "                   no-epoch-start, isr-by-id, skip-reconciliation, no-durability\n"
     "  --expect-found   success means that a violation was found\n"
     "  --lossy          brokers lose power too (unsynced writes are lost or torn)\n"
+    "  --flush          flush.messages=1 in all seeds: with --lossy any broker loses power, and nothing\n"
+    "                   that was acknowledged is lost\n"
     "  --trace          with --seed: tells the whole story\n"
     "  --help           this\n";
 
@@ -47,6 +49,7 @@ static bool set_fault(struct sim_options *options, const char *name)
         {"unconfirmed-isr", &partition->count_unconfirmed_isr},
         {"no-fetch-epochs", &partition->ignore_fetch_epochs},
         {"no-epoch-start", &partition->ignore_epoch_start},
+        {"no-durability", &partition->ignore_durability},
         {"unclean-election", &controller->unclean_always},
         {"isr-by-id", &controller->isr_by_id},
         {"skip-reconciliation", &controller->skip_reconciliation},
@@ -112,6 +115,9 @@ static bool take_option(struct command_line *line, int option, char *value)
     case 'l':
         request->options.lossy = true;
         return true;
+    case 'u':
+        request->options.flush = true;
+        return true;
     case 't':
         request->options.trace = true;
         return true;
@@ -123,11 +129,17 @@ static bool take_option(struct command_line *line, int option, char *value)
 static bool parse_command_line(struct command_line *line, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"start", required_argument, NULL, 'b'}, {"jobs", required_argument, NULL, 'j'},
-        {"fault", required_argument, NULL, 'f'}, {"expect-found", no_argument, NULL, 'e'},
-        {"lossy", no_argument, NULL, 'l'},       {"trace", no_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"start", required_argument, NULL, 'b'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"fault", required_argument, NULL, 'f'},
+        {"expect-found", no_argument, NULL, 'e'},
+        {"lossy", no_argument, NULL, 'l'},
+        {"flush", no_argument, NULL, 'u'},
+        {"trace", no_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.request = {.first = 1, .count = 1000, .jobs = 1}};
     line->request.progress = isatty(STDERR_FILENO) != 0;
@@ -188,6 +200,8 @@ static void tell_repeat(const struct command_line *line, int argc, char **argv, 
     printf("repeat it with: simulate --seed %llu --trace", (unsigned long long)seed);
     if (line->request.options.lossy)
         printf(" --lossy");
+    if (line->request.options.flush)
+        printf(" --flush");
     for (int i = 1; i + 1 < argc; i++)
         if (strcmp(argv[i], "--fault") == 0)
             printf(" --fault %s", argv[i + 1]);

@@ -73,6 +73,18 @@ static void draw_faults(struct swarm *swarm, struct prng *prng, bool lossy)
     swarm->tells_intact = prng_one_in(prng, 2) || lossy;
 }
 
+/* Behind all else, so that seeds of old tell the same story as far as they do not flush. */
+static void draw_flush(struct swarm *swarm, struct prng *prng, bool always)
+{
+    static const int64_t counts[] = {INT64_MAX, INT64_MAX, INT64_MAX, 1, 1, 3};
+    swarm->flush_messages = counts[prng_below(prng, ARRAY_SIZE(counts))];
+    swarm->sync_ms = prng_between(prng, 0, 40);
+    if (always)
+        swarm->flush_messages = 1;
+    if (swarm->flush_messages == 1)
+        swarm->power_victim = -1;
+}
+
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
 {
     memset(swarm, 0, sizeof(*swarm));
@@ -81,7 +93,11 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
     swarm->seed = seed;
     draw_cluster(swarm, &prng);
     draw_times(swarm, &prng);
+    int32_t min_insync_replicas = swarm->min_insync_replicas;
     draw_faults(swarm, &prng, options->lossy);
+    draw_flush(swarm, &prng, options->flush);
+    if (swarm->flush_messages == 1)
+        swarm->min_insync_replicas = min_insync_replicas;
 }
 
 static void tell_time(struct buffer *out, const char *name, int64_t value)
@@ -99,6 +115,9 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
                  swarm->min_insync_replicas, swarm->zookeeper_servers, swarm->producers,
                  swarm->topics_without_id ? ", topics without id" : "");
     tell_time(out, "segment_bytes", swarm->segment_bytes);
+    if (swarm->flush_messages != INT64_MAX)
+        tell_time(out, "flush_messages", swarm->flush_messages);
+    tell_time(out, "sync_ms", swarm->sync_ms);
     tell_time(out, "safety_ms", swarm->safety_ms);
     tell_time(out, "session_timeout_ms", swarm->session_timeout_ms);
     tell_time(out, "replica_lag_time_max_ms", swarm->replica_lag_time_max_ms);
@@ -118,7 +137,7 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     buffer_append_string(out, "\n  faults:");
     tell_time(out, "crash_every_ms", swarm->crash_every_ms);
     tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);
-    if (swarm->power_cut_every_ms > 0)
+    if (swarm->power_cut_every_ms > 0 && swarm->power_victim >= 0)
         buffer_print(out, " of broker %d", swarm->power_victim + 1);
     tell_time(out, "orderly_stop_every_ms", swarm->orderly_stop_every_ms);
     tell_time(out, "pause_every_ms", swarm->pause_every_ms);

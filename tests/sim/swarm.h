@@ -19,7 +19,9 @@
 struct sim_options {
     struct partition_faults partition_faults;
     struct controller_faults controller_faults;
-    bool lossy; /* power cuts too, of one broker of each seed, and min.insync.replicas is 2 */
+    bool lossy; /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
+                   flush.messages=1 of any */
+    bool flush; /* flush.messages=1 in all seeds */
     bool trace; /* the story to standard output */
 };
 
@@ -33,6 +35,8 @@ struct swarm {
     int zookeeper_servers;
     bool topics_without_id; /* as an old tool writes them */
     int64_t segment_bytes;
+    int64_t flush_messages; /* INT64_MAX: none */
+    int64_t sync_ms;        /* how long a sync takes, at most */
 
     int64_t safety_ms; /* how long there are faults */
     int64_t session_timeout_ms;
@@ -57,7 +61,7 @@ struct swarm {
     int64_t crash_every_ms;
     int64_t power_cut_every_ms;
     int power_victim; /* index of the one broker that loses power: fewer than min.insync.replicas logs are
-                         damaged */
+                         damaged; -1: any, as with flush.messages=1 nothing that counts is */
     int64_t orderly_stop_every_ms;
     int64_t pause_every_ms;
     int64_t expire_every_ms;

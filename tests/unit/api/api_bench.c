@@ -56,7 +56,7 @@ static void read_config(struct api_bench *bench, const char *properties)
     struct buffer said;
     buffer_init(&text);
     buffer_init(&said);
-    buffer_print(&text, "broker.id=1\nzookeeper.connect=z:1\nlog.dirs=data\n%s", properties);
+    buffer_print(&text, "broker.id=1\nzookeeper.connect=z:1\nlog.dirs=/data\n%s", properties);
     broker_config_init(&bench->config);
     if (broker_config_parse(&bench->config, buffer_slice(&text), "server.properties", &said, &said) < 0)
         fail_msg("%s", buffer_string(&said));
@@ -66,14 +66,12 @@ static void read_config(struct api_bench *bench, const char *properties)
 
 static void open_logs(struct api_bench *bench)
 {
-    static const char *const directories[] = {"data"};
     struct buffer error;
     buffer_init(&error);
     bench->files = memory_files_new(1);
-    assert_int_equal(file_system_make_directory(memory_files_system(bench->files), "data"), 0);
     struct log_manager_options options = {.files = memory_files_system(bench->files),
-                                          .directories = directories,
-                                          .directories_count = 1,
+                                          .directories = (const char *const *)bench->config.log_dirs,
+                                          .directories_count = bench->config.log_dirs_count,
                                           .broker_id = 1,
                                           .cluster_id = "cluster",
                                           .recovery_threads = 0};
@@ -97,12 +95,15 @@ void api_bench_init(struct api_bench *bench, const char *properties)
         .broker_id = 1, .logs = bench->logs, .host = &bench->host, .replica_lag_time_max_ms = 30000};
     bench->replicas = replica_manager_new(&options);
     replica_manager_set_broker_epoch(bench->replicas, BROKER_EPOCH);
+    const struct mover_options mover = {.replicas = bench->replicas, .bytes_per_second = INT64_MAX};
+    bench->mover = mover_new(&mover);
     bench->metadata = metadata_cache_new(&bench->config, "cluster");
     bench->link.forward = link_forward;
     bench->link.deliver = link_deliver;
     const struct api_context context = {.config = &bench->config,
                                         .metadata = bench->metadata,
                                         .replicas = bench->replicas,
+                                        .mover = bench->mover,
                                         .controller = &bench->link,
                                         .broker_id = 1};
     bench->api = api_new(&context, 5);
@@ -112,6 +113,7 @@ void api_bench_release(struct api_bench *bench)
 {
     while (bench->calls_count > 0)
         api_bench_answer(bench, -ECANCELED, NULL);
+    mover_free(bench->mover);
     replica_manager_free(bench->replicas);
     reactor_close(&bench->reactor);
     api_free(bench->api);

@@ -186,11 +186,12 @@ static void test_i21_acknowledged_only_below_the_high_watermark_in_one_leadershi
     setup(&fixture);
     lead(&fixture, 1000);
     append(&fixture, 11, 1001);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 11), PRODUCE_PENDING);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 11), PRODUCE_PENDING);
     fetch(&fixture, 2, 11, 1002);
     fetch(&fixture, 3, 11, 1003);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 11), KAFKA_NONE);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 4, 11), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 11), KAFKA_NONE);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 4, 11),
+                     KAFKA_NOT_LEADER_OR_FOLLOWER);
 
     /* The controller removes a dead follower: the epoch rises, the leadership goes on. */
     append(&fixture, 12, 1004);
@@ -198,9 +199,9 @@ static void test_i21_acknowledged_only_below_the_high_watermark_in_one_leadershi
     fixture.state.partition_epoch = 4;
     set_isr(&fixture, 2);
     lead(&fixture, 1005);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 12), PRODUCE_PENDING);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 12), PRODUCE_PENDING);
     fetch(&fixture, 2, 12, 1006);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 12), KAFKA_NONE);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 12), KAFKA_NONE);
 
     /* Somebody else leads in between: what was not answered by then is not answered with success. */
     fixture.state.leader = 2;
@@ -211,7 +212,8 @@ static void test_i21_acknowledged_only_below_the_high_watermark_in_one_leadershi
     fixture.state.leader = SELF;
     fixture.state.leader_epoch = 8;
     lead(&fixture, 1007);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 12), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 12),
+                     KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
 static void test_i21_shrunken_isr_after_append_is_told(void **unused)
@@ -224,7 +226,7 @@ static void test_i21_shrunken_isr_after_append_is_told(void **unused)
     lead(&fixture, 1000);
     append(&fixture, 11, 1001);
     partition_core_configure(&fixture.core, 2, LAG_MS);
-    assert_int_equal(partition_core_check_acknowledged(&fixture.core, 5, 11),
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, true, 5, 11),
                      KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
 }
 
@@ -370,6 +372,38 @@ static void test_i14_follower_fetches_are_checked(void **unused)
     assert_int_equal(partition_core_check_follower(&fixture.core, &fetch), KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
+/* flush.messages: positions are where at most flush.messages - 1 records are not on disk. */
+static void test_durability_bounds_acknowledgement_and_high_watermark(void **unused)
+{
+    (void)unused;
+    struct fixture fixture;
+    setup(&fixture);
+    set_isr(&fixture, 1);
+    partition_core_configure(&fixture.core, 1, LAG_MS);
+    partition_core_configure_flush(&fixture.core, 1);
+    lead(&fixture, 1000);
+    assert_int_equal(fixture.core.high_watermark, 10);
+    append(&fixture, 13, 1001);
+    assert_int_equal(partition_core_durable_end(&fixture.core), 10);
+    assert_int_equal(fixture.core.high_watermark, 10);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, false, 5, 13), PRODUCE_PENDING);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, false, 5, 10), KAFKA_NONE);
+    fixture.effects = (struct partition_effects){0};
+    partition_core_on_durable(&fixture.core, 12, 1002, &fixture.effects);
+    assert_true(fixture.effects.high_watermark_moved);
+    assert_int_equal(fixture.core.high_watermark, 12);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, false, 5, 13), PRODUCE_PENDING);
+    partition_core_configure_flush(&fixture.core, 2);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, false, 5, 13), KAFKA_NONE);
+    assert_int_equal(partition_core_durable_end(&fixture.core), 13);
+    partition_core_configure_flush(&fixture.core, 1);
+    partition_core_fail(&fixture.core, &fixture.effects);
+    assert_true(fixture.effects.role_changed);
+    assert_int_equal(partition_core_check_acknowledged(&fixture.core, false, 5, 13),
+                     KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_core_check_append(&fixture.core, false), KAFKA_KAFKA_STORAGE_ERROR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -387,6 +421,7 @@ int main(void)
         cmocka_unit_test(test_refused_version_adopts_the_state_that_is_told),
         cmocka_unit_test(test_i18_follower_high_watermark_is_bounded_by_its_log),
         cmocka_unit_test(test_i14_follower_fetches_are_checked),
+        cmocka_unit_test(test_durability_bounds_acknowledgement_and_high_watermark),
     };
     return cmocka_run_group_tests_name("partition_core", tests, NULL, NULL);
 }

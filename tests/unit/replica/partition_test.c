@@ -217,13 +217,13 @@ static void test_records_are_acknowledged_when_all_have_them(void **state)
     struct produce_result result;
     assert_int_equal(produce(cluster, 1, "a", &result), KAFKA_NONE);
     assert_int_equal(result.base_offset, 0);
-    assert_int_equal(partition_check_produce(of(cluster, 1), 0, 1), PRODUCE_PENDING);
+    assert_int_equal(partition_check_produce(of(cluster, 1), true, 0, 1), PRODUCE_PENDING);
     copy_once(cluster, 2);
     copy_once(cluster, 2);
-    assert_int_equal(partition_check_produce(of(cluster, 1), 0, 1), PRODUCE_PENDING);
+    assert_int_equal(partition_check_produce(of(cluster, 1), true, 0, 1), PRODUCE_PENDING);
     copy_once(cluster, 3);
     copy_once(cluster, 3);
-    assert_int_equal(partition_check_produce(of(cluster, 1), 0, 1), KAFKA_NONE);
+    assert_int_equal(partition_check_produce(of(cluster, 1), true, 0, 1), KAFKA_NONE);
     catch_up(cluster, 2, 1);
     assert_same_logs(cluster, 1, 2);
     assert_same_logs(cluster, 1, 3);
@@ -336,16 +336,16 @@ static void test_a_produce_waits_over_epochs_of_one_leadership(void **state)
     assert_true(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 1, 0));
     elect(cluster, 1, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
     assert_int_equal(acked.fired, 1);
-    assert_int_equal(partition_check_produce(leader, 0, 1), PRODUCE_PENDING);
+    assert_int_equal(partition_check_produce(leader, true, 0, 1), PRODUCE_PENDING);
     assert_true(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 1, 0));
     catch_up(cluster, 2, 1);
     assert_int_equal(acked.fired, 2);
-    assert_int_equal(partition_check_produce(leader, 0, 1), KAFKA_NONE);
+    assert_int_equal(partition_check_produce(leader, true, 0, 1), KAFKA_NONE);
     /* In another leadership it does not wait any more. */
     assert_int_equal(produce(cluster, 1, "b", &result), KAFKA_NONE);
     elect(cluster, 2, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
     assert_false(partition_watch(leader, &acked.watcher, WATCH_ACKNOWLEDGED, 2, 1));
-    assert_int_equal(partition_check_produce(leader, 1, 2), KAFKA_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_check_produce(leader, true, 1, 2), KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
 static void test_consumers_see_what_is_committed(void **state)
