@@ -6,7 +6,7 @@ sending what no honest client sends.
 import socket
 import struct
 
-PRODUCE, METADATA, API_VERSIONS = 0, 3, 18
+PRODUCE, METADATA, API_VERSIONS, DELETE_RECORDS = 0, 3, 18, 21
 
 
 class Closed(Exception):
@@ -119,6 +119,16 @@ class Connection:
         assert answer.number("i") == 1 and answer.string() == topic and answer.number("i") == 1
         assert answer.number("i") == partition
         return answer.number("h"), answer.number("q")
+
+    def delete_records(self, topic, partition, offset, timeout_ms=10000):
+        """The error code and low watermark of one partition's answer; offset -1: up to the high watermark."""
+        body = struct.pack(">i", 1) + string(topic) + struct.pack(">iiqi", 1, partition, offset, timeout_ms)
+        answer = self.request(DELETE_RECORDS, 1, body)
+        assert answer.number("i") == 0
+        assert answer.number("i") == 1 and answer.string() == topic and answer.number("i") == 1
+        assert answer.number("i") == partition
+        low_watermark = answer.number("q")
+        return answer.number("h"), low_watermark
 
 
 def _read_metadata(answer):
