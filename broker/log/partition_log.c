@@ -64,7 +64,8 @@ void partition_log_go_offline(struct partition_log *log, int error, const char *
         log->health->failed(log->health, error);
 }
 
-/* One line for the directory, and not one for each of its logs, says that it is full: log_health's owner's. */
+/* One line for the directory, and not one for each of its logs, says that it is full: log_health's owner's.
+ */
 static void become_full(struct partition_log *log, int error, const char *what)
 {
     int none = 0;
@@ -162,11 +163,20 @@ int partition_log_sync_names(struct partition_log *log)
 
 /* ---- the list of segments ---- */
 
+/* So that logs that were made, or opened, together do not all roll together. */
+static int64_t draw_jitter(struct partition_log *log)
+{
+    int64_t limit = min_i64(log->settings.segment_jitter_ms, log->settings.segment_ms);
+    return limit > 0 ? (int64_t)prng_below(&log->prng, (uint64_t)limit) : 0;
+}
+
 void partition_log_push_segment(struct partition_log *log, struct segment *segment)
 {
+    segment->jitter_ms = draw_jitter(log);
     log->segments =
         memory_grow(log->segments, log->segments_count, &log->segments_capacity, sizeof(struct segment *));
     log->segments[log->segments_count++] = segment;
+    segment_count_in(segment, log->open_files);
 }
 
 size_t partition_log_segment_number(const struct partition_log *log, int64_t offset)
@@ -202,6 +212,7 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->walkers = options->walkers;
     log->keep_checkpoints = options->keep_checkpoints;
     log->keep_checkpoints_context = options->keep_checkpoints_context;
+    log->open_files = open_files_acquire(options->open_files);
     prng_init(&log->prng, options->seed);
     epoch_cache_init(&log->epochs);
     log->epoch_file = epoch_file_new(log->files);
@@ -229,6 +240,7 @@ void partition_log_free(struct partition_log *log)
         return;
     for (size_t i = 0; i < log->segments_count; i++)
         segment_release(log->segments[i]);
+    open_files_release(log->open_files);
     free(log->segments);
     epoch_cache_release(&log->epochs);
     epoch_file_close(log->epoch_file);
@@ -256,6 +268,20 @@ int partition_log_close(struct partition_log *log)
     if (!error)
         error = partition_log_drop_stray_snapshots(log);
     return error ? error : partition_log_sync_names(log);
+}
+
+void partition_log_close_idle(struct partition_log *log, int64_t idle_ms)
+{
+    for (size_t i = 0; i < log->segments_count && !log->cut_unsynced; i++)
+        if (partition_log_segment_end(log, i) <= log->recovery_point)
+            segment_close_idle(log->segments[i], idle_ms);
+}
+
+void partition_log_tick(struct partition_log *log, int64_t now_ms)
+{
+    int64_t idle_ms = open_files_tick(log->open_files, now_ms);
+    if (idle_ms != OPEN_FILES_KEEP)
+        partition_log_close_idle(log, idle_ms);
 }
 
 /* ---- questions ---- */

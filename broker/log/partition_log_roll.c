@@ -23,7 +23,7 @@
 static int secure_before(struct partition_log *log, int64_t base_offset)
 {
     bool gap = base_offset > log->end_offset;
-    int error = gap || log->cut_unsynced ? partition_log_flush(log) : 0;
+    int error = gap || log->cut_unsynced || log->durable_rolls ? partition_log_flush(log) : 0;
     if (error || !log->keep_checkpoints)
         return error;
     const struct log_checkpoint_bounds bounds = {gap ? base_offset : 0, INT64_MAX, INT64_MAX};
@@ -40,8 +40,6 @@ int partition_log_roll(struct partition_log *log, int64_t base_offset, int64_t n
         error = segment_create(log->files, log->directory, base_offset, now_ms, &segment);
     if (error)
         return error;
-    int64_t jitter = log->settings.segment_jitter_ms;
-    segment->jitter_ms = jitter > 0 ? (int64_t)prng_below(&log->prng, (uint64_t)jitter) : 0;
     error = segment_seal(old);
     partition_log_push_segment(log, segment);
     partition_log_forget_recent(log);
@@ -94,6 +92,13 @@ static int replace_active(struct partition_log *log, int64_t base_offset, int64_
     return partition_log_remove_segments(log, log->segments_count - 2, log->segments_count - 1) ? -EIO : 0;
 }
 
+int partition_log_begin_segment(struct partition_log *log, int64_t base_offset, int64_t now_ms)
+{
+    if (partition_log_active(log)->size_bytes == 0)
+        return replace_active(log, base_offset, now_ms);
+    return partition_log_roll(log, base_offset, now_ms);
+}
+
 int partition_log_roll_if_due(struct partition_log *log, const struct segment_append *append,
                               int64_t first_offset, int64_t now_ms)
 {
@@ -104,7 +109,5 @@ int partition_log_roll_if_due(struct partition_log *log, const struct segment_ap
         return error;
     CHECK(first_offset >= partition_log_active(log)->base_offset ||
           partition_log_active(log)->size_bytes == 0);
-    if (partition_log_active(log)->size_bytes == 0)
-        return replace_active(log, first_offset, now_ms);
-    return partition_log_roll(log, first_offset, now_ms);
+    return partition_log_begin_segment(log, first_offset, now_ms);
 }

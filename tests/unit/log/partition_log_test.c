@@ -499,6 +499,29 @@ static void a_range_outlives_its_log(void **state)
     log_fixture_release(&fixture);
 }
 
+/* Logs that were opened together do not roll together; and jitter never takes all of segment.ms. */
+static void every_segment_has_its_jitter(void **state)
+{
+    (void)state;
+    int64_t least = INT64_MAX, greatest = 0;
+    for (uint64_t seed = 1; seed <= 50; seed++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, seed);
+        fixture.options.settings.segment_ms = 1000;
+        fixture.options.settings.segment_jitter_ms = seed % 2 ? 800 : 1000000;
+        for (int round = 0; round < 2; round++) {
+            assert_int_equal(log_fixture_open(&fixture, false), 0);
+            int64_t jitter_ms = partition_log_active(fixture.log)->jitter_ms;
+            assert_in_range(jitter_ms, 0, seed % 2 ? 799 : 999);
+            least = min_i64(least, jitter_ms);
+            greatest = max_i64(greatest, jitter_ms);
+            log_fixture_drop(&fixture);
+        }
+        log_fixture_release(&fixture);
+    }
+    assert_true(least < 100 && greatest > 900);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +538,7 @@ int main(void)
         cmocka_unit_test(append_time_is_written_into_the_batch),
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(segments_roll_by_time),
+        cmocka_unit_test(every_segment_has_its_jitter),
         cmocka_unit_test(a_range_outlives_its_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
