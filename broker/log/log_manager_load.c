@@ -143,6 +143,8 @@ static void apply_checkpoint(struct log_manager *manager, const struct log_direc
             managed->high_watermark = entry->offset;
         else if (which == LOG_CHECKPOINT_START)
             managed->log_start_offset = entry->offset;
+        else if (which == LOG_CHECKPOINT_CLEANER)
+            managed->first_dirty_offset = entry->offset;
         if (which == LOG_CHECKPOINT_RECOVERY) {
             managed->recovery_point = entry->offset;
             atomic_store(&managed->has_entry, true);
@@ -160,6 +162,7 @@ static void read_checkpoints(struct log_manager *manager, struct log_directory *
         {RECOVERY_POINT_CHECKPOINT, LOG_CHECKPOINT_RECOVERY},
         {LOG_START_CHECKPOINT, LOG_CHECKPOINT_START},
         {REPLICATION_CHECKPOINT, LOG_CHECKPOINT_HIGH_WATERMARK},
+        {CLEANER_CHECKPOINT, LOG_CHECKPOINT_CLEANER},
     };
     for (size_t i = 0; i < ARRAY_SIZE(files) && !log_directory_is_offline(directory); i++) {
         struct checkpoint checkpoint;

@@ -139,16 +139,34 @@ void log_folder_name_format(struct buffer *out, struct slice topic, int32_t part
     buffer_print(out, "-%" PRId32, partition);
 }
 
-void log_folder_name_format_delete(struct buffer *out, struct slice topic, int32_t partition,
-                                   const uint8_t unique[16])
+static void format_unique(struct buffer *out, struct slice topic, int32_t partition, const uint8_t unique[16],
+                          const char *suffix)
 {
     struct buffer tail;
     buffer_init(&tail);
     buffer_print(&tail, "-%" PRId32 ".", partition);
     for (int i = 0; i < 16; i++)
         buffer_print(&tail, "%02x", unique[i]);
-    buffer_print(&tail, "-delete");
+    buffer_append_string(&tail, suffix);
     buffer_append(out, topic.data, min_size(topic.length, NAME_BYTES_MAX - tail.length));
     buffer_append(out, tail.data, tail.length);
     buffer_release(&tail);
+}
+
+void log_folder_name_format_delete(struct buffer *out, struct slice topic, int32_t partition,
+                                   const uint8_t unique[16])
+{
+    format_unique(out, topic, partition, unique, "-delete");
+}
+
+void log_folder_name_format_future(struct buffer *out, struct slice topic, int32_t partition,
+                                   const uint8_t unique[16])
+{
+    format_unique(out, topic, partition, unique, "-future");
+}
+
+void log_folder_name_format_stray(struct buffer *out, struct slice topic, int32_t partition,
+                                  const uint8_t unique[16])
+{
+    format_unique(out, topic, partition, unique, "-stray");
 }

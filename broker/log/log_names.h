@@ -63,5 +63,10 @@ void log_folder_name_format(struct buffer *out, struct slice topic, int32_t part
 /* Appends <topic>-<partition>.<32 hex>-delete, the topic cut so that the name fits in 255 bytes. */
 void log_folder_name_format_delete(struct buffer *out, struct slice topic, int32_t partition,
                                    const uint8_t unique[16]);
+/* Likewise, ending in -future and -stray. */
+void log_folder_name_format_future(struct buffer *out, struct slice topic, int32_t partition,
+                                   const uint8_t unique[16]);
+void log_folder_name_format_stray(struct buffer *out, struct slice topic, int32_t partition,
+                                  const uint8_t unique[16]);
 
 #endif

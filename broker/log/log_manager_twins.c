@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two folders of one partition, in two directories, found at start: a move was interrupted between the two
+ * renamings, or could not be undone. Both are opened, and the rule at the top of log_manager_future.h
+ * decides. Where one of the two cannot be opened because its directory has failed, it cannot be compared: it
+ * counts as the log, which is offline then, and the other one stays as it is for a later start.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/log/log_manager_private.h"
+#include "broker/log/log_names.h"
+#include "broker/log/partition_metadata.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+void log_manager_add_twin(struct log_manager *manager, struct managed_log *managed)
+{
+    struct log_moving *moving = manager->moving;
+    moving->twins = memory_grow(moving->twins, moving->twins_count, &moving->twins_capacity,
+                                sizeof(struct managed_log *));
+    moving->twins[moving->twins_count++] = managed;
+}
+
+struct managed_log *log_manager_find_in(struct log_manager *manager, const struct log_directory *directory,
+                                        struct slice topic, int32_t partition)
+{
+    struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
+    const struct log_moving *moving = manager->moving;
+    for (size_t i = 0; i < moving->twins_count && managed && managed->directory != directory; i++) {
+        struct managed_log *twin = moving->twins[i];
+        if (twin->directory == directory && twin->partition == partition && slice_is(topic, twin->topic))
+            return twin;
+    }
+    return managed && managed->directory == directory ? managed : NULL;
+}
+
+static void folder_of(const struct managed_log *managed, struct buffer *path)
+{
+    buffer_init(path);
+    buffer_print(path, "%s/", managed->directory->path);
+    log_folder_name_format(path, slice_of(managed->topic), managed->partition);
+}
+
+/* When partition.metadata was written: once, when the log was made. */
+static int64_t made_ms(const struct managed_log *managed)
+{
+    struct buffer path;
+    struct file_status status = {0};
+    folder_of(managed, &path);
+    buffer_print(&path, "/%s", PARTITION_METADATA_FILE);
+    int error = file_system_status(managed->manager->files, buffer_string(&path), &status);
+    buffer_release(&path);
+    return error ? 0 : status.modified_ms;
+}
+
+static bool of_one_topic(const struct managed_log *one, const struct managed_log *other)
+{
+    struct uuid a = partition_log_topic_id(one->log), b = partition_log_topic_id(other->log);
+    return uuid_is_zero(a) || uuid_is_zero(b) || uuid_equals(a, b);
+}
+
+/* Whether the twin, and not the one that was found first, is the log. */
+static bool twin_wins(const struct managed_log *first, const struct managed_log *twin)
+{
+    if (!of_one_topic(first, twin))
+        return made_ms(twin) > made_ms(first);
+    int32_t first_epoch = partition_log_latest_epoch(first->log);
+    int32_t twin_epoch = partition_log_latest_epoch(twin->log);
+    if (first_epoch >= 0 && twin_epoch >= 0 && first_epoch != twin_epoch)
+        return twin_epoch > first_epoch;
+    return partition_log_end_offset(twin->log) > partition_log_end_offset(first->log);
+}
+
+/* What only the checkpoints of the one that goes knew. */
+static void inherit(struct log_manager *manager, struct managed_log *winner, const struct managed_log *loser)
+{
+    struct buffer key;
+    buffer_init(&key);
+    if (loser->high_watermark > winner->high_watermark) {
+        int64_t *copy = memory_allocate(sizeof(*copy));
+        *copy = min_i64(loser->high_watermark, partition_log_end_offset(winner->log));
+        winner->high_watermark = *copy;
+        free(map_put(manager->high_watermarks,
+                     log_manager_key(&key, slice_of(winner->topic), winner->partition), copy));
+    }
+    buffer_release(&key);
+    int64_t start = min_i64(partition_log_start_offset(loser->log), partition_log_end_offset(winner->log));
+    if (partition_log_advance_start(winner->log, start) == KAFKA_NONE)
+        winner->log_start_offset = partition_log_start_offset(winner->log);
+}
+
+static void settle(struct log_manager *manager, struct managed_log *first, struct managed_log *twin)
+{
+    const unsigned all = LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | LOG_CHECKPOINT_HIGH_WATERMARK;
+    struct buffer key, from, aside;
+    buffer_init(&key);
+    bool comparable = first->log && twin->log;
+    bool twin_stays = comparable ? twin_wins(first, twin) : first->log != NULL;
+    struct managed_log *winner = twin_stays ? twin : first, *loser = twin_stays ? first : twin;
+    struct log_directory *directory = loser->directory;
+    bool stray = comparable && !of_one_topic(first, twin);
+    if (comparable && !stray)
+        inherit(manager, winner, loser);
+    map_put(manager->logs, log_manager_key(&key, slice_of(winner->topic), winner->partition), winner);
+    buffer_init(&aside);
+    folder_of(loser, &from);
+    int error = -EIO;
+    if (comparable && !log_directory_is_offline(directory) && !log_directory_is_offline(winner->directory))
+        error = log_manager_set_aside(manager, directory, buffer_string(&from), slice_of(loser->topic),
+                                      loser->partition, stray, &aside);
+    log_warn(manager->logger, "log", "%s lies in %s too: that is the log, and this folder is %s",
+             buffer_string(&from), winner->directory->path,
+             error   ? "left as it is"
+             : stray ? "of another topic of that name and kept as -stray"
+                     : "a copy of before a move and removed");
+    managed_log_free(loser);
+    if (!error && !stray)
+        log_manager_remove_later(manager, directory, buffer_string(&aside),
+                                 log_manager_now_ms(manager) + manager->defaults.file_delete_delay_ms);
+    pthread_mutex_lock(&manager->checkpoint_mutex);
+    directory->unwritten |= error ? 0 : all;
+    int written = error ? 0 : log_manager_write_checkpoints(manager, winner->directory, all);
+    if (!error && !written)
+        written = log_manager_write_checkpoints(manager, directory, all);
+    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    if (written)
+        log_warn(manager->logger, "log", "the checkpoints are written later: %s", strerror(-written));
+    buffer_release(&aside);
+    buffer_release(&key);
+    buffer_release(&from);
+}
+
+void log_manager_settle_twins(struct log_manager *manager)
+{
+    struct log_moving *moving = manager->moving;
+    for (size_t i = 0; i < moving->twins_count; i++) {
+        struct managed_log *twin = moving->twins[i];
+        settle(manager, log_manager_find_managed(manager, slice_of(twin->topic), twin->partition), twin);
+    }
+    moving->twins_count = 0;
+}

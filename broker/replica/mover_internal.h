@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mover's structures, shared by mover.c (the table of moves and the threads) and mover_step.c (what a
+ * move does next) only. */
+#ifndef BROKER_REPLICA_MOVER_INTERNAL_H
+#define BROKER_REPLICA_MOVER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "broker/replica/mover.h"
+#include "broker/replica/mover_core.h"
+#include "common/buffer.h"
+#include "common/list.h"
+#include "common/map.h"
+#include "common/uuid.h"
+
+struct move {
+    struct list link;
+    char *topic; /* this and the next never change */
+    int32_t partition;
+    /* Guarded by the mover's lock. */
+    size_t directory; /* where to */
+    bool busy;        /* a thread is at it; only that one ends it */
+    int64_t due_ms;
+    struct move_status status;
+    /* Of the thread that is at it. */
+    struct uuid topic_id; /* zero: not known yet */
+    bool known;           /* the future log was a prefix of the live one ... */
+    uint64_t truncations; /* ... when that had been truncated so often */
+    bool announced;       /* that it waits for room */
+    size_t attempted;     /* the directory that the last step was for */
+};
+
+struct mover {
+    struct replica_manager *replicas;
+    struct log_manager *logs;
+    struct logger *logger;
+    int threads_wanted;
+    int64_t (*monotonic_ms)(void *context);
+    int64_t (*wall_ms)(void *context);
+    void *clock_context;
+
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t changed;
+    struct map *moves; /* topic and partition -> struct move */
+    struct list queue; /* all moves; the one that waits longest first */
+    struct move_throttle throttle;
+    pthread_t *threads;
+    int threads_count;
+    bool stopping;
+};
+
+enum move_outcome {
+    MOVE_AGAIN, /* there is more to do at once */
+    MOVE_WAIT,  /* for the partition, shortly */
+    MOVE_PAUSE, /* something is in the way: longer */
+    MOVE_ENDED, /* the future log is gone, or has become the live one */
+};
+
+/* Does the next piece. *copied: bytes, for the throttle. No lock is held. */
+enum move_outcome move_step(struct mover *mover, struct move *move, struct buffer *piece, int64_t *copied);
+
+/* Whether that directory is still the one that is wanted. Takes the mover's lock. */
+bool move_is_wanted(struct mover *mover, const struct move *move, size_t directory);
+/* For those who ask. Takes the mover's lock. */
+void move_tell(struct mover *mover, struct move *move, int64_t size_bytes, int64_t end_offset);
+
+#endif
