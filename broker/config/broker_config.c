@@ -14,7 +14,7 @@
 
 #define FILE_LIMIT_BYTES (4 * 1024 * 1024)
 
-enum bind_kind { BIND_INT16, BIND_INT32, BIND_INT64, BIND_BOOLEAN };
+enum bind_kind { BIND_INT16, BIND_INT32, BIND_INT64, BIND_BOOLEAN, BIND_DOUBLE };
 
 struct binding {
     const char *key;
@@ -30,6 +30,7 @@ struct binding {
 #define INT32(key, member) BIND(key, member, BIND_INT32)
 #define INT64(key, member) BIND(key, member, BIND_INT64)
 #define BOOLEAN(key, member) BIND(key, member, BIND_BOOLEAN)
+#define DOUBLE(key, member) BIND(key, member, BIND_DOUBLE)
 
 static const struct binding bindings[] = {
     INT32("broker.id", broker_id),
@@ -40,6 +41,13 @@ static const struct binding bindings[] = {
     INT32("log.flush.offset.checkpoint.interval.ms", log_flush_offset_checkpoint_interval_ms),
     INT32("log.flush.start.offset.checkpoint.interval.ms", log_flush_start_offset_checkpoint_interval_ms),
     INT64("log.initial.task.delay.ms", log_initial_task_delay_ms),
+    BOOLEAN("log.cleaner.enable", log_cleaner_enable),
+    INT32("log.cleaner.threads", log_cleaner_threads),
+    INT64("log.cleaner.backoff.ms", log_cleaner_backoff_ms),
+    INT64("log.cleaner.dedupe.buffer.size", log_cleaner_dedupe_buffer_size),
+    INT32("log.cleaner.io.buffer.size", log_cleaner_io_buffer_size),
+    DOUBLE("log.cleaner.io.buffer.load.factor", log_cleaner_io_buffer_load_factor),
+    DOUBLE("log.cleaner.io.max.bytes.per.second", log_cleaner_io_max_bytes_per_second),
     INT64("log.retention.check.interval.ms", log_retention_check_interval_ms),
     INT32("producer.id.expiration.ms", producer_id_expiration_ms),
     INT32("producer.id.expiration.check.interval.ms", producer_id_expiration_check_interval_ms),
@@ -72,6 +80,7 @@ static const struct binding bindings[] = {
     INT32("replica.socket.timeout.ms", replica_socket_timeout_ms),
     INT32("replica.socket.receive.buffer.bytes", replica_socket_receive_buffer_bytes),
     INT64("replica.high.watermark.checkpoint.interval.ms", replica_high_watermark_checkpoint_interval_ms),
+    INT64("replica.alter.log.dirs.io.max.bytes.per.second", replica_alter_log_dirs_io_max_bytes_per_second),
     INT32("fetch.max.bytes", fetch_max_bytes),
     INT32("max.incremental.fetch.session.cache.slots", max_incremental_fetch_session_cache_slots),
     BOOLEAN("controlled.shutdown.enable", controlled_shutdown_enable),
@@ -222,6 +231,8 @@ static void bind_fields(struct broker_config *config)
         char *at = (char *)config + bindings[i].offset;
         if (bindings[i].kind == BIND_BOOLEAN)
             *(bool *)(void *)at = config_value_boolean(text);
+        else if (bindings[i].kind == BIND_DOUBLE)
+            *(double *)(void *)at = config_value_double(text);
         else if (bindings[i].kind == BIND_INT16)
             *(int16_t *)(void *)at = (int16_t)config_value_integer(text);
         else if (bindings[i].kind == BIND_INT32)
@@ -257,6 +268,9 @@ static void read_log_dirs(struct reading *reading)
     }
     if (config->log_dirs_count == 0)
         report_key(reading, key, "must name at least one directory");
+    const char *threads = broker_config_text(config, "num.replica.alter.log.dirs.threads");
+    config->num_replica_alter_log_dirs_threads =
+        threads ? (int32_t)config_value_integer(threads) : (int32_t)config->log_dirs_count;
 }
 
 static void check_identity(struct reading *reading)

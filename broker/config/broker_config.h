@@ -44,6 +44,13 @@ struct broker_config {
     int32_t log_flush_offset_checkpoint_interval_ms;
     int32_t log_flush_start_offset_checkpoint_interval_ms;
     int64_t log_initial_task_delay_ms;
+    bool log_cleaner_enable;
+    int32_t log_cleaner_threads;
+    int64_t log_cleaner_backoff_ms;
+    int64_t log_cleaner_dedupe_buffer_size;
+    int32_t log_cleaner_io_buffer_size;
+    double log_cleaner_io_buffer_load_factor;
+    double log_cleaner_io_max_bytes_per_second;
     int64_t log_retention_check_interval_ms;
     int32_t producer_id_expiration_ms;
     int32_t producer_id_expiration_check_interval_ms;
@@ -81,6 +88,8 @@ struct broker_config {
     int32_t replica_socket_timeout_ms;
     int32_t replica_socket_receive_buffer_bytes;
     int64_t replica_high_watermark_checkpoint_interval_ms;
+    int32_t num_replica_alter_log_dirs_threads;
+    int64_t replica_alter_log_dirs_io_max_bytes_per_second;
 
     int32_t fetch_max_bytes;
     int32_t max_incremental_fetch_session_cache_slots;

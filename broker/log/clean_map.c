@@ -77,7 +77,7 @@ void clean_map_init(struct clean_map *map, size_t memory_bytes, double load_fact
                     const uint64_t hash_key[2])
 {
     size_t slots = memory_bytes / CLEAN_MAP_SLOT_BYTES;
-    size_t entries = (size_t)((double)slots * load_factor);
+    size_t entries = load_factor < 1 ? (size_t)((double)slots * load_factor) : slots;
     *map = (struct clean_map){
         .slots_count = slots,
         /* One slot stays free, so that looking for a key that is not there ends. */

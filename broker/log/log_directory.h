@@ -24,6 +24,7 @@
 #define RECOVERY_POINT_CHECKPOINT "recovery-point-offset-checkpoint"
 #define REPLICATION_CHECKPOINT "replication-offset-checkpoint"
 #define LOG_START_CHECKPOINT "log-start-offset-checkpoint"
+#define CLEANER_CHECKPOINT "cleaner-offset-checkpoint"
 /* Written, and removed again, to see whether a full disk has room. */
 #define LOG_DIRECTORY_PROBE_FILE ".room-probe"
 
@@ -38,6 +39,7 @@ struct log_directory {
     struct log_health health;
     atomic_size_t logs_count;
     struct list logs;   /* the log manager's list of what lies here */
+    bool recovery_unsure; /* the last writing of the recovery point checkpoint failed: it may say less */
     unsigned unwritten; /* checkpoint files that still tell of logs that are gone: written before a new log is
                            made here */
 };

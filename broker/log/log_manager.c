@@ -75,9 +75,11 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
         .expect_none = opening->expect_none,
         .recovery_point = managed->recovery_point,
         .log_start_offset = managed->log_start_offset,
+        .first_dirty_offset = managed->first_dirty_offset,
         .now_ms = log_manager_now_ms(manager),
         .seed = opening->seed,
         .walkers = manager->walkers,
+        .open_files = manager->open_files,
         .checked_bytes = opening->checked_bytes,
         .keep_checkpoints = log_manager_keep_checkpoints,
         .keep_checkpoints_context = managed,
@@ -88,6 +90,7 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
         return error;
     pthread_mutex_lock(&manager->checkpoint_mutex);
     managed->recovery_point = partition_log_recovery_point(managed->log);
+    log_manager_check_cleaned(managed);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     return 0;
 }
@@ -101,6 +104,7 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->logger = options->logger;
     manager->defaults = options->defaults;
     manager->walkers = record_walkers_new();
+    manager->open_files = open_files_new(options->open_segments_max);
     manager->wall_clock_ms = options->wall_clock_ms;
     manager->wall_clock_context = options->wall_clock_context;
     pthread_mutex_init(&manager->mutex, NULL);
@@ -184,6 +188,7 @@ void log_manager_free(struct log_manager *manager)
         log_directory_release(&manager->directories[i]);
     free(manager->directories);
     record_walkers_free(manager->walkers);
+    open_files_release(manager->open_files);
     pthread_mutex_destroy(&manager->mutex);
     pthread_mutex_destroy(&manager->checkpoint_mutex);
     free(manager);

@@ -36,7 +36,8 @@ struct log_manager_options {
     int32_t broker_id;
     const char *cluster_id; /* as ZooKeeper has it; written into meta.properties where that is missing */
     struct log_settings defaults;
-    int recovery_threads; /* num.recovery.threads.per.data.dir; 0: all on the caller's thread */
+    size_t open_segments_max; /* so many segments' files are held open, roughly; 0: any number */
+    int recovery_threads;     /* num.recovery.threads.per.data.dir; 0: all on the caller's thread */
     /*
      * A directory has failed, has become full or has room again. Any thread, perhaps under a partition's lock
      * or the manager's: it may only note and wake; nothing here may be called from within but
@@ -106,10 +107,15 @@ struct log_directory_info {
 size_t log_manager_directories_count(const struct log_manager *manager);
 void log_manager_directory_info(const struct log_manager *manager, size_t number,
                                 struct log_directory_info *info);
+/* Of the file system that holds it; -1 where it cannot tell. */
+void log_manager_directory_room(const struct log_manager *manager, size_t number, int64_t *total_bytes,
+                                int64_t *usable_bytes);
 /* How many are not offline: with none left the broker has to stop. */
 size_t log_manager_usable_directories(const struct log_manager *manager);
 /* The number of the directory in which a log lies, offline or not; -1 where there is no such log. */
 int log_manager_directory_of(struct log_manager *manager, struct slice topic, int32_t partition);
+/* The size of a log that no partition owns yet; 0 where there is none. */
+int64_t log_manager_size_bytes(struct log_manager *manager, struct slice topic, int32_t partition);
 /* Whether the log lies in an offline directory, or, where it is not found, may lie in one. */
 bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic, int32_t partition);
 /*
@@ -157,5 +163,9 @@ struct recovery_entry {
 };
 MUST_CHECK int log_manager_checkpoint_recovery(struct log_manager *manager,
                                                const struct recovery_entry *entries, size_t count);
+/* Writes the cleaner-offset-checkpoint of the log's directory: its first dirty offset has moved up (it falls
+ * by itself, with the recovery point). 0 or -errno; -ENOENT where there is no such log. */
+MUST_CHECK int log_manager_checkpoint_cleaned(struct log_manager *manager, struct slice topic,
+                                              int32_t partition);
 
 #endif

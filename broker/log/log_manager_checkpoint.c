@@ -14,6 +14,8 @@ static int64_t offset_of(const struct managed_log *managed, unsigned which)
 {
     if (which == LOG_CHECKPOINT_RECOVERY)
         return managed->recovery_point;
+    if (which == LOG_CHECKPOINT_CLEANER)
+        return managed->first_dirty_offset;
     return which == LOG_CHECKPOINT_START ? managed->log_start_offset : managed->high_watermark;
 }
 
@@ -21,6 +23,8 @@ static const char *name_of(unsigned which)
 {
     if (which == LOG_CHECKPOINT_RECOVERY)
         return RECOVERY_POINT_CHECKPOINT;
+    if (which == LOG_CHECKPOINT_CLEANER)
+        return CLEANER_CHECKPOINT;
     return which == LOG_CHECKPOINT_START ? LOG_START_CHECKPOINT : REPLICATION_CHECKPOINT;
 }
 
@@ -41,11 +45,13 @@ static int write_one(struct log_manager *manager, struct log_directory *director
     {
         const struct managed_log *managed = container_of(node, struct managed_log, link);
         int64_t offset = offset_of(managed, which);
-        if (offset > 0 || which != LOG_CHECKPOINT_START)
+        if (offset > 0 || (which != LOG_CHECKPOINT_START && which != LOG_CHECKPOINT_CLEANER))
             checkpoint_add(&checkpoint, slice_of(managed->topic), managed->partition, offset);
     }
     int error = checkpoint_write(manager->files, directory->path, name_of(which), &checkpoint);
     checkpoint_release(&checkpoint);
+    if (which == LOG_CHECKPOINT_RECOVERY)
+        directory->recovery_unsure = error != 0;
     if (error)
         return log_manager_directory_error(directory, error, name_of(which));
     directory->unwritten &= ~which;
@@ -58,7 +64,7 @@ int log_manager_write_checkpoints(struct log_manager *manager, struct log_direct
                                   unsigned which)
 {
     static const unsigned all[] = {LOG_CHECKPOINT_RECOVERY, LOG_CHECKPOINT_START,
-                                   LOG_CHECKPOINT_HIGH_WATERMARK};
+                                   LOG_CHECKPOINT_HIGH_WATERMARK, LOG_CHECKPOINT_CLEANER};
     int first_error = atomic_load(&directory->health.failure);
     for (size_t i = 0; i < ARRAY_SIZE(all) && !log_directory_is_offline(directory); i++) {
         int error = which & all[i] ? write_one(manager, directory, all[i]) : 0;
@@ -93,9 +99,13 @@ int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_boun
     int64_t recovery_point =
         max_i64(bounds->recovery_point_min, min_i64(managed->recovery_point, bounds->recovery_point_max));
     int64_t log_start_offset = min_i64(managed->log_start_offset, bounds->log_start_offset_max);
-    unsigned which =
-        (recovery_point != managed->recovery_point || !managed->has_entry ? LOG_CHECKPOINT_RECOVERY : 0) |
-        (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0);
+    unsigned which = (recovery_point != managed->recovery_point || !managed->has_entry ||
+                              managed->directory->recovery_unsure
+                          ? LOG_CHECKPOINT_RECOVERY
+                          : 0) |
+                     (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0) |
+                     (bounds->recovery_point_max < managed->first_dirty_offset ? LOG_CHECKPOINT_CLEANER : 0);
+    managed->first_dirty_offset = min_i64(managed->first_dirty_offset, bounds->recovery_point_max);
     managed->recovery_point = recovery_point;
     managed->log_start_offset = log_start_offset;
     int error = log_manager_write_checkpoints(manager, managed->directory, which);

@@ -58,7 +58,8 @@ static int forget_log(struct log_manager *manager, struct managed_log *managed)
     pthread_mutex_lock(&manager->checkpoint_mutex);
     unsigned which = (atomic_load(&managed->has_entry) ? LOG_CHECKPOINT_RECOVERY : 0) |
                      (managed->log_start_offset > 0 ? LOG_CHECKPOINT_START : 0) |
-                     (managed->high_watermark > 0 ? LOG_CHECKPOINT_HIGH_WATERMARK : 0);
+                     (managed->high_watermark > 0 ? LOG_CHECKPOINT_HIGH_WATERMARK : 0) |
+                     (managed->first_dirty_offset > 0 ? LOG_CHECKPOINT_CLEANER : 0);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     managed_log_free(managed);
     pthread_mutex_lock(&manager->checkpoint_mutex);

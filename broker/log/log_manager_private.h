@@ -9,6 +9,7 @@
 #include "broker/log/checkpoint_file.h"
 #include "broker/log/log_directory.h"
 #include "broker/log/log_manager.h"
+#include "broker/log/open_files.h"
 #include "broker/log/record_walkers.h"
 #include "common/buffer.h"
 #include "common/map.h"
@@ -26,6 +27,7 @@ struct managed_log {
     int64_t recovery_point;
     int64_t log_start_offset;
     int64_t high_watermark;
+    int64_t first_dirty_offset; /* of compaction; 0: none */
 };
 
 /* A folder that was renamed to -delete. */
@@ -59,6 +61,7 @@ struct log_manager {
     struct logger *logger;
     struct log_settings defaults;
     struct record_walkers *walkers; /* of all logs */
+    struct open_files *open_files; /* likewise */
     int64_t (*wall_clock_ms)(void *context);
     void *wall_clock_context;
     void (*directories_changed)(void *context); /* NULL while opening */
@@ -169,12 +172,16 @@ MUST_CHECK int log_manager_open_logs(struct log_manager *manager, struct directo
 enum log_checkpoint {
     LOG_CHECKPOINT_RECOVERY = 1,
     LOG_CHECKPOINT_START = 2,
-    LOG_CHECKPOINT_HIGH_WATERMARK = 4
+    LOG_CHECKPOINT_HIGH_WATERMARK = 4,
+    LOG_CHECKPOINT_CLEANER = 8
 };
 /* Rewrites the files of the set `which` in one directory, checkpoint_mutex held; the directory's failure
  * where it is offline. */
 MUST_CHECK int log_manager_write_checkpoints(struct log_manager *manager, struct log_directory *directory,
                                              unsigned which);
+/* log_manager_cleaner.c: what the cleaner's checkpoint says of a log that was just opened lies within it, or
+ * is forgotten. checkpoint_mutex held. */
+void log_manager_check_cleaned(struct managed_log *managed);
 /* log_keep_checkpoints of a managed log. */
 int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);
 

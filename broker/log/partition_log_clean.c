@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/log_names.h"
 #include "broker/log/partition_log_clean_private.h"
 #include "common/check.h"
@@ -74,6 +75,12 @@ int partition_log_clean_plan(struct partition_log *log, int64_t high_watermark, 
         clean_plan_make(&input, plan);
     free(segments);
     return error;
+}
+
+void partition_log_clean_failed(struct partition_log *log, int error)
+{
+    if (disk_error_of(error) == DISK_ERROR_FAILED)
+        partition_log_go_offline(log, error, "compaction");
 }
 
 static void add_aborted(void *context, const struct aborted_transaction *entry)

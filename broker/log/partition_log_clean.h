@@ -68,6 +68,8 @@ MUST_CHECK int log_clean_sync_names(struct log_clean *clean);
 /* After the last group. Returns whether the first dirty offset has moved. */
 bool partition_log_clean_end(struct partition_log *log, struct log_clean *clean);
 void log_clean_free(struct log_clean *clean);
+/* A step has ended with this -errno: where that means a broken disk, the log's directory goes offline. */
+void partition_log_clean_failed(struct partition_log *log, int error);
 
 /* From where and to where the keys were collected. */
 int64_t log_clean_first_dirty_offset(const struct log_clean *clean);
