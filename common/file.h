@@ -180,7 +180,8 @@ MUST_CHECK static inline int file_system_lock(struct file_system *system, const 
     return system->operations->lock(system, path, file);
 }
 
-/* Sets the time that file_system_status tells, until the file is written to again. Durable when it pleases. */
+/* Sets the time that file_system_status tells, until the file is written to again. Durable when it pleases.
+ */
 MUST_CHECK static inline int file_system_set_modified(struct file_system *system, const char *path,
                                                       int64_t modified_ms)
 {
@@ -204,6 +205,10 @@ MUST_CHECK int file_system_remove_tree(struct file_system *system, const char *p
  */
 MUST_CHECK int file_system_replace(struct file_system *system, const char *path, const void *data,
                                    size_t length);
+
+/* Raises the number of descriptors that this process may have open as far as it is allowed to. What it is
+ * then; 0 where that is not known. */
+size_t file_raise_descriptor_limit(void);
 
 struct buffer;
 /* Appends the content to `out`; -EFBIG when it is longer than `limit`. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -317,4 +318,15 @@ struct file_system *file_system_posix(void)
 {
     /* Nobody writes through it: the operations take it only to pass it on. */
     return (struct file_system *)&posix_system;
+}
+
+size_t file_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit))
+        return 0;
+    struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+    if (limit.rlim_cur < limit.rlim_max && setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        limit = raised;
+    return limit.rlim_cur == RLIM_INFINITY ? 0 : (size_t)limit.rlim_cur;
 }

@@ -228,6 +228,8 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     /* Nobody reads yet what opening has cut off. */
     struct log_garbage *garbage = partition_log_take_garbage(log, options->now_ms, true);
     error = garbage ? log_garbage_remove(garbage) : 0;
+    if (log->open_files) /* thousands of logs are opened that nobody may ask for */
+        partition_log_close_idle(log, 0);
     if (error)
         partition_log_garbage_failed(log, error);
     *opened = log;

@@ -25,6 +25,7 @@
 #include "common/uuid.h"
 #include "proto/records/validate.h"
 
+struct open_files;
 struct partition_log;
 struct record_walkers;
 struct segment;
@@ -100,12 +101,13 @@ struct partition_log_options {
     const char *directory;     /* the partition's folder; made when missing */
     struct log_health *health; /* NULL: the log fails alone */
     struct log_settings settings;
-    bool clean;             /* the last stop was clean: trust what is there, read no segment */
+    struct open_files *open_files; /* those of all logs; NULL: not counted, none is closed */
+    bool clean;                    /* the last stop was clean: trust what is there, read no segment */
     bool expect_none;       /* nobody knows of such a log: a folder that is there all the same is not trusted,
                                whatever `clean` and `recovery_point` say */
     int64_t recovery_point; /* everything below is known to be on disk; or LOG_RECOVERY_POINT_UNKNOWN: then
                                all is checked, and gaps between segments are believed */
-    bool durable_rolls;     /* a segment is durable before the next one begins: recovery may believe all gaps */
+    bool durable_rolls; /* a segment is durable before the next one begins: recovery may believe all gaps */
     int64_t log_start_offset;               /* checkpointed; 0 where none */
     atomic_int_least64_t *checked_bytes;    /* recovery adds what it has checked; may be NULL */
     int64_t first_dirty_offset;             /* of the cleaner's checkpoint; 0, -1: nothing was cleaned */
@@ -140,6 +142,9 @@ int64_t partition_log_end_offset(const struct partition_log *log);
  * without the owner's lock. */
 int64_t partition_log_recovery_point(const struct partition_log *log);
 int64_t partition_log_size_bytes(const struct partition_log *log);
+/* To be called every second or so: closes files that were not used for a while when many are open. `now_ms`
+ * of a clock that does not go back. */
+void partition_log_tick(struct partition_log *log, int64_t now_ms);
 /* 0, or the -errno that took the log, or its whole directory, offline. May be asked without the owner's
  * lock. */
 int partition_log_failure(const struct partition_log *log);
@@ -173,10 +178,9 @@ struct log_append_result {
 /*
  * Appends the batch of one produce request to a log that this broker leads. `batch` is patched in place (base
  * offset, leader epoch, append time) and written from there with one write; it must not change until then.
- * Checks length, magic, CRC, counts, keys, timestamps and producer state in Kafka's order, also of the records
- * inside a compressed batch (proto/records/validate.h). A Kafka error code.
- * Unless it is KAFKA_NONE nothing is appended. Nothing is synced: whoever acknowledges looks at the recovery
- * point.
+ * Checks length, magic, CRC, counts, keys, timestamps and producer state in Kafka's order, also of the
+ * records inside a compressed batch (proto/records/validate.h). A Kafka error code. Unless it is KAFKA_NONE
+ * nothing is appended. Nothing is synced: whoever acknowledges looks at the recovery point.
  */
 MUST_CHECK int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch, size_t length,
                                                   int16_t produce_version, int32_t leader_epoch,
@@ -290,8 +294,8 @@ MUST_CHECK int partition_log_retain(struct partition_log *log, int64_t high_wate
  * has moved, and unless it was the preparation that found no room or descriptor, the log is offline. */
 MUST_CHECK int partition_log_flush(struct partition_log *log);
 
-/* Whether a whole segment waits for its flush (Kafka flushes in the background after each roll), or
- * flush.messages asks for one. */
+/* Whether a whole segment waits for its flush (Kafka flushes in the background after each roll),
+ * flush.messages asks for one, or only what is durable can be closed and too many files are open. */
 bool partition_log_wants_flush(const struct partition_log *log);
 
 /*
@@ -318,14 +322,14 @@ uint64_t partition_log_truncations(const struct partition_log *log);
 /* While it is paused, compaction neither begins nor puts its result into the log. */
 void partition_log_pause_cleaning(struct partition_log *log, bool pause);
 bool partition_log_cleaning_is_paused(const struct partition_log *log);
-/* As partition_log_append_as_follower, with at least one whole batch; the first batch of an empty log may begin
- * below the log's start: then the log begins with it. */
+/* As partition_log_append_as_follower, with at least one whole batch; the first batch of an empty log may
+ * begin below the log's start: then the log begins with it. */
 MUST_CHECK int16_t partition_log_append_copy(struct partition_log *log, const uint8_t *batches, size_t length,
                                              int64_t now_ms, size_t *appended);
 /* The log goes on at `offset`, above its end: compaction has left nothing before. A Kafka error code. */
 MUST_CHECK int16_t partition_log_skip_to(struct partition_log *log, int64_t offset, int64_t now_ms);
-/* The log, just opened and durable, takes the place of `former`: what was begun on that one must not be ended on
- * this. */
+/* The log, just opened and durable, takes the place of `former`: what was begun on that one must not be ended
+ * on this. */
 void partition_log_succeed(struct partition_log *log, const struct partition_log *former);
 
 #endif

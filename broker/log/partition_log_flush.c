@@ -43,6 +43,7 @@ bool partition_log_wants_flush(const struct partition_log *log)
 {
     return !partition_log_failure(log) &&
            (log->recovery_point < partition_log_active(log)->base_offset ||
+            (log->recovery_point < log->end_offset && open_files_is_pressed(log->open_files)) ||
             log->end_offset - log->recovery_point >= log->settings.flush_messages);
 }
 

@@ -54,10 +54,10 @@ struct partition_log {
         start_offset; /* this and the recovery point: read by the log manager's checkpoints */
     int64_t end_offset;
     int64_t size_bytes;
-    atomic_int_least64_t recovery_point; /* without the owner's lock */
+    atomic_int_least64_t recovery_point;     /* without the owner's lock */
     atomic_int_least64_t first_dirty_offset; /* compaction: all below was cleaned; -1: nothing was */
-    atomic_int failure;                  /* -errno; ask partition_log_failure */
-    struct log_health *health;           /* NULL: none */
+    atomic_int failure;                      /* -errno; ask partition_log_failure */
+    struct log_health *health;               /* NULL: none */
 
     struct epoch_cache epochs;     /* changed: since the newest version of its text was made */
     struct epoch_file *epoch_file; /* shared with flushes */
@@ -77,16 +77,17 @@ struct partition_log {
     size_t recent_next;
     size_t recent_count;
 
-    uint64_t truncations;   /* a flush that began before one says nothing about what came after */
-    uint64_t names_changed; /* counts created, renamed, removed files */
-    uint64_t names_synced;  /* as of when the directory was synced last */
-    bool parent_unsynced;   /* the folder itself was made since */
-    bool cut_unsynced;      /* the end of the active segment was cut since */
-    bool durable_rolls;     /* a segment is durable before the next one begins */
-    bool cleaning_paused;   /* by who copies the log */
+    uint64_t truncations;           /* a flush that began before one says nothing about what came after */
+    uint64_t names_changed;         /* counts created, renamed, removed files */
+    uint64_t names_synced;          /* as of when the directory was synced last */
+    bool parent_unsynced;           /* the folder itself was made since */
+    bool cut_unsynced;              /* the end of the active segment was cut since */
+    bool durable_rolls;             /* a segment is durable before the next one begins */
+    bool cleaning_paused;           /* by who copies the log */
     struct record_walkers *walkers; /* shared; may be NULL */
-    struct buffer scratch;  /* uncompressed records; empty and small between calls, as the next */
-    struct buffer rebuilt;  /* a batch that had to be made anew */
+    struct open_files *open_files;  /* likewise; a reference */
+    struct buffer scratch;          /* uncompressed records; empty and small between calls, as the next */
+    struct buffer rebuilt;          /* a batch that had to be made anew */
 };
 
 static inline struct segment *partition_log_active(const struct partition_log *log)
@@ -114,6 +115,8 @@ uint64_t partition_log_format_epochs(struct partition_log *log, struct buffer *t
 void partition_log_epochs_written(struct partition_log *log, uint64_t version);
 /* Makes created and removed names durable. 0, or -errno. */
 MUST_CHECK int partition_log_sync_names(struct partition_log *log);
+/* Closes the files of segments that were not used for so long, and are durable. */
+void partition_log_close_idle(struct partition_log *log, int64_t idle_ms);
 /* Adds a segment at the end of the list. */
 void partition_log_push_segment(struct partition_log *log, struct segment *segment);
 /* The number of the segment with the greatest base <= `offset`; 0 where there is none. */
@@ -135,7 +138,8 @@ MUST_CHECK int partition_log_roll(struct partition_log *log, int64_t base_offset
 MUST_CHECK int partition_log_roll_if_due(struct partition_log *log, const struct segment_append *append,
                                          int64_t first_offset, int64_t now_ms);
 
-/* Begins a segment above the log's end, or anew where the active one is empty. The end stays. 0, or -errno. */
+/* Begins a segment above the log's end, or anew where the active one is empty. The end stays. 0, or -errno.
+ */
 MUST_CHECK int partition_log_begin_segment(struct partition_log *log, int64_t base_offset, int64_t now_ms);
 
 /* partition_log_producers.c */

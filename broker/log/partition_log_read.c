@@ -46,6 +46,9 @@ int partition_log_find(struct partition_log *log, size_t segment_number, int64_t
 {
     if (segment_number == log->segments_count - 1) {
         const struct recent_append *recent = find_recent(log, offset);
+        int error = recent ? segment_open_file(log->segments[segment_number]) : 0;
+        if (error)
+            return error;
         if (recent) {
             batch->position = recent->position;
             batch->size_bytes = recent->size_bytes;

@@ -74,12 +74,21 @@ void segment_take(struct segment *segment)
     atomic_fetch_add_explicit(&segment->references, 1, memory_order_relaxed);
 }
 
+static void close_file(struct segment *segment)
+{
+    if (!segment->file)
+        return;
+    file_close(segment->files, segment->file);
+    segment->file = NULL;
+    open_files_add(segment->open_files, -1);
+}
+
 void segment_release(struct segment *segment)
 {
     if (!segment || atomic_fetch_sub_explicit(&segment->references, 1, memory_order_acq_rel) > 1)
         return;
-    if (segment->file)
-        file_close(segment->files, segment->file);
+    close_file(segment);
+    open_files_release(segment->open_files);
     offset_index_release(&segment->offsets);
     time_index_release(&segment->times);
     transaction_index_release(&segment->transactions);
@@ -89,7 +98,31 @@ void segment_release(struct segment *segment)
 
 int segment_open_file(struct segment *segment)
 {
-    return segment->file ? 0 : file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
+    segment->used_ms = open_files_now(segment->open_files);
+    if (segment->file)
+        return 0;
+    int error = file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
+    if (!error)
+        open_files_add(segment->open_files, 1);
+    return error;
+}
+
+void segment_count_in(struct segment *segment, struct open_files *open_files)
+{
+    if (segment->open_files || !open_files)
+        return;
+    segment->open_files = open_files_acquire(open_files);
+    segment->used_ms = open_files_now(open_files);
+    open_files_add(open_files, segment->file ? 1 : 0);
+}
+
+void segment_close_idle(struct segment *segment, int64_t idle_ms)
+{
+    /* References are only made under the owner's lock, or from one: a single one is the log's, and stays so.
+     */
+    if (segment->file && atomic_load_explicit(&segment->references, memory_order_acquire) == 1 &&
+        open_files_now(segment->open_files) - segment->used_ms >= idle_ms)
+        close_file(segment);
 }
 
 /* The entries that Kafka's rule of sparsity asks for after an append. */
@@ -119,7 +152,10 @@ static void note_timestamps(struct segment *segment, int64_t max_timestamp, int6
 
 int segment_append(struct segment *segment, const struct segment_append *append, int64_t index_interval_bytes)
 {
-    CHECK(segment->offsets_loaded && segment->times_loaded && segment->file);
+    CHECK(segment->offsets_loaded && segment->times_loaded);
+    int error = segment_open_file(segment);
+    if (error)
+        return error;
     struct iovec part = {(void *)append->bytes, append->length};
     int64_t position = segment->size_bytes;
     ssize_t written = file_write(segment->files, segment->file, &part, 1, position);

@@ -9,8 +9,9 @@
  *   <20 digits>.txnindex   transaction_index.h
  *
  * A segment is held by its log and by every log_range that was handed out; it is freed, and its file closed,
- * when the last of them lets go, on whatever thread. All else is guarded by the log's owner; `file` never
- * changes once it is set.
+ * when the last of them lets go, on whatever thread. All else is guarded by the log's owner, `file` too:
+ * while nobody but the log holds the segment, the owner may close it, and it is opened again on demand; for
+ * who has a reference of his own it stays as it is.
  *
  * Removal renames or unlinks the files at once (log_garbage.h); who still holds the segment reads on from the
  * open file.
@@ -25,6 +26,7 @@
 
 #include "broker/log/batch_scan.h"
 #include "broker/log/offset_index.h"
+#include "broker/log/open_files.h"
 #include "broker/log/producer_state.h"
 #include "broker/log/time_index.h"
 #include "broker/log/transaction_index.h"
@@ -35,7 +37,9 @@ struct segment {
     atomic_int references;
     struct file_system *files;
     char *path;
-    struct file *file; /* NULL: not opened yet */
+    struct file *file;             /* NULL: not open */
+    struct open_files *open_files; /* a reference, where `file` is counted; or NULL */
+    int64_t used_ms;               /* of open_files' clock */
     int64_t base_offset;
     int64_t size_bytes;
     struct offset_index offsets;
@@ -64,8 +68,13 @@ struct segment *segment_new_existing(struct file_system *files, const char *dire
 void segment_take(struct segment *segment);
 void segment_release(struct segment *segment);
 
+/* The file is counted there from now on. */
+void segment_count_in(struct segment *segment, struct open_files *open_files);
 /* Opens the file where it is not open. 0, or -errno. */
 MUST_CHECK int segment_open_file(struct segment *segment);
+/* Closes it where nobody but the log holds the segment and nobody used it for idle_ms. All of it is durable.
+ */
+void segment_close_idle(struct segment *segment, int64_t idle_ms);
 /* Loads the offset index, or rebuilds it where it is missing or falls far short. 0, or -errno. */
 MUST_CHECK int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes);
 /* Loads the time index and finds the greatest timestamp, whatever the index lacks. 0, or -errno. */
