@@ -22,7 +22,7 @@ struct segment;
  * (less where batches are large); to read every byte of it. */
 #define SCAN_CHUNK_LOOKUP 4096
 #define SCAN_CHUNK_HEADERS ((size_t)64 * 1024)
-#define SCAN_CHUNK_WHOLE ((size_t)256 * 1024)
+#define SCAN_CHUNK_WHOLE ((size_t)1024 * 1024)
 /* From this size of batches on a chunk of headers would be mostly payload. */
 #define SCAN_LARGE_BATCH_BYTES ((int64_t)16 * 1024)
 
