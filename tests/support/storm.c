@@ -8,11 +8,14 @@
 #include <stdlib.h>
 
 #include "broker/log/log_garbage.h"
+#include "broker/log/partition_log_clean.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 
 #define START_MS 1700000000000
 #define PRODUCE_VERSION 9
+#define CLEAN_MAP_BYTES ((size_t)2000)
+#define CLEAN_BUFFER_BYTES ((size_t)1000)
 
 static int64_t storm_clock(void *context)
 {
@@ -231,9 +234,9 @@ static bool append_one(struct storm *storm, int partition, struct partition_log 
     return error == KAFKA_NONE;
 }
 
-static bool append(struct storm *storm)
+/* A few batches to one partition, made durable together. */
+static bool append_to(struct storm *storm, int partition)
 {
-    int partition = random_partition(storm);
     if (storm->model.partitions[partition].existence == STORM_ABSENT && !create(storm, partition))
         return false;
     struct partition_log *log = storm_log(storm, partition);
@@ -246,6 +249,11 @@ static bool append(struct storm *storm)
     storm->appended += (uint64_t)batches;
     emit(storm, STORM_APPENDED, partition, 0);
     return true;
+}
+
+static bool append(struct storm *storm)
+{
+    return append_to(storm, random_partition(storm));
 }
 
 /* The high watermark rises to a boundary of batches. */
@@ -345,6 +353,55 @@ static bool retain(struct storm *storm)
     return true;
 }
 
+/* A compaction from its map of keys to its end, with appends between its steps. 0, or -errno. */
+static int run_clean(struct storm *storm, int partition, struct partition_log *log, struct log_clean *clean)
+{
+    int error = log_clean_fill_map(clean);
+    if (!error)
+        emit(storm, STORM_COMPACT, partition, log_clean_end_offset(clean));
+    while (!error) {
+        int result = log_clean_write_group(clean);
+        if (result <= 0) {
+            error = result;
+            break;
+        }
+        if (prng_one_in(&storm->prng, 2) && !append_to(storm, partition))
+            error = -EIO;
+        if (!error)
+            error = partition_log_clean_commit(log, clean);
+        if (!error)
+            error = log_clean_sync_names(clean);
+    }
+    if (!error)
+        partition_log_clean_end(log, clean);
+    return error;
+}
+
+static bool compact(struct storm *storm)
+{
+    static const uint64_t hash_key[2] = {17, 4711};
+    int partition = some_partition(storm);
+    if (partition < 0 || !storm_is_compacted(partition))
+        return true;
+    struct partition_log *log = storm_log(storm, partition);
+    struct clean_map map;
+    clean_map_init(&map, CLEAN_MAP_BYTES, 0.9, hash_key);
+    const struct log_clean_options options = {
+        .high_watermark = storm->model.partitions[partition].high_watermark,
+        .now_ms = storm->now_ms,
+        .map = &map,
+        .io_buffer_bytes = CLEAN_BUFFER_BYTES,
+    };
+    struct log_clean *clean;
+    int error = partition_log_clean_begin(log, &options, &clean);
+    if (!error) {
+        error = run_clean(storm, partition, log, clean);
+        log_clean_free(clean);
+    }
+    clean_map_clear(&map);
+    return error == 0 || error == -EAGAIN || error == -ECANCELED;
+}
+
 /* Unlinks what was let go of: of all logs, and the folders of deleted ones. */
 static bool remove_garbage(struct storm *storm)
 {
@@ -437,5 +494,7 @@ bool storm_step(struct storm *storm)
         return retain(storm);
     if (draw < 96)
         return remove_garbage(storm);
+    if (draw < 99)
+        return compact(storm);
     return append(storm);
 }

@@ -12,7 +12,7 @@
  *
  *   storm_test [<seeds> [<first seed>]]     BARNABAS_STORM_SEEDS=<seeds> is the same
  *
- * A seed is a storm of some 3,500 operations. Without arguments: SEEDS_DEFAULT seeds, and a fraction of that
+ * A seed is a storm of some 4,000 operations. Without arguments: SEEDS_DEFAULT seeds, and a fraction of that
  * under a sanitizer. `storm_test one <seed> <operation> <process|power>` repeats one point.
  */
 #include <errno.h>
