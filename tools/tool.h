@@ -20,6 +20,7 @@ struct tool {
 extern const struct tool topics_tool;
 extern const struct tool console_producer_tool;
 extern const struct tool console_consumer_tool;
+extern const struct tool dump_log_tool;
 
 /*
  * Parses the arguments behind the command's name and runs it. --help: usage on standard output, 0. --version:
