@@ -188,6 +188,19 @@ static void abandoned(struct parking *parking)
     request_answer_nothing(request);
 }
 
+/* What the answer needs of the frame is copied: followers may need its memory to move at all. */
+static void release_frame(struct delete_operation *operation)
+{
+    struct delete_records_response *response = &operation->response;
+    for (size_t i = 0; i < response->topics_count; i++)
+        response->topics[i].name = arena_copy_slice(&operation->arena, response->topics[i].name);
+    for (size_t i = 0; i < operation->deleted_count; i++)
+        operation->deleted[i].topic = slice_of(NULL);
+    operation->body.topics = NULL;
+    operation->body.topics_count = 0;
+    request_release_frame(operation->request);
+}
+
 /* Waits for the followers, unless they have moved already. */
 static void await_followers(struct delete_operation *operation)
 {
@@ -200,6 +213,7 @@ static void await_followers(struct delete_operation *operation)
         answer(operation);
         return;
     }
+    release_frame(operation);
     parking_set_deadline(&operation->parking,
                          parking_deadline_ms(operation->request, operation->body.timeout_ms));
 }

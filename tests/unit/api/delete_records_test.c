@@ -160,8 +160,10 @@ static void the_followers_are_waited_for(void **state)
     follow(bench, "both", RECORDS, 3);
     exchange_turn(&deletion.exchange);
     assert_int_equal(deletion.exchange.outcome, EXCHANGE_OPEN);
+    assert_true(deletion.exchange.light);
     follow(bench, "both", RECORDS, 4);
     assert_int_equal(answer_of(&deletion), KAFKA_NONE);
+    assert_true(slice_is(deletion.response.topics[0].name, "both"));
     assert_int_equal(deletion.result->low_watermark, 4);
     exchange_release(&deletion.exchange);
 }
