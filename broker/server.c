@@ -11,11 +11,13 @@
 
 #include "broker/api/api.h"
 #include "broker/api/producer_ids.h"
+#include "broker/cleaner.h"
 #include "broker/coordinator.h"
 #include "broker/log/log_manager.h"
 #include "broker/net/server.h"
 #include "broker/replica/fetcher.h"
 #include "broker/replica/metadata_cache.h"
+#include "broker/replica/mover.h"
 #include "broker/replica/replica_manager.h"
 #include "broker/replica/topic_log_settings.h"
 #include "broker/replica_thread.h"
@@ -42,6 +44,8 @@ struct server {
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
     struct storage *storage;
+    struct mover *mover;
+    struct cleaner *cleaner; /* NULL: not enabled */
     struct replica_thread *replica_thread;
     struct fetcher_pool *fetchers;
     struct api *api;
@@ -237,6 +241,8 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
         .directories_count = config->log_dirs_count,
         .broker_id = config->broker_id,
         .cluster_id = cluster_id,
+        /* The other half is for connections, and for files that are open for a moment. */
+        .open_segments_max = file_raise_descriptor_limit() / 2,
         .recovery_threads = config->num_recovery_threads_per_data_dir,
         .directories_changed = on_directories_changed,
         .directories_context = server,
@@ -283,11 +289,23 @@ static int make_replicas(struct server *server)
     return fetcher_pool_new(&fetchers, &server->fetchers);
 }
 
+static void make_mover(struct server *server)
+{
+    const struct broker_config *config = server->options.config;
+    struct mover_options options = {.replicas = server->replicas,
+                                    .logger = server->options.logger,
+                                    .threads = config->num_replica_alter_log_dirs_threads,
+                                    .bytes_per_second =
+                                        config->replica_alter_log_dirs_io_max_bytes_per_second};
+    server->mover = mover_new(&options);
+}
+
 static void make_api(struct server *server)
 {
     struct api_context context = {.config = server->options.config,
                                   .metadata = server->metadata,
                                   .replicas = server->replicas,
+                                  .mover = server->mover,
                                   .controller = coordinator_link(server->coordinator),
                                   .logger = server->options.logger,
                                   .clock = api_clock_system(),
@@ -311,10 +329,16 @@ static int start_parts(struct server *server, struct buffer *error)
     result = make_replicas(server);
     if (result != 0)
         return result;
+    make_mover(server);
     make_api(server);
     result = replica_thread_start(server->replica_thread, api_context_of(server->api));
     if (result == 0)
         result = storage_start(server->storage, server->replicas);
+    if (result == 0)
+        result = mover_start(server->mover);
+    if (result == 0)
+        result =
+            cleaner_start(server->options.config, server->options.logger, server->replicas, &server->cleaner);
     if (result == 0)
         result = network_server_start(server->network);
     if (result == 0)
@@ -433,8 +457,11 @@ static int take_apart(struct server *server)
     /* Not before: the controller's last messages may still start and end the following of partitions. */
     if (server->fetchers != NULL)
         fetcher_pool_stop(server->fetchers);
+    cleaner_stop(server->cleaner);
     /* Requests that waited for the disk have been answered; from here on nobody wakes any. */
     storage_stop(server->storage);
+    if (server->mover != NULL)
+        mover_stop(server->mover);
     /* All who resolve names have stopped; their mailboxes, to which the answers go, are still there. */
     if (server->resolver != NULL)
         worker_free(server->resolver);
@@ -446,6 +473,8 @@ static int take_apart(struct server *server)
     server->coordinator = NULL; /* the logs are still there, and may fail */
     replica_thread_free(server->replica_thread);
     api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
+    mover_free(server->mover);
+    cleaner_free(server->cleaner);
     int result = close_logs(server);
     storage_free(server->storage);
     if (server->metadata != NULL)

@@ -13,6 +13,7 @@
 #include "broker/config/broker_config.h"
 #include "broker/net/request.h"
 #include "broker/replica/metadata_cache.h"
+#include "broker/replica/mover.h"
 #include "broker/replica/replica_manager.h"
 #include "common/base.h"
 #include "common/log.h"
@@ -34,6 +35,7 @@ struct api_context {
     const struct broker_config *config;
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
+    struct mover *mover; /* NULL: replicas are not moved between log directories */
     struct controller_link *controller;
     struct logger *logger;
     const struct api_clock *clock;

@@ -18,6 +18,8 @@ const struct api_row api_rows[] = {
     {KAFKA_API_INIT_PRODUCER_ID, 0, 5, false, handle_init_producer_id, false},
     {KAFKA_API_OFFSET_FOR_LEADER_EPOCH, 0, 4, false, handle_offset_for_leader_epoch, false},
     {KAFKA_API_DESCRIBE_CONFIGS, 0, 4, false, handle_describe_configs, false},
+    {KAFKA_API_ALTER_REPLICA_LOG_DIRS, 0, 2, false, handle_alter_replica_log_dirs, false},
+    {KAFKA_API_DESCRIBE_LOG_DIRS, 0, 4, false, handle_describe_log_dirs, false},
     {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions, false},
     {KAFKA_API_DESCRIBE_CLUSTER, 0, 1, false, handle_describe_cluster, true},
     {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control, false},

@@ -130,6 +130,25 @@ int log_manager_directory_of(struct log_manager *manager, struct slice topic, in
     return number;
 }
 
+void log_manager_directory_room(const struct log_manager *manager, size_t number, int64_t *total_bytes,
+                                int64_t *usable_bytes)
+{
+    const char *path = manager->directories[number].path;
+    *total_bytes = *usable_bytes = -1;
+    if (file_system_total_bytes(manager->files, path, total_bytes) ||
+        file_system_free_bytes(manager->files, path, usable_bytes))
+        *total_bytes = *usable_bytes = -1;
+}
+
+int64_t log_manager_size_bytes(struct log_manager *manager, struct slice topic, int32_t partition)
+{
+    pthread_mutex_lock(&manager->mutex);
+    const struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
+    int64_t size_bytes = managed && managed->log ? partition_log_size_bytes(managed->log) : 0;
+    pthread_mutex_unlock(&manager->mutex);
+    return size_bytes;
+}
+
 bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic, int32_t partition)
 {
     pthread_mutex_lock(&manager->mutex);

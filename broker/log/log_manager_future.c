@@ -8,6 +8,7 @@
 
 #include "broker/log/log_manager_private.h"
 #include "broker/log/log_names.h"
+#include "broker/log/partition_log_clean.h"
 #include "common/memory.h"
 
 #define FOLDER_NAME_MAX 255
@@ -370,6 +371,7 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
     managed->log_start_offset = partition_log_start_offset(former->log);
     managed->recovery_point = partition_log_end_offset(former->log);
     managed->high_watermark = high_watermark;
+    managed->first_dirty_offset = partition_log_first_dirty_offset(former->log);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     const struct managed_log_opening opening = {
         .clean = true, .settings = settings, .seed = prng_next(&manager->prng)};
@@ -380,8 +382,7 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
         return -EBADMSG;
     partition_log_succeed(managed->log, former->log);
     pthread_mutex_lock(&manager->checkpoint_mutex);
-    error = log_manager_write_checkpoints(
-        manager, target, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | LOG_CHECKPOINT_HIGH_WATERMARK);
+    error = log_manager_write_checkpoints(manager, target, LOG_CHECKPOINT_ALL);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     return error;
 }
@@ -468,7 +469,7 @@ void log_manager_retire(struct log_manager *manager, struct retired_log *retired
     int64_t delay_ms = manager->defaults.file_delete_delay_ms;
     managed_log_free(retired->managed);
     pthread_mutex_lock(&manager->checkpoint_mutex);
-    directory->unwritten |= LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | LOG_CHECKPOINT_HIGH_WATERMARK;
+    directory->unwritten |= LOG_CHECKPOINT_ALL;
     int error = log_manager_write_checkpoints(manager, directory, directory->unwritten);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     if (error)

@@ -61,7 +61,7 @@ struct log_manager {
     struct logger *logger;
     struct log_settings defaults;
     struct record_walkers *walkers; /* of all logs */
-    struct open_files *open_files; /* likewise */
+    struct open_files *open_files;  /* likewise */
     int64_t (*wall_clock_ms)(void *context);
     void *wall_clock_context;
     void (*directories_changed)(void *context); /* NULL while opening */
@@ -173,7 +173,8 @@ enum log_checkpoint {
     LOG_CHECKPOINT_RECOVERY = 1,
     LOG_CHECKPOINT_START = 2,
     LOG_CHECKPOINT_HIGH_WATERMARK = 4,
-    LOG_CHECKPOINT_CLEANER = 8
+    LOG_CHECKPOINT_CLEANER = 8,
+    LOG_CHECKPOINT_ALL = 15
 };
 /* Rewrites the files of the set `which` in one directory, checkpoint_mutex held; the directory's failure
  * where it is offline. */

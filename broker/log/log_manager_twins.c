@@ -93,7 +93,6 @@ static void inherit(struct log_manager *manager, struct managed_log *winner, con
 
 static void settle(struct log_manager *manager, struct managed_log *first, struct managed_log *twin)
 {
-    const unsigned all = LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | LOG_CHECKPOINT_HIGH_WATERMARK;
     struct buffer key, from, aside;
     buffer_init(&key);
     bool comparable = first->log && twin->log;
@@ -120,10 +119,10 @@ static void settle(struct log_manager *manager, struct managed_log *first, struc
         log_manager_remove_later(manager, directory, buffer_string(&aside),
                                  log_manager_now_ms(manager) + manager->defaults.file_delete_delay_ms);
     pthread_mutex_lock(&manager->checkpoint_mutex);
-    directory->unwritten |= error ? 0 : all;
-    int written = error ? 0 : log_manager_write_checkpoints(manager, winner->directory, all);
+    directory->unwritten |= error ? 0 : LOG_CHECKPOINT_ALL;
+    int written = error ? 0 : log_manager_write_checkpoints(manager, winner->directory, LOG_CHECKPOINT_ALL);
     if (!error && !written)
-        written = log_manager_write_checkpoints(manager, directory, all);
+        written = log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_ALL);
     pthread_mutex_unlock(&manager->checkpoint_mutex);
     if (written)
         log_warn(manager->logger, "log", "the checkpoints are written later: %s", strerror(-written));

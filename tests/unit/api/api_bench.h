@@ -21,6 +21,7 @@ struct api_bench {
     struct log_manager *logs;
     struct replica_host host;
     struct replica_manager *replicas;
+    struct mover *mover;
     struct metadata_cache *metadata;
     struct controller_link link;
     struct api *api;
