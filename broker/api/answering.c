@@ -49,6 +49,8 @@ struct partition *find_partition(struct api_context *context, const struct metad
     const struct metadata_topic *known = metadata_image_topic(image, topic);
     bool elsewhere = known && metadata_topic_partition(known, number);
     *error = elsewhere ? KAFKA_NOT_LEADER_OR_FOLLOWER : KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (elsewhere && replica_manager_is_offline(context->replicas, topic, number))
+        *error = KAFKA_KAFKA_STORAGE_ERROR;
     return NULL;
 }
 

@@ -38,7 +38,7 @@ struct log_directory {
     bool was_clean;    /* the last stop was */
     struct log_health health;
     atomic_size_t logs_count;
-    struct list logs;   /* the log manager's list of what lies here */
+    struct list logs;     /* the log manager's list of what lies here */
     bool recovery_unsure; /* the last writing of the recovery point checkpoint failed: it may say less */
     unsigned unwritten; /* checkpoint files that still tell of logs that are gone: written before a new log is
                            made here */

@@ -15,6 +15,7 @@
 #include "broker/log/disk_error.h"
 #include "broker/log/log_manager_private.h"
 #include "broker/log/log_names.h"
+#include "common/clock.h"
 #include "common/memory.h"
 
 #define PROGRESS_INTERVAL_MS 5000
@@ -206,11 +207,11 @@ static void say_progress(struct opening *opening)
 
 static void wait_for_openers(struct opening *opening)
 {
-    struct timespec next;
-    clock_gettime(CLOCK_MONOTONIC, &next);
+    int64_t next_ms = clock_monotonic_ms();
     pthread_mutex_lock(&opening->mutex);
     while (opening->running > 0) {
-        next.tv_sec += PROGRESS_INTERVAL_MS / 1000;
+        next_ms += PROGRESS_INTERVAL_MS;
+        const struct timespec next = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
         int waited = 0;
         while (opening->running > 0 && waited != ETIMEDOUT)
             waited = pthread_cond_timedwait(&opening->changed, &opening->mutex, &next);

@@ -232,8 +232,8 @@ static int load_start(struct partition_log *log, const struct partition_log_opti
     return 0;
 }
 
-/* After a repair. A full disk puts it off: a later flush does it, and until then the recovery point stays where
- * it is. */
+/* After a repair. A full disk puts it off: a later flush does it, and until then the recovery point stays
+ * where it is. */
 static int make_durable(struct partition_log *log)
 {
     log->cut_unsynced = true;

@@ -51,7 +51,8 @@ static void forward_proposal(struct partition_host *host, struct partition *part
     manager->host->proposal_wanted(manager->host, partition);
 }
 
-static void forward_flush(struct partition_host *host, struct partition *partition, enum flush_urgency urgency)
+static void forward_flush(struct partition_host *host, struct partition *partition,
+                          enum flush_urgency urgency)
 {
     struct replica_manager *manager = container_of(host, struct replica_manager, partition_host);
     if (manager->host->flush_wanted != NULL)
@@ -128,6 +129,12 @@ struct partition *replica_manager_find(struct replica_manager *manager, struct s
     return found;
 }
 
+bool replica_manager_is_offline(struct replica_manager *manager, struct slice topic, int32_t partition)
+{
+    return log_manager_directory_of(manager->logs, topic, partition) >= 0 &&
+           log_manager_log_is_offline(manager->logs, topic, partition);
+}
+
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
  */
 static int16_t create_partition(struct replica_manager *manager, const struct control_topic *topic,
@@ -139,7 +146,8 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
     manager->host->topic_settings(manager->host, topic->settings, topic->settings_count, &settings,
                                   &min_insync_replicas);
     struct partition_log *log;
-    int error = log_manager_obtain(manager->logs, topic->name, state->partition, state->is_new, &settings, &log);
+    int error =
+        log_manager_obtain(manager->logs, topic->name, state->partition, state->is_new, &settings, &log);
     if (error == 0 && uuid_is_zero(partition_log_topic_id(log)) && !uuid_is_zero(topic->topic_id))
         error = partition_log_set_topic_id(log, topic->topic_id);
     if (error != 0 && log_manager_log_is_offline(manager->logs, topic->name, state->partition)) {
@@ -252,8 +260,7 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
                                 struct partition *partition)
 {
-    if (log_manager_directory_of(manager->logs, topic, number) >= 0 &&
-        log_manager_log_is_offline(manager->logs, topic, number))
+    if (replica_manager_is_offline(manager, topic, number))
         return KAFKA_KAFKA_STORAGE_ERROR; /* it stays in the table, for the sake of its errors */
     if (partition != NULL) {
         uint8_t key[KEY_MAX];

@@ -3,8 +3,8 @@
  * All partitions of this broker: carries out the controller's messages (leader-and-isr, stop replica), looks
  * partitions up for requests, keeps the periodic work (ISR ticks, checkpoints) and hands ISR proposals on.
  *
- * Threads: lookups from any thread. Control messages, ticks and the checkpoint of high watermarks come from one
- * thread (the replica worker), so they are carried out in the order of their arrival.
+ * Threads: lookups from any thread. Control messages, ticks and the checkpoint of high watermarks come from
+ * one thread (the replica worker), so they are carried out in the order of their arrival.
  */
 #ifndef BROKER_REPLICA_REPLICA_MANAGER_H
 #define BROKER_REPLICA_REPLICA_MANAGER_H
@@ -27,8 +27,8 @@ struct replica_host {
     void (*unfollow)(struct replica_host *host, struct partition *partition);
     /* The partition has an ISR proposal to be sent. From any thread, no lock held. */
     void (*proposal_wanted)(struct replica_host *host, struct partition *partition);
-    /* The partition's log is to be flushed (struct partition_host). From any thread, no lock held. NULL: nobody
-     * flushes. */
+    /* The partition's log is to be flushed (struct partition_host). From any thread, no lock held. NULL:
+     * nobody flushes. */
     void (*flush_wanted)(struct replica_host *host, struct partition *partition, enum flush_urgency urgency);
     /* The log settings and min.insync.replicas that result from a topic's own settings. */
     void (*topic_settings)(struct replica_host *host, const struct control_setting *settings, size_t count,
@@ -77,6 +77,9 @@ void replica_manager_configure(struct replica_manager *manager, const struct con
 /* A reference for the caller (partition_release), or NULL. */
 struct partition *replica_manager_find(struct replica_manager *manager, struct slice topic,
                                        int32_t partition);
+
+/* Whether the partition has a log here that has been offline since the start: there is no partition then. */
+bool replica_manager_is_offline(struct replica_manager *manager, struct slice topic, int32_t partition);
 
 /* Calls visit for every partition (a reference is held meanwhile), outside the table's lock. */
 void replica_manager_each(struct replica_manager *manager,
