@@ -95,13 +95,17 @@ static int make_and_lock(struct log_directory *directory, struct buffer *path, s
     return result;
 }
 
-/* Notes whether the mark is there and removes it, durably. */
+/* Notes whether the mark is there and removes it; all names are durable then. */
 static int take_clean_mark(struct log_directory *directory, struct buffer *path)
 {
     struct file_status status;
     int error = file_system_status(directory->files, path_of(directory, CLEAN_SHUTDOWN_FILE, path), &status);
+    /* After a crash names may be as they are in memory only: a deleted log's folder must not come back when
+     * this life has seen it gone. */
+    if (error == -ENOENT)
+        return file_system_sync_directory(directory->files, directory->path);
     if (error)
-        return error == -ENOENT ? 0 : error;
+        return error;
     error = file_system_remove(directory->files, buffer_string(path));
     if (!error)
         error = file_system_sync_directory(directory->files, directory->path);
