@@ -149,7 +149,8 @@ int checkpoint_read(struct file_system *files, struct logger *logger, const char
     buffer_init(&text);
     buffer_print(&path, "%s/%s", directory, name);
     int error = file_system_read_all(files, buffer_string(&path), CHECKPOINT_FILE_BYTES_MAX, &text);
-    if (!error && checkpoint_parse(checkpoint, buffer_slice(&text)))
+    /* Kafka makes some of them empty. */
+    if (!error && text.length > 0 && checkpoint_parse(checkpoint, buffer_slice(&text)))
         log_warn(logger, "log",
                  "%s is not a checkpoint file: it is taken as empty, and logs are recovered in full",
                  buffer_string(&path));
