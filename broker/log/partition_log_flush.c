@@ -24,7 +24,7 @@ struct unsynced_transactions {
 
 struct log_flush {
     struct file_system *files;
-    struct segment **segments; /* each with a reference */
+    struct segment **segments;                  /* each with a reference */
     struct unsynced_transactions *transactions; /* of each segment */
     size_t count;
     int64_t end_offset;

@@ -306,6 +306,8 @@ void partition_tick(struct partition *partition, int64_t now_ms)
     partition->flush_held = false;
     if (!partition_fail_with_log(partition, &effects))
         partition_core_on_tick(&partition->core, now_ms, &effects);
+    if (!partition->closed)
+        partition_log_tick(partition->log, now_ms);
     partition_leave(partition, &effects);
 }
 
