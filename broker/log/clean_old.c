@@ -11,6 +11,8 @@
 struct message_set {
     struct slice rest;
     int64_t offset_shift;
+    int64_t next_offset; /* nothing below may come, */
+    int64_t last_offset; /* nor anything above this */
     int magic;
 };
 
@@ -22,6 +24,9 @@ static int next_message(struct message_set *set, struct clean_old_record *record
         record->message.codec != CODEC_NONE)
         return -EBADMSG;
     record->offset = (int64_t)((uint64_t)record->message.offset + (uint64_t)set->offset_shift);
+    if (record->offset < set->next_offset || record->offset > set->last_offset)
+        return -EBADMSG;
+    set->next_offset = record->offset < INT64_MAX ? record->offset + 1 : INT64_MAX;
     set->rest = slice_make(set->rest.data + record->message.size_bytes,
                            set->rest.length - record->message.size_bytes);
     return 1;
@@ -34,10 +39,12 @@ static int open_set(const struct old_message *message, size_t limit, struct buff
     buffer_clear(scratch);
     if (slice_is_null(message->value) || codec_decompress(message->codec, message->value, limit, scratch))
         return -EBADMSG;
-    *set = (struct message_set){.rest = buffer_slice(scratch), .magic = message->magic};
+    *set = (struct message_set){
+        .rest = buffer_slice(scratch), .last_offset = message->offset, .magic = message->magic};
     if (message->magic == RECORD_MAGIC_V0)
         return 0;
     struct message_set walk = *set;
+    walk.last_offset = INT64_MAX;
     struct clean_old_record record = {.offset = -1};
     int result;
     while ((result = next_message(&walk, &record)) > 0)

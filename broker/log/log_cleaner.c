@@ -97,7 +97,8 @@ static bool look_at(struct log_cleaner *cleaner, struct partition_log *log, int6
 {
     int64_t now_ms = cleaner->options.time.wall_ms(cleaner->options.time.context);
     /* A full disk has no room for what a cleaning writes before it removes anything. */
-    if (!partition_log_settings(log)->compacted || partition_log_failure(log) || partition_log_is_full(log))
+    if (!partition_log_settings(log)->compacted || partition_log_cleaning_is_paused(log) ||
+        partition_log_failure(log) || partition_log_is_full(log))
         return false;
     int error = partition_log_clean_plan(log, high_watermark, now_ms, plan);
     if (error)

@@ -223,6 +223,26 @@ static int open_segment(struct log_clean *clean, size_t number)
     return gone_is_cancelled(error);
 }
 
+/*
+ * The next batch of the segment that is read, which must lie between what came before and the next segment:
+ * the CRC of a batch does not cover its offset. 1, 0, -EBADMSG, -ECANCELED, -errno.
+ */
+static int next_batch(struct log_clean *clean, int64_t *next_offset, struct slice *bytes)
+{
+    int result = clean_reader_next(&clean->reader, bytes);
+    if (result <= 0)
+        return result;
+    struct scanned_batch batch = {0};
+    size_t number = clean->reading;
+    int64_t end = number + 1 < clean->segments_count ? clean->segments[number + 1].base_offset
+                                                     : clean->plan.first_uncleanable_offset;
+    if (scanned_batch_parse(bytes->data, bytes->length, &batch) || batch.base_offset < *next_offset ||
+        batch.last_offset >= end)
+        return -EBADMSG;
+    *next_offset = batch.last_offset + 1;
+    return 1;
+}
+
 /* 1: all keys of the segment are in; 0: the map is full; -errno. */
 static int map_segment(struct log_clean *clean, size_t number, struct clean_transactions *transactions)
 {
@@ -230,9 +250,9 @@ static int map_segment(struct log_clean *clean, size_t number, struct clean_tran
     int result = open_segment(clean, number);
     if (result)
         return result;
-    int64_t first_dirty = clean->plan.first_dirty_offset;
+    int64_t first_dirty = clean->plan.first_dirty_offset, next_offset = clean->segments[number].base_offset;
     bool full = false;
-    while (!full && (result = clean_reader_next(&clean->reader, &bytes)) > 0) {
+    while (!full && (result = next_batch(clean, &next_offset, &bytes)) > 0) {
         int taken = clean_map_batch(clean->map, transactions, bytes, first_dirty,
                                     (size_t)clean->settings.max_message_bytes, &clean->filter.scratch);
         if (taken < 0)
@@ -357,7 +377,8 @@ static int copy_segment(struct log_clean *clean, size_t number)
     if (result)
         return result;
     clean->filter.keep_old_tombstones = clean->segments[number].modified_ms > clean->old_tombstones_until_ms;
-    while ((result = clean_reader_next(&clean->reader, &bytes)) > 0) {
+    int64_t next_offset = clean->segments[number].base_offset;
+    while ((result = next_batch(clean, &next_offset, &bytes)) > 0) {
         struct clean_result left;
         int error = clean_filter_batch(&clean->filter, bytes, &clean->output.pending, &left);
         if (!error)

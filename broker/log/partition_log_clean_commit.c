@@ -147,6 +147,7 @@ static int replace_group(struct partition_log *log, struct log_clean *clean, siz
     for (size_t i = 0; i < clean->group_count; i++)
         segment_release(log->segments[number + i]);
     log->segments[number] = segment;
+    segment_count_in(segment, log->open_files);
     memmove(log->segments + number + 1, log->segments + number + clean->group_count,
             (log->segments_count - number - clean->group_count) * sizeof(struct segment *));
     log->segments_count -= clean->group_count - 1;
