@@ -14,35 +14,22 @@ static int none_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-static const struct codec_entry {
-    const char *name;
-    int (*compress)(int level, struct slice input, struct buffer *out);
-    void *(*create)(void); /* NULL: nothing to decompress */
-    void (*reset)(void *state);
-    int (*read)(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
-    size_t (*memory)(const void *state); /* NULL: always little */
-    void (*free)(void *state);
-} codecs[CODEC_COUNT] = {
-    [CODEC_NONE] = {.name = "none", .compress = none_compress},
-    [CODEC_GZIP] = {"gzip", codec_gzip_compress, codec_gzip_create, codec_gzip_reset, codec_gzip_read, NULL,
-                    codec_gzip_free},
-    [CODEC_SNAPPY] = {"snappy", codec_snappy_compress, codec_snappy_create, codec_snappy_reset,
-                      codec_snappy_read, codec_snappy_memory, codec_snappy_free},
-    [CODEC_LZ4] = {"lz4", codec_lz4_compress, codec_lz4_create, codec_lz4_reset, codec_lz4_read,
-                   codec_lz4_memory, codec_lz4_free},
-    [CODEC_ZSTD] = {"zstd", codec_zstd_compress, codec_zstd_create, codec_zstd_reset, codec_zstd_read,
-                    codec_zstd_memory, codec_zstd_free},
+static const struct codec_functions codec_none = {.name = "none", .compress = none_compress};
+
+static const struct codec_functions *const codecs[CODEC_COUNT] = {
+    [CODEC_NONE] = &codec_none, [CODEC_GZIP] = &codec_gzip, [CODEC_SNAPPY] = &codec_snappy,
+    [CODEC_LZ4] = &codec_lz4,   [CODEC_ZSTD] = &codec_zstd,
 };
 
 const char *codec_name(enum codec codec)
 {
-    return (unsigned)codec < CODEC_COUNT ? codecs[codec].name : "unknown";
+    return (unsigned)codec < CODEC_COUNT ? codecs[codec]->name : "unknown";
 }
 
 int codec_parse(struct slice name)
 {
     for (int i = 0; i < CODEC_COUNT; i++) {
-        if (slice_is(name, codecs[i].name))
+        if (slice_is(name, codecs[i]->name))
             return i;
     }
     return -EINVAL;
@@ -53,7 +40,7 @@ int codec_compress(enum codec codec, int level, struct slice input, struct buffe
     if ((unsigned)codec >= CODEC_COUNT)
         return -EINVAL;
     size_t before = out->length;
-    int error = codecs[codec].compress(level, input, out);
+    int error = codecs[codec]->compress(level, input, out);
     if (error)
         out->length = before;
     return error;
@@ -69,7 +56,7 @@ void codec_reader_init(struct codec_reader *reader)
 static void free_state(struct codec_reader *reader, int codec)
 {
     if (reader->states[codec])
-        codecs[codec].free(reader->states[codec]);
+        codecs[codec]->free(reader->states[codec]);
     reader->states[codec] = NULL;
 }
 
@@ -82,8 +69,8 @@ void codec_reader_release(struct codec_reader *reader)
 void codec_reader_trim(struct codec_reader *reader)
 {
     for (int codec = 0; codec < CODEC_COUNT; codec++)
-        if (reader->states[codec] && codecs[codec].memory &&
-            codecs[codec].memory(reader->states[codec]) > CODEC_STATE_KEPT_BYTES)
+        if (reader->states[codec] && codecs[codec]->memory &&
+            codecs[codec]->memory(reader->states[codec]) > CODEC_STATE_KEPT_BYTES)
             free_state(reader, codec);
 }
 
@@ -94,11 +81,11 @@ int codec_reader_start(struct codec_reader *reader, enum codec codec, struct sli
     reader->codec = codec;
     reader->input = input;
     reader->ended = false;
-    if (codecs[codec].create == NULL)
+    if (codecs[codec]->create == NULL)
         return 0;
     if (reader->states[codec] == NULL)
-        reader->states[codec] = codecs[codec].create();
-    codecs[codec].reset(reader->states[codec]);
+        reader->states[codec] = codecs[codec]->create();
+    codecs[codec]->reset(reader->states[codec]);
     return 0;
 }
 
@@ -108,7 +95,7 @@ int codec_reader_read(struct codec_reader *reader, uint8_t *out, size_t room, si
     *produced = 0;
     if (reader->ended)
         return 0;
-    const struct codec_entry *entry = &codecs[reader->codec];
+    const struct codec_functions *entry = codecs[reader->codec];
     if (entry->read == NULL) {
         size_t step = min_size(room, reader->input.length);
         if (step > 0)

@@ -24,7 +24,7 @@ static void give_input(z_stream *stream, struct slice *input)
     codec_consume(input, step);
 }
 
-int codec_gzip_compress(int level, struct slice input, struct buffer *out)
+static int gzip_compress(int level, struct slice input, struct buffer *out)
 {
     if (level == CODEC_DEFAULT_LEVEL)
         level = Z_DEFAULT_COMPRESSION;
@@ -46,7 +46,7 @@ int codec_gzip_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-void *codec_gzip_create(void)
+static void *gzip_create(void)
 {
     z_stream *stream = memory_allocate_zeroed(1, sizeof(*stream));
     int result = inflateInit2(stream, GZIP_WINDOW_BITS);
@@ -54,20 +54,20 @@ void *codec_gzip_create(void)
     return stream;
 }
 
-void codec_gzip_reset(void *state)
+static void gzip_reset(void *state)
 {
     z_stream *stream = state;
     stream->avail_in = 0;
     inflateReset(stream);
 }
 
-void codec_gzip_free(void *state)
+static void gzip_free(void *state)
 {
     inflateEnd(state);
     free(state);
 }
 
-int codec_gzip_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+static int gzip_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
 {
     z_stream *stream = state;
     size_t step = min_size(room, GZIP_STEP_BYTES);
@@ -88,3 +88,12 @@ int codec_gzip_read(void *state, struct slice *input, uint8_t *out, size_t room,
             return 0;
     }
 }
+
+const struct codec_functions codec_gzip = {
+    .name = "gzip",
+    .compress = gzip_compress,
+    .create = gzip_create,
+    .reset = gzip_reset,
+    .read = gzip_read,
+    .free = gzip_free,
+};

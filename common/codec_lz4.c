@@ -18,7 +18,7 @@
 
 static const uint8_t lz4_magic[4] = {0x04, 0x22, 0x4d, 0x18};
 
-int codec_lz4_compress(int level, struct slice input, struct buffer *out)
+static int lz4_compress(int level, struct slice input, struct buffer *out)
 {
     if (level == CODEC_DEFAULT_LEVEL)
         level = LZ4_LEVEL_MIN; /* the fast compressor */
@@ -43,7 +43,7 @@ struct lz4_state {
     size_t block_bytes; /* of the largest blocks met: the context keeps room for two of them */
 };
 
-void *codec_lz4_create(void)
+static void *lz4_create(void)
 {
     struct lz4_state *state = memory_allocate_zeroed(1, sizeof(*state));
     LZ4F_errorCode_t result = LZ4F_createDecompressionContext(&state->context, LZ4F_VERSION);
@@ -51,21 +51,21 @@ void *codec_lz4_create(void)
     return state;
 }
 
-void codec_lz4_reset(void *state)
+static void lz4_reset(void *state)
 {
     struct lz4_state *lz4 = state;
     LZ4F_resetDecompressionContext(lz4->context);
     lz4->begun = false;
 }
 
-void codec_lz4_free(void *state)
+static void lz4_free(void *state)
 {
     struct lz4_state *lz4 = state;
     LZ4F_freeDecompressionContext(lz4->context);
     free(lz4);
 }
 
-size_t codec_lz4_memory(const void *state)
+static size_t lz4_memory(const void *state)
 {
     return 2 * ((const struct lz4_state *)state)->block_bytes;
 }
@@ -89,7 +89,7 @@ static int begin_frame(struct lz4_state *lz4, struct slice *input)
     return 0;
 }
 
-int codec_lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+static int lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
 {
     struct lz4_state *lz4 = state;
     if (!lz4->begun && begin_frame(lz4, input))
@@ -110,3 +110,13 @@ int codec_lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, 
     }
     return 0;
 }
+
+const struct codec_functions codec_lz4 = {
+    .name = "lz4",
+    .compress = lz4_compress,
+    .create = lz4_create,
+    .reset = lz4_reset,
+    .read = lz4_read,
+    .memory = lz4_memory,
+    .free = lz4_free,
+};

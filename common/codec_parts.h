@@ -2,7 +2,7 @@
 /*
  * The four codecs as codec.c's table sees them; each file is the only one that includes its library.
  *
- * compress appends to `out`: 0 or -EINVAL (level); what it appended before an error, codec.c takes back.
+ * `compress` appends to `out`: 0 or -EINVAL (level); what it appended before an error, codec.c takes back.
  *
  * For reading each has a state: `create` makes one (never NULL), `reset` readies it for a new input whatever
  * became of the last, `read` fills `room` bytes of `out` unless the input ends first, and takes what it
@@ -30,31 +30,20 @@ static inline void codec_consume(struct slice *input, size_t length)
     *input = slice_make(input->data + length, input->length - length);
 }
 
-int codec_gzip_compress(int level, struct slice input, struct buffer *out);
-void *codec_gzip_create(void);
-void codec_gzip_reset(void *state);
-int codec_gzip_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
-void codec_gzip_free(void *state);
+/* What one codec can do. A const table of them is in codec.c. */
+struct codec_functions {
+    const char *name;
+    int (*compress)(int level, struct slice input, struct buffer *out);
+    void *(*create)(void); /* NULL, as the rest: nothing to decompress */
+    void (*reset)(void *state);
+    int (*read)(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
+    size_t (*memory)(const void *state); /* bytes that it holds; NULL: always little */
+    void (*free)(void *state);
+};
 
-int codec_snappy_compress(int level, struct slice input, struct buffer *out);
-void *codec_snappy_create(void);
-void codec_snappy_reset(void *state);
-int codec_snappy_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
-size_t codec_snappy_memory(const void *state);
-void codec_snappy_free(void *state);
-
-int codec_lz4_compress(int level, struct slice input, struct buffer *out);
-void *codec_lz4_create(void);
-void codec_lz4_reset(void *state);
-int codec_lz4_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
-size_t codec_lz4_memory(const void *state);
-void codec_lz4_free(void *state);
-
-int codec_zstd_compress(int level, struct slice input, struct buffer *out);
-void *codec_zstd_create(void);
-void codec_zstd_reset(void *state);
-int codec_zstd_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
-size_t codec_zstd_memory(const void *state);
-void codec_zstd_free(void *state);
+extern const struct codec_functions codec_gzip;
+extern const struct codec_functions codec_snappy;
+extern const struct codec_functions codec_lz4;
+extern const struct codec_functions codec_zstd;
 
 #endif

@@ -27,7 +27,7 @@
 
 static const uint8_t xerial_magic[XERIAL_MAGIC_BYTES] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0};
 
-int codec_snappy_compress(int level, struct slice input, struct buffer *out)
+static int xerial_compress(int level, struct slice input, struct buffer *out)
 {
     (void)level;
     buffer_append(out, xerial_magic, sizeof(xerial_magic));
@@ -55,14 +55,14 @@ struct snappy_state {
     size_t given; /* of it */
 };
 
-void *codec_snappy_create(void)
+static void *xerial_create(void)
 {
     struct snappy_state *state = memory_allocate_zeroed(1, sizeof(*state));
     buffer_init(&state->block);
     return state;
 }
 
-void codec_snappy_reset(void *state)
+static void xerial_reset(void *state)
 {
     struct snappy_state *snappy = state;
     snappy->begun = false;
@@ -70,14 +70,14 @@ void codec_snappy_reset(void *state)
     snappy->given = 0;
 }
 
-void codec_snappy_free(void *state)
+static void xerial_free(void *state)
 {
     struct snappy_state *snappy = state;
     buffer_release(&snappy->block);
     free(snappy);
 }
 
-size_t codec_snappy_memory(const void *state)
+static size_t xerial_memory(const void *state)
 {
     return ((const struct snappy_state *)state)->block.capacity;
 }
@@ -133,7 +133,7 @@ static void give_rest(struct snappy_state *snappy, uint8_t *out, size_t room, si
     *produced += step;
 }
 
-int codec_snappy_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+static int xerial_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
 {
     struct snappy_state *snappy = state;
     *produced = 0;
@@ -162,3 +162,13 @@ int codec_snappy_read(void *state, struct slice *input, uint8_t *out, size_t roo
     }
     return 0;
 }
+
+const struct codec_functions codec_snappy = {
+    .name = "snappy",
+    .compress = xerial_compress,
+    .create = xerial_create,
+    .reset = xerial_reset,
+    .read = xerial_read,
+    .memory = xerial_memory,
+    .free = xerial_free,
+};

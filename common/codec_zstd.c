@@ -9,7 +9,7 @@
 #define ZSTD_WINDOW_LOG_MAX 27
 #define ZSTD_LEVEL_DEFAULT 3
 
-int codec_zstd_compress(int level, struct slice input, struct buffer *out)
+static int zstd_compress(int level, struct slice input, struct buffer *out)
 {
     if (level == CODEC_DEFAULT_LEVEL)
         level = ZSTD_LEVEL_DEFAULT;
@@ -23,7 +23,7 @@ int codec_zstd_compress(int level, struct slice input, struct buffer *out)
     return 0;
 }
 
-void *codec_zstd_create(void)
+static void *zstd_create(void)
 {
     ZSTD_DCtx *context = ZSTD_createDCtx();
     CHECK(context != NULL);
@@ -32,23 +32,23 @@ void *codec_zstd_create(void)
     return context;
 }
 
-void codec_zstd_reset(void *state)
+static void zstd_reset(void *state)
 {
     size_t result = ZSTD_DCtx_reset(state, ZSTD_reset_session_only);
     CHECK(!ZSTD_isError(result));
 }
 
-void codec_zstd_free(void *state)
+static void zstd_free(void *state)
 {
     ZSTD_freeDCtx(state);
 }
 
-size_t codec_zstd_memory(const void *state)
+static size_t zstd_memory(const void *state)
 {
     return ZSTD_sizeof_DCtx(state);
 }
 
-int codec_zstd_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
+static int zstd_read(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced)
 {
     ZSTD_outBuffer target = {out, room, 0};
     while (target.pos < target.size) {
@@ -66,3 +66,13 @@ int codec_zstd_read(void *state, struct slice *input, uint8_t *out, size_t room,
     }
     return 0;
 }
+
+const struct codec_functions codec_zstd = {
+    .name = "zstd",
+    .compress = zstd_compress,
+    .create = zstd_create,
+    .reset = zstd_reset,
+    .read = zstd_read,
+    .memory = zstd_memory,
+    .free = zstd_free,
+};

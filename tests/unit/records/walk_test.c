@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,8 +71,8 @@ static void test_golden_batches(void **state)
     record_walker_init(&walker);
     buffer_init(&bytes);
     for (int codec = 0; codec < CODEC_COUNT; codec++) {
-        char name[32] = "batch_";
-        strncat(name, codec_name((enum codec)codec), 16);
+        char name[32];
+        snprintf(name, sizeof(name), "batch_%s", codec_name((enum codec)codec));
         buffer_clear(&bytes);
         fixture_load(name, &bytes);
         parse(&bytes, &batch);
