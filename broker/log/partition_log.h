@@ -189,7 +189,8 @@ MUST_CHECK int16_t partition_log_append_as_leader(struct partition_log *log, uin
 /*
  * Appends what a leader answered to a fetch: whole batches (a partial one at the end is left out), each with
  * its CRC checked, offsets rising from the log's end (a gap is allowed: compaction), epochs not falling
- * (invariants I2, I3, I4). KAFKA_NONE, KAFKA_CORRUPT_MESSAGE, KAFKA_OFFSET_OUT_OF_RANGE (does not continue
+ * (invariants I2, I3, I4). An empty log whose start lies within the first batch begins anew with that batch.
+ * KAFKA_NONE, KAFKA_CORRUPT_MESSAGE, KAFKA_OFFSET_OUT_OF_RANGE (does not continue
  * the log), or KAFKA_KAFKA_STORAGE_ERROR. *appended (may be NULL): bytes taken.
  */
 MUST_CHECK int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_t *batches,
@@ -312,6 +313,9 @@ MUST_CHECK int log_flush_run(struct log_flush *flush);
 /* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline; or -EMFILE
  * or -ENFILE: there was no descriptor to do it with, nothing has moved. */
 MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
+/* Whether it was begun by this log, which still has to be there. A replica that moved to another directory has
+ * another log by the time its flush ends. */
+bool log_flush_is_of(const struct log_flush *flush, const struct partition_log *log);
 /* Frees a flush whose log is gone. */
 void log_flush_free(struct log_flush *flush);
 

@@ -284,12 +284,29 @@ static int16_t gather_chunk(const struct partition_log *log, const uint8_t *byte
     return KAFKA_NONE;
 }
 
+/*
+ * An empty log may begin within a batch of its leader's: DeleteRecords leaves such log starts. A batch is
+ * never split, so the log begins anew with the whole of it.
+ */
+static int16_t begin_with_batch(struct partition_log *log, const uint8_t *batches, size_t length,
+                                int64_t now_ms)
+{
+    struct scanned_batch first;
+    if (log->start_offset != log->end_offset || length == 0 || scanned_batch_parse(batches, length, &first) ||
+        (size_t)first.size_bytes > length)
+        return KAFKA_NONE;
+    bool holds_end = first.base_offset < log->end_offset && first.last_offset >= log->end_offset;
+    if (!holds_end || !scanned_batch_check_crc(&first, batches))
+        return KAFKA_NONE;
+    return partition_log_truncate_fully(log, first.base_offset, now_ms);
+}
+
 int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_t *batches, size_t length,
                                          int64_t now_ms, size_t *appended)
 {
     size_t taken = 0;
     bool refuses = partition_log_failure(log) || partition_log_is_full(log);
-    int16_t error = refuses ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    int16_t error = refuses ? KAFKA_KAFKA_STORAGE_ERROR : begin_with_batch(log, batches, length, now_ms);
     while (error == KAFKA_NONE && taken < length) {
         struct chunk chunk;
         error = gather_chunk(log, batches + taken, length - taken, &chunk);

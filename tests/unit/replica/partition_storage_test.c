@@ -90,23 +90,28 @@ static int teardown(void **state)
     return 0;
 }
 
+static void produce_batch(struct pair *pair, int records)
+{
+    struct record_batch_parameters parameters = record_batch_parameters_plain();
+    struct record_batch_builder builder;
+    struct produce_result result;
+    struct buffer batch;
+    buffer_init(&batch);
+    record_batch_builder_init(&builder, &parameters);
+    for (int i = 0; i < records; i++)
+        record_batch_builder_append(&builder, pair->now_ms, slice_of(NULL), slice_of("value"), NULL, 0);
+    assert_int_equal(record_batch_builder_finish(&builder, CODEC_NONE, CODEC_DEFAULT_LEVEL, &batch), 0);
+    record_batch_builder_release(&builder);
+    assert_int_equal(partition_produce(pair->partitions[LEADER], batch.data, batch.length, PRODUCE_VERSION,
+                                       false, pair->now_ms, pair->now_ms, &result),
+                     KAFKA_NONE);
+    buffer_release(&batch);
+}
+
 static void produce(struct pair *pair, int count)
 {
-    for (int i = 0; i < count; i++) {
-        struct record_batch_parameters parameters = record_batch_parameters_plain();
-        struct record_batch_builder builder;
-        struct produce_result result;
-        struct buffer batch;
-        buffer_init(&batch);
-        record_batch_builder_init(&builder, &parameters);
-        record_batch_builder_append(&builder, pair->now_ms, slice_of(NULL), slice_of("value"), NULL, 0);
-        assert_int_equal(record_batch_builder_finish(&builder, CODEC_NONE, CODEC_DEFAULT_LEVEL, &batch), 0);
-        record_batch_builder_release(&builder);
-        assert_int_equal(partition_produce(pair->partitions[LEADER], batch.data, batch.length,
-                                           PRODUCE_VERSION, false, pair->now_ms, pair->now_ms, &result),
-                         KAFKA_NONE);
-        buffer_release(&batch);
-    }
+    for (int i = 0; i < count; i++)
+        produce_batch(pair, 1);
 }
 
 /* One fetch of the follower and its answer. */
@@ -314,6 +319,27 @@ static void deleted_records_go_everywhere(void **state)
     assert_int_equal(required, 20);
 }
 
+/* The log start may lie within a batch, which is never split: a follower that begins there takes all of it.
+ */
+static void a_follower_begins_within_a_batch(void **state)
+{
+    struct pair *pair = *state;
+    int64_t required;
+    produce(pair, 3);
+    produce_batch(pair, 10);
+    produce(pair, 2);
+    copy_all(pair);
+    assert_int_equal(partition_delete_records(pair->partitions[LEADER], 7, pair->now_ms, &required),
+                     KAFKA_NONE);
+    struct partition_log *log = partition_enter_log(pair->partitions[FOLLOWER]);
+    assert_int_equal(partition_log_truncate_fully(log, 7, pair->now_ms), KAFKA_NONE);
+    partition_leave_log(pair->partitions[FOLLOWER], pair->now_ms);
+    copy_all(pair);
+    assert_int_equal(status_of(pair, FOLLOWER).log_start_offset, 7);
+    assert_int_equal(status_of(pair, FOLLOWER).log_end_offset, 15);
+    assert_int_equal(status_of(pair, FOLLOWER).high_watermark, 15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +348,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(garbage_goes_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failing_disk_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(deleted_records_go_everywhere, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_follower_begins_within_a_batch, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
