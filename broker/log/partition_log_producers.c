@@ -261,13 +261,15 @@ int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, i
 static int rebuild_transactions(struct partition_log *log, size_t number)
 {
     struct segment *segment = log->segments[number];
+    int64_t end = partition_log_segment_end(log, number);
     log_warn(log->logger, "log", "%s is damaged: made anew from the segment", segment->transactions.path);
     transaction_index_restart(&segment->transactions);
     int error = replay_to(log, segment->base_offset);
     if (!error)
-        error = replay_segment(log, number, segment->base_offset, INT64_MAX, true);
+        error = replay_segment(log, number, segment->base_offset, end, true);
     if (error == -EBADMSG)
         error = 0;
+    transaction_index_truncate(&segment->transactions, end); /* a damaged segment may go too far */
     if (!error)
         error = transaction_index_replace(&segment->transactions);
     log->names_changed++;

@@ -25,7 +25,8 @@
 #define DIRECTORY "/t-0"
 #define BATCHES 12
 #define EDIT_BYTES 5
-#define FILES_MAX 32
+#define FILES_MAX 48
+#define TRANSACTIONAL_ID 6
 
 struct world {
     struct memory_files *disk;
@@ -34,6 +35,32 @@ struct world {
     char *names[FILES_MAX];
     size_t names_count;
 };
+
+/* Data of a transaction, or with `control` the marker that aborts it. */
+static void append_transactional(struct partition_log *log, int32_t leader_epoch, bool control)
+{
+    struct record_batch_parameters parameters = record_batch_parameters_plain();
+    parameters.base_offset = partition_log_end_offset(log);
+    parameters.leader_epoch = leader_epoch;
+    parameters.producer_id = TRANSACTIONAL_ID;
+    parameters.producer_epoch = 0;
+    parameters.base_sequence = control ? RECORD_NO_SEQUENCE : 0;
+    parameters.transactional = true;
+    parameters.control = control;
+    static const uint8_t key[4], value[6];
+    struct record_batch_builder builder;
+    struct buffer bytes;
+    buffer_init(&bytes);
+    record_batch_builder_init(&builder, &parameters);
+    record_batch_builder_append(&builder, 1000, slice_make(key, sizeof(key)),
+                                slice_make(value, sizeof(value)), NULL, 0);
+    int built = record_batch_builder_finish(&builder, CODEC_NONE, CODEC_DEFAULT_LEVEL, &bytes);
+    CHECK(built == 0);
+    int16_t error = partition_log_append_as_follower(log, bytes.data, bytes.length, 2000, NULL);
+    CHECK(error == KAFKA_NONE);
+    record_batch_builder_release(&builder);
+    buffer_release(&bytes);
+}
 
 static void append_some(struct partition_log *log, struct prng *prng)
 {
@@ -57,6 +84,8 @@ static void append_some(struct partition_log *log, struct prng *prng)
         int16_t error =
             partition_log_append_as_leader(log, bytes.data, bytes.length, 9, i / 5, 2000, &result);
         CHECK(error == KAFKA_NONE);
+        if (i % 2)
+            append_transactional(log, i / 5, i % 4 == 3);
     }
     buffer_release(&bytes);
 }
@@ -166,6 +195,13 @@ static int64_t check_read(struct partition_log *log, int64_t offset, bool checke
     return next;
 }
 
+static void check_aborted(void *context, const struct aborted_transaction *entry)
+{
+    int64_t *last = context;
+    CHECK(entry->first_offset >= 0 && entry->first_offset < entry->last_offset && entry->last_offset > *last);
+    *last = entry->last_offset;
+}
+
 static void check_log(struct partition_log *log, bool checked)
 {
     int64_t at = partition_log_start_offset(log);
@@ -173,6 +209,11 @@ static void check_log(struct partition_log *log, bool checked)
     CHECK(at <= end && partition_log_recovery_point(log) <= end);
     for (int reads = 0; at < end && reads < 100; reads++)
         at = check_read(log, at, checked);
+    int64_t stable = partition_log_last_stable_offset(log, end), last = -1;
+    CHECK(stable >= partition_log_start_offset(log) && stable <= end);
+    int16_t collected =
+        partition_log_collect_aborted(log, partition_log_start_offset(log), end, check_aborted, &last);
+    CHECK(collected == KAFKA_NONE && last < end);
     struct log_timestamp_offset found;
     for (int64_t timestamp = 999; timestamp < 1014; timestamp += 5) {
         int16_t error = partition_log_find_timestamp(log, timestamp, end, &found);

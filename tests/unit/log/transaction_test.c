@@ -305,6 +305,62 @@ static void markers_above_the_high_watermark_do_not_count(void **state)
     }
 }
 
+/* Copies what the leader has behind the follower's end, in pieces that may hold several batches. */
+static void copy(struct log_fixture *leader, struct log_fixture *follower)
+{
+    int64_t end = partition_log_end_offset(leader->log);
+    while (partition_log_end_offset(follower->log) < end) {
+        struct log_range range;
+        int64_t size = prng_between(&leader->prng, 1, 1500);
+        assert_int_equal(
+            partition_log_read(leader->log, partition_log_end_offset(follower->log), size, end, true, &range),
+            KAFKA_NONE);
+        uint8_t *bytes = memory_allocate((size_t)range.length);
+        assert_int_equal(log_range_read(&range, bytes), 0);
+        assert_int_equal(partition_log_append_as_follower(follower->log, bytes, (size_t)range.length,
+                                                          follower->now_ms, NULL),
+                         KAFKA_NONE);
+        free(bytes);
+        log_range_release(&range);
+    }
+}
+
+static void a_follower_has_what_its_leader_has(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct workload leader, follower;
+        workload_init(&leader, seed);
+        workload_init(&follower, seed);
+        follower.fixture.options.settings.segment_bytes = 1100;
+        assert_int_equal(log_fixture_open(&leader.fixture, true), 0);
+        assert_int_equal(log_fixture_open(&follower.fixture, true), 0);
+        for (int i = 0; i < 100; i++) {
+            append_something(&leader);
+            if (prng_one_in(&leader.fixture.prng, 8))
+                copy(&leader.fixture, &follower.fixture);
+            if (prng_one_in(&leader.fixture.prng, 30))
+                log_fixture_crash(&follower.fixture, MEMORY_FILES_PROCESS_CRASH);
+            if (prng_one_in(&leader.fixture.prng, 20)) {
+                int64_t end = partition_log_end_offset(follower.fixture.log);
+                assert_int_equal(partition_log_truncate(follower.fixture.log, max_i64(0, end - 11), 0),
+                                 KAFKA_NONE);
+            }
+        }
+        copy(&leader.fixture, &follower.fixture);
+        struct buffer content;
+        buffer_init(&content);
+        log_fixture_model_bytes(&leader.fixture, &content);
+        log_fixture_model_from(&follower.fixture, buffer_slice(&content));
+        buffer_release(&content);
+        log_fixture_check(&follower.fixture);
+        check(&follower);
+        check(&leader);
+        log_fixture_release(&leader.fixture);
+        log_fixture_release(&follower.fixture);
+    }
+}
+
 static void the_log_start_holds_the_last_stable_offset_up(void **state)
 {
     (void)state;
@@ -449,6 +505,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_follows_from_the_batches),
         cmocka_unit_test(markers_above_the_high_watermark_do_not_count),
+        cmocka_unit_test(a_follower_has_what_its_leader_has),
         cmocka_unit_test(the_log_start_holds_the_last_stable_offset_up),
         cmocka_unit_test(crashes_of_the_process),
         cmocka_unit_test(power_cuts),
