@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "broker/log/partition_log_private.h"
+#include "common/check.h"
 #include "common/memory.h"
 
 /* An index of aborted transactions that has what no sync has seen. */
@@ -183,6 +184,12 @@ void log_flush_free(struct log_flush *flush)
     free(flush);
 }
 
+/* A log's address may be another one's by now; its epoch file, which the flush holds, is not. */
+bool log_flush_is_of(const struct log_flush *flush, const struct partition_log *log)
+{
+    return flush->epoch_file == log->epoch_file;
+}
+
 /* Nothing that was written is lost: no descriptor was left to sync names with. */
 static bool is_undone(int error)
 {
@@ -196,6 +203,7 @@ int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, 
         log_flush_free(flush);
         return partition_log_failure(log);
     }
+    CHECK(log_flush_is_of(flush, log));
     if (error && flush->epochs_failed) {
         partition_log_disk_error(log, error, "writing the leader epochs");
     } else if (error && is_undone(error)) {

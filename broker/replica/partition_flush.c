@@ -77,15 +77,15 @@ int partition_flush_end(struct partition *partition, struct log_flush *flush, in
     struct partition_effects effects;
     partition_enter(partition, &effects);
     partition->flushes_running--;
-    if (partition->closed) {
+    if (partition->closed || !log_flush_is_of(flush, partition->log)) {
         log_flush_free(flush);
         error = 0;
     } else {
         error = partition_log_flush_end(partition->log, flush, error);
         partition->flush_held = error != 0;
-        if (!partition_fail_with_log(partition, &effects))
-            partition_sync_core(partition, now_ms, &effects);
     }
+    if (!partition->closed && !partition_fail_with_log(partition, &effects))
+        partition_sync_core(partition, now_ms, &effects);
     partition_leave(partition, &effects);
     return error;
 }

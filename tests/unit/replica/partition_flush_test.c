@@ -401,6 +401,44 @@ static void test_a_flush_outlives_the_partition(void **state)
     assert_null(flush);
 }
 
+/* The replica moved to another directory while its former log was flushed: that flush says nothing of the
+ * other. */
+static void test_a_flush_counts_for_its_own_log_only(void **state)
+{
+    struct fixture *fixture = *state;
+    struct produce_result result;
+    struct counted_watcher waiter;
+    struct log_flush *flush;
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
+    watch(fixture, &waiter, WATCH_WRITTEN, &result);
+    begin(fixture, &flush);
+    struct partition_log_options options = {.files = memory_files_system(fixture->files),
+                                            .directory = "data/moved-0",
+                                            .settings = fixture->settings,
+                                            .now_ms = 1000};
+    struct partition_log *former = fixture->log;
+    struct log_append_result appended;
+    struct buffer batch;
+    make_batch(&batch, 1);
+    assert_int_equal(partition_log_open(&options, &fixture->log), 0);
+    assert_int_equal(partition_log_append_as_leader(fixture->log, batch.data, batch.length, 9,
+                                                    result.leader_epoch, NOW_MS, &appended),
+                     KAFKA_NONE);
+    buffer_release(&batch);
+    assert_ptr_equal(partition_enter_log(fixture->partition), former);
+    partition_put_log(fixture->partition, fixture->log);
+    partition_leave_log(fixture->partition, NOW_MS);
+    partition_log_free(former);
+    assert_int_equal(run_to_end(fixture, flush), 0);
+    assert_int_equal(partition_log_recovery_point(fixture->log), 0);
+    assert_int_equal(waiter.fired, 0);
+    assert_int_equal(fixture->asked[FLUSH_AWAITED], 2);
+    begin(fixture, &flush);
+    assert_int_equal(run_to_end(fixture, flush), 0);
+    assert_int_equal(waiter.fired, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -416,6 +454,7 @@ int main(void)
         TEST(test_a_follower_acknowledges_what_is_durable),
         TEST(test_a_new_leader_flushes_its_tail),
         TEST(test_a_flush_outlives_the_partition),
+        TEST(test_a_flush_counts_for_its_own_log_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
