@@ -132,7 +132,8 @@ int partition_log_recover(struct partition_log *log, int64_t recovery_point,
     }
     log->names_changed++;
     log->end_offset = recovery.next_offset;
-    log_info(log->logger, "log", "%s: recovered from %" PRId64 " to %" PRId64 ", %" PRId64 " batches checked",
-             log->directory, log->segments[first]->base_offset, log->end_offset, recovery.batches);
+    log_debug(log->logger, "log",
+              "%s: recovered from %" PRId64 " to %" PRId64 ", %" PRId64 " batches checked", log->directory,
+              log->segments[first]->base_offset, log->end_offset, recovery.batches);
     return 0;
 }
