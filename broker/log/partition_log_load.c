@@ -155,25 +155,50 @@ static int find_clean_end(struct partition_log *log, int64_t *recover_from)
     return error ? error : segment_load_times(active, log->settings.index_interval_bytes);
 }
 
-/* Notes the epochs of all batches, of segments that are trusted: where the checkpoint is lost. */
-static int scan_epochs(struct partition_log *log)
+/* Notes the epochs of the batches below `end`, of segments that are trusted, from that of the log start on;
+ * up to the first batch that knows of none where not `all`. 0, or -errno. */
+static int scan_epochs(struct partition_log *log, int64_t end, bool all)
 {
     int result = 0;
+    size_t first = all ? 0 : partition_log_segment_number(log, log->start_offset);
     epoch_cache_clear(&log->epochs);
-    for (size_t i = 0; result == 0 && i < log->segments_count; i++) {
+    for (size_t i = first; result == 0 && i < log->segments_count && log->segments[i]->base_offset < end;
+         i++) {
         struct batch_scanner scanner;
         struct scanned_batch batch;
         result = segment_open_file(log->segments[i]);
         if (result)
             return result;
         batch_scanner_init(&scanner, log->segments[i], 0, log->segments[i]->size_bytes, SCAN_CHUNK_HEADERS);
-        while ((result = batch_scanner_next(&scanner, &batch)) > 0)
+        while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.base_offset < end &&
+               (all || batch.leader_epoch >= 0))
             if (batch.leader_epoch >= 0)
                 epoch_cache_assign(&log->epochs, batch.leader_epoch, batch.base_offset);
         batch_scanner_release(&scanner);
+        if (result > 0)
+            break;
     }
     log->epochs.changed = true;
-    return result == -EBADMSG ? 0 : result;
+    return result == -EBADMSG || result > 0 ? 0 : result;
+}
+
+/*
+ * After a crash the log start may have fallen to that of its checkpoint, while the epochs' checkpoint has
+ * forgotten already what was below the later one: those between are read from the batches.
+ */
+static int find_forgotten_epochs(struct partition_log *log)
+{
+    int64_t known_from = log->epochs.count > 0 ? log->epochs.entries[0].start_offset : log->end_offset;
+    if (known_from <= log->start_offset)
+        return 0;
+    struct epoch_cache known = log->epochs;
+    epoch_cache_init(&log->epochs);
+    int error = scan_epochs(log, known_from, false);
+    epoch_cache_truncate_from_start(&log->epochs, log->start_offset);
+    for (size_t i = 0; i < known.count; i++)
+        epoch_cache_assign(&log->epochs, known.entries[i].epoch, known.entries[i].start_offset);
+    epoch_cache_release(&known);
+    return error;
 }
 
 static int start_empty(struct partition_log *log, int64_t offset, int64_t now_ms)
@@ -269,9 +294,11 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
     if (!error)
         error = load_segments(log, options, &repaired, &repaired_from);
     if (!error && !epochs_known && log->end_offset > log->segments[0]->base_offset)
-        error = scan_epochs(log);
+        error = scan_epochs(log, INT64_MAX, true);
     if (!error)
         error = load_start(log, options);
+    if (!error && repaired)
+        error = find_forgotten_epochs(log);
     if (!error)
         error = segment_open_file(partition_log_active(log));
     if (!error)

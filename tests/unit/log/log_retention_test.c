@@ -317,6 +317,31 @@ static void a_full_disk_can_delete(void **state)
     log_fixture_release(&fixture);
 }
 
+/* The epochs' checkpoint may know of a higher log start than that of the log starts. */
+static void epochs_come_back_with_the_log_start(void **state)
+{
+    (void)state;
+    for (int emptied = 0; emptied < 2; emptied++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, 11);
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        for (int i = 0; i < 40; i++) {
+            fixture.leader_epoch += prng_one_in(&fixture.prng, 6);
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+        }
+        assert_int_equal(partition_log_flush(fixture.log), 0);
+        fixture.checkpointed_recovery_point = partition_log_recovery_point(fixture.log);
+        int64_t end = partition_log_end_offset(fixture.log);
+        assert_int_equal(partition_log_advance_start(fixture.log, emptied ? end : end / 2), KAFKA_NONE);
+        assert_int_equal(partition_log_flush(fixture.log), 0);
+        log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+        assert_int_equal(partition_log_start_offset(fixture.log), 0);
+        log_fixture_check(&fixture);
+        log_fixture_check_derived(&fixture);
+        log_fixture_release(&fixture);
+    }
+}
+
 /* ---- stopped on the way ---- */
 
 struct workload {
@@ -479,6 +504,7 @@ int main(void)
         cmocka_unit_test(what_was_left_goes_with_the_next_opening),
         cmocka_unit_test(cut_segments_are_garbage_too),
         cmocka_unit_test(a_full_disk_can_delete),
+        cmocka_unit_test(epochs_come_back_with_the_log_start),
         cmocka_unit_test(a_crash_of_the_process_leaves_a_log_without_a_hole),
         cmocka_unit_test(a_power_cut_leaves_a_log_without_a_hole),
     };
