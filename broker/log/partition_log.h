@@ -204,9 +204,13 @@ struct log_range {
     struct segment *segment; /* NULL: empty range */
     int64_t position;        /* in the file */
     int64_t length;
+    struct log_health *health; /* of the log's directory; NULL: none */
 };
 
 void log_range_release(struct log_range *range);
+/* Whoever reads or sends the bytes by the descriptor met this -errno: what is a failure of the disk takes the
+ * log's directory offline, as if the log had met it. Any thread. */
+void log_range_failed(const struct log_range *range, int error);
 /* The descriptor for sendfile; -1 in simulation. */
 int log_range_descriptor(const struct log_range *range);
 /* Reads all of it into `out` (room for range->length bytes). 0 or -errno. */
@@ -313,8 +317,8 @@ MUST_CHECK int log_flush_run(struct log_flush *flush);
 /* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline; or -EMFILE
  * or -ENFILE: there was no descriptor to do it with, nothing has moved. */
 MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
-/* Whether it was begun by this log, which still has to be there. A replica that moved to another directory has
- * another log by the time its flush ends. */
+/* Whether it was begun by this log, which still has to be there. A replica that moved to another directory
+ * has another log by the time its flush ends. */
 bool log_flush_is_of(const struct log_flush *flush, const struct partition_log *log);
 /* Frees a flush whose log is gone. */
 void log_flush_free(struct log_flush *flush);

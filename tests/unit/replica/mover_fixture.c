@@ -373,7 +373,8 @@ static int count_folder(void *context, const char *name, bool is_directory)
 size_t mover_world_folders(struct mover_world *world, const char *directory, const char *suffix)
 {
     struct count count = {.suffix = suffix};
-    log_manager_remove_due(world->logs, INT64_MAX - 1);
+    if (world->logs)
+        log_manager_remove_due(world->logs, INT64_MAX - 1);
     assert_int_equal(file_system_list(memory_files_system(world->disk), directory, count_folder, &count), 0);
     return count.found;
 }

@@ -62,7 +62,8 @@ void mover_world_check(struct mover_world *world, int64_t end);
 /* After a crash: it holds all that is durable, and behind it only what was ever produced there. */
 void mover_world_check_durable(struct mover_world *world);
 int64_t mover_world_end(struct mover_world *world);
-/* Folders whose name ends with `suffix` ("": with a digit) in a directory. */
+/* Those that are due are removed, where the logs are open. Folders whose name ends with `suffix` ("": with a
+ * digit) in a directory. */
 size_t mover_world_folders(struct mover_world *world, const char *directory, const char *suffix);
 
 #endif
