@@ -37,6 +37,13 @@ static void sip_rounds(uint64_t v[4], int count)
     }
 }
 
+/* Eight bytes, little-endian, whatever the machine is. */
+static uint64_t load_word(const uint8_t *at)
+{
+    return (uint64_t)at[7] << 56 | (uint64_t)at[6] << 48 | (uint64_t)at[5] << 40 | (uint64_t)at[4] << 32 |
+           (uint64_t)at[3] << 24 | (uint64_t)at[2] << 16 | (uint64_t)at[1] << 8 | at[0];
+}
+
 static uint64_t load_little(const uint8_t *at, size_t length)
 {
     uint64_t value = 0;
@@ -58,7 +65,7 @@ void clean_map_hash(const uint64_t hash_key[2], struct slice bytes, uint64_t has
                      hash_key[0] ^ 0x6c7967656e657261ULL, hash_key[1] ^ 0x7465646279746573ULL};
     size_t whole = bytes.length & ~(size_t)7;
     for (size_t i = 0; i < whole; i += 8)
-        absorb(v, load_little(bytes.data + i, 8));
+        absorb(v, load_word(bytes.data + i));
     uint64_t last = (uint64_t)bytes.length << 56;
     if (bytes.length > whole)
         last |= load_little(bytes.data + whole, bytes.length - whole);
