@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/replica/partition_storage.h"
 #include "common/buffer.h"
 #include "common/check.h"
 #include "common/memory.h"
@@ -157,6 +158,8 @@ static void host_topic_settings(struct replica_host *host, const struct control_
     log_settings_init(log_settings);
     log_settings->segment_bytes = broker->world->swarm.segment_bytes;
     log_settings->index_interval_bytes = 400;
+    log_settings->retention_bytes = broker->world->swarm.retention_bytes;
+    log_settings->file_delete_delay_ms = 500;
     log_settings->flush_messages = broker->world->swarm.flush_messages;
     *min_insync_replicas = broker->world->swarm.min_insync_replicas;
 }
@@ -207,6 +210,24 @@ static void tick(struct world *world, int32_t index, void *data)
     world_later(world, index, world->swarm.tick_ms, tick, NULL, NULL);
 }
 
+/* What the storage threads do with old segments. */
+static void retain(struct world *world, int32_t index, int32_t number)
+{
+    struct sim_broker *broker = &world->brokers[index];
+    bool goes = world->swarm.delete_ms > 0 || world->swarm.retention_bytes >= 0;
+    struct partition *partition = goes ? broker_partition(world, index, number) : NULL;
+    if (partition == NULL)
+        return;
+    struct partition_status status;
+    partition_status(partition, &status);
+    if (world->swarm.retention_bytes >= 0)
+        world->partitions[number].deleted = max_i64(world->partitions[number].deleted, status.high_watermark);
+    if (partition_retain(partition, broker_wall_ms(broker), broker_now_ms(broker)) != 0 ||
+        partition_remove_garbage(partition, broker_now_ms(broker)) != 0)
+        world_note(world, "broker %lld cannot remove old segments", TRACE_OF(broker->id));
+    partition_release(partition);
+}
+
 static void checkpoint(struct world *world, int32_t index, void *data)
 {
     struct sim_broker *broker = &world->brokers[index];
@@ -219,6 +240,8 @@ static void checkpoint(struct world *world, int32_t index, void *data)
             world_note(world, "broker %lld cannot flush", TRACE_OF(broker->id));
         partition_release(partition);
     }
+    for (int32_t p = 0; p < world->partition_count; p++)
+        retain(world, index, p);
     int error = replica_manager_checkpoint_high_watermarks(broker->replicas);
     if (error == 0)
         error = replica_manager_checkpoint_recovery(broker->replicas);

@@ -11,7 +11,8 @@ static struct partition_log *find_log(struct world *world, int32_t index, int32_
 }
 
 /* Whether a replica is at one with the leader; NULL, or what is wrong. */
-static const char *judge_replica(struct world *world, int32_t number, int32_t index, int64_t end_offset)
+static const char *judge_replica(struct world *world, int32_t number, int32_t index,
+                                 const struct partition_status *leader)
 {
     struct partition *partition = broker_partition(world, index, number);
     if (partition == NULL)
@@ -25,10 +26,12 @@ static const char *judge_replica(struct world *world, int32_t number, int32_t in
         return "partition %lld: a replica has not the role that ZooKeeper tells";
     if (status.leader_epoch != known->leader_epoch)
         return "partition %lld: a replica is in another leader epoch";
-    if (status.log_end_offset != end_offset)
+    if (status.log_end_offset != leader->log_end_offset)
         return "partition %lld: a replica does not end where the leader ends";
-    if (status.high_watermark != end_offset)
+    if (status.high_watermark != leader->log_end_offset)
         return "partition %lld: a high watermark is not at the end";
+    if (status.log_start_offset < leader->log_start_offset)
+        return "partition %lld: a replica keeps what the leader has deleted";
     return NULL;
 }
 
@@ -47,7 +50,7 @@ static const char *judge_partition(struct world *world, int32_t number)
     partition_release(leader);
     const char *why = NULL;
     for (int r = 0; why == NULL && r < world->swarm.replication_factor; r++)
-        why = judge_replica(world, number, known->replicas[r] - 1, status.log_end_offset);
+        why = judge_replica(world, number, known->replicas[r] - 1, &status);
     return why;
 }
 
@@ -83,7 +86,8 @@ static void check_epochs(struct world *world, int32_t index, int32_t number, str
         if (i > 0 && batch->base_offset != batch[-1].last_offset + 1)
             world_fail(world, "I2", "broker %lld, partition %lld: a gap before offset %lld",
                        TRACE_OF(index + 1, number, batch->base_offset));
-        int32_t epoch = partition_log_epoch_at(log, batch->base_offset);
+        int64_t start = partition_log_start_offset(log); /* it may lie within the first batch */
+        int32_t epoch = partition_log_epoch_at(log, max_i64(batch->base_offset, start));
         if (epoch != batch->leader_epoch)
             world_fail(world, "I4",
                        "broker %lld, partition %lld, offset %lld: epoch %lld, the epoch cache says %lld",
@@ -111,12 +115,13 @@ static void check_sequences(struct world *world, int32_t number)
 static void check_log(struct world *world, int32_t index, int32_t number)
 {
     struct partition_log *log = find_log(world, index, number);
-    if (log == NULL || !log_scan_log(&world->scan, log, 0, INT64_MAX)) {
+    if (log == NULL || !log_scan_log(&world->scan, log, partition_log_start_offset(log), INT64_MAX)) {
         world_fail(world, "I3", "broker %lld: the log of partition %lld cannot be read",
                    TRACE_OF(index + 1, number));
         return;
     }
-    int64_t missing = ghost_compare(&world->partitions[number].ghost, &world->scan, INT64_MAX);
+    int64_t missing =
+        ghost_compare(&world->partitions[number].ghost, &world->scan, partition_log_start_offset(log));
     if (missing >= 0)
         world_fail(world, "I1", "at the end broker %lld has not offset %lld of partition %lld as promised",
                    TRACE_OF(index + 1, missing, number));

@@ -113,14 +113,15 @@ void check_promise(struct world *world, int32_t number, const struct scanned_bat
 static void check_new_leader(struct world *world, int32_t index, int32_t number, int32_t leader_epoch)
 {
     const struct ghost *ghost = &world->partitions[number].ghost;
-    if (!log_scan_log(&world->scan, find_log(world, index, number), 0, INT64_MAX)) {
+    struct partition_log *log = find_log(world, index, number);
+    if (!log_scan_log(&world->scan, log, partition_log_start_offset(log), INT64_MAX)) {
         /* Opening a file to look into it may have been the operation in which its process dies. */
         if (broker_acts(&world->brokers[index]))
             world_fail(world, "I3", "broker %lld: the log of partition %lld cannot be read",
                        TRACE_OF(index + 1, number));
         return;
     }
-    int64_t missing = ghost_compare(ghost, &world->scan, INT64_MAX);
+    int64_t missing = ghost_compare(ghost, &world->scan, partition_log_start_offset(log));
     if (missing >= 0)
         world_fail(world, "I1",
                    "broker %lld leads partition %lld in epoch %lld and has not offset %lld as it was "
@@ -141,10 +142,14 @@ static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t
 {
     const struct log_scan *x = &world->scan, *y = &world->other_scan;
     size_t i = 0, j = 0;
-    while (i < x->count && i < y->count && same_place(&x->batches[i], &y->batches[i]) &&
-           x->batches[i].hash == y->batches[i].hash)
+    /* What one of them has deleted says nothing. */
+    while (i < x->count && j < y->count && x->batches[i].base_offset < y->batches[0].base_offset)
         i++;
-    j = i;
+    while (i < x->count && j < y->count && y->batches[j].base_offset < x->batches[0].base_offset)
+        j++;
+    while (i < x->count && j < y->count && same_place(&x->batches[i], &y->batches[j]) &&
+           x->batches[i].hash == y->batches[j].hash)
+        i++, j++;
     while (i < x->count && j < y->count) {
         if (same_place(&x->batches[i], &y->batches[j])) {
             world_fail(world, "I16",
@@ -165,12 +170,13 @@ static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t
 static void compare_with_others(struct world *world, int32_t index, int32_t number)
 {
     struct partition_log *own = find_log(world, index, number);
-    if (own == NULL || !log_scan_log(&world->scan, own, 0, INT64_MAX))
+    if (own == NULL || !log_scan_log(&world->scan, own, partition_log_start_offset(own), INT64_MAX))
         return;
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         struct partition_log *other =
             b != index && broker_acts(&world->brokers[b]) ? find_log(world, b, number) : NULL;
-        if (other != NULL && log_scan_log(&world->other_scan, other, 0, INT64_MAX))
+        if (other != NULL &&
+            log_scan_log(&world->other_scan, other, partition_log_start_offset(other), INT64_MAX))
             compare_logs(world, number, index, b);
     }
 }
@@ -192,6 +198,9 @@ static void check_bounds(struct world *world, int32_t index, int32_t number,
         world_fail(world, "I9", "broker %lld, partition %lld: start %lld, high watermark %lld, end %lld",
                    TRACE_OF(index + 1, number, status->log_start_offset, status->high_watermark,
                             status->log_end_offset));
+    if (status->log_start_offset > world->partitions[number].deleted)
+        world_fail(world, "I9", "broker %lld, partition %lld: starts at %lld, and nobody deleted beyond %lld",
+                   TRACE_OF(index + 1, number, status->log_start_offset, world->partitions[number].deleted));
     bool same = memory->seen && memory->life == world->brokers[index].life &&
                 memory->leader_epoch == status->leader_epoch;
     if (same && status->high_watermark < memory->high_watermark)

@@ -90,6 +90,8 @@ static void acknowledge(struct parked_produce *parked)
         return;
     struct partition_log *log = log_manager_find(broker->logs, slice_of(known->topic), known->number);
     const struct scanned_batch *batch = NULL;
+    if (log != NULL && parked->base_offset < partition_log_start_offset(log))
+        return; /* deleted before its producer has heard of it */
     if (log_scan_log(&world->scan, log, parked->base_offset, 1))
         batch = log_scan_find(&world->scan, parked->base_offset);
     if (!broker_acts(broker))
@@ -325,6 +327,8 @@ static void consume_from(struct world *world, struct sim_broker *broker, int32_t
                                 .at_least_one = true};
     struct fetch_result result;
     int16_t error = partition_fetch(partition, &query, broker_now_ms(broker), &result);
+    if (error == KAFKA_OFFSET_OUT_OF_RANGE && *position < result.log_start_offset)
+        *position = result.log_start_offset;
     if (error == KAFKA_NONE && result.range.length > 0)
         observe(world, number, broker, &result.range, result.high_watermark, position);
     log_range_release(&result.range);
@@ -346,6 +350,43 @@ static void consume_next(struct world *world, int32_t index, void *data)
                     NULL, consumer);
 }
 
+/* ---- deletion ---- */
+
+/* Whoever takes itself for the leader deletes what it takes for committed. */
+static void delete_records(struct world *world, struct sim_broker *broker, int32_t number)
+{
+    struct partition *partition = broker_partition(world, broker->index, number);
+    if (partition == NULL)
+        return;
+    struct partition_status status;
+    partition_status(partition, &status);
+    int64_t offset = prng_between(&world->workload, status.log_start_offset, status.high_watermark + 1),
+            required;
+    int16_t error = partition_delete_records(partition, offset, broker_now_ms(broker), &required);
+    partition_release(partition);
+    if (error != KAFKA_NONE)
+        return;
+    if (offset > status.high_watermark)
+        world_fail(world, "I9",
+                   "broker %lld deletes partition %lld up to %lld, above its high watermark %lld",
+                   TRACE_OF(broker->id, number, offset, status.high_watermark));
+    world->counters.deletions++;
+    world->partitions[number].deleted = max_i64(world->partitions[number].deleted, offset);
+    world_note(world, "broker %lld deletes partition %lld up to %lld", TRACE_OF(broker->id, number, offset));
+}
+
+static void delete_next(struct world *world, int32_t index, void *data)
+{
+    (void)index;
+    int32_t number = (int32_t)prng_below(&world->workload, (uint64_t)world->partition_count);
+    struct sim_broker *broker = &world->brokers[choose_broker(world, number)];
+    if (broker_acts(broker) && !broker->paused)
+        delete_records(world, broker, number);
+    if (world->safety)
+        world_later(world, -1, prng_between(&world->workload, 1, 2 * world->swarm.delete_ms), delete_next,
+                    NULL, data);
+}
+
 /* ---- life ---- */
 
 void clients_init(struct world *world)
@@ -359,6 +400,8 @@ void clients_init(struct world *world)
         buffer_init(&producer->batch);
         world_later(world, -1, prng_between(&world->workload, 100, 800), produce_next, NULL, producer);
     }
+    if (world->swarm.delete_ms > 0)
+        world_later(world, -1, prng_between(&world->workload, 200, 1000), delete_next, NULL, NULL);
     for (int i = 0; i < SIM_CONSUMERS; i++)
         world_later(world, -1, prng_between(&world->workload, 200, 1000), consume_next, NULL,
                     &world->consumers[i]);

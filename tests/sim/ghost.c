@@ -37,10 +37,10 @@ int64_t ghost_note(struct ghost *ghost, const struct scanned_batch *batch, bool 
     return conflict;
 }
 
-int64_t ghost_compare(const struct ghost *ghost, const struct log_scan *scan, int64_t end)
+int64_t ghost_compare(const struct ghost *ghost, const struct log_scan *scan, int64_t start)
 {
     size_t at = 0;
-    for (int64_t offset = 0; offset < (int64_t)ghost->count && offset < end; offset++) {
+    for (int64_t offset = start; offset < (int64_t)ghost->count; offset++) {
         const struct ghost_record *record = &ghost->records[offset];
         while (at < scan->count && scan->batches[at].last_offset < offset)
             at++;

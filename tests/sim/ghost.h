@@ -24,7 +24,7 @@ struct ghost {
 void ghost_release(struct ghost *ghost);
 /* Notes a batch; the first offset that was promised with other bytes, -1: none. */
 int64_t ghost_note(struct ghost *ghost, const struct scanned_batch *batch, bool acknowledged);
-/* The first offset below `end` that was promised and that the log does not hold so; -1: none. */
-int64_t ghost_compare(const struct ghost *ghost, const struct log_scan *scan, int64_t end);
+/* The first offset at or above `start` that was promised and that the log does not hold so; -1: none. */
+int64_t ghost_compare(const struct ghost *ghost, const struct log_scan *scan, int64_t start);
 
 #endif

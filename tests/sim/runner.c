@@ -32,6 +32,7 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
 {
     sum->acknowledged += counters->acknowledged;
     sum->observed += counters->observed;
+    sum->deletions += counters->deletions;
     sum->truncations += counters->truncations;
     sum->elections += counters->elections;
     sum->isr_changes += counters->isr_changes;

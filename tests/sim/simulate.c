@@ -163,10 +163,11 @@ static bool parse_command_line(struct command_line *line, int argc, char **argv)
 
 static void tell_counters(const struct sim_counters *counters)
 {
-    printf("acknowledged %llu, observed %llu, truncations %llu, elections %llu, states written %llu,\n",
+    printf("acknowledged %llu, observed %llu, deletions %llu, truncations %llu, elections %llu, states "
+           "written %llu,\n",
            (unsigned long long)counters->acknowledged, (unsigned long long)counters->observed,
-           (unsigned long long)counters->truncations, (unsigned long long)counters->elections,
-           (unsigned long long)counters->isr_changes);
+           (unsigned long long)counters->deletions, (unsigned long long)counters->truncations,
+           (unsigned long long)counters->elections, (unsigned long long)counters->isr_changes);
     printf("crashes %llu, power cuts %llu, orderly stops %llu, pauses %llu, expiries %llu, healed %llu\n",
            (unsigned long long)counters->crashes, (unsigned long long)counters->power_cuts,
            (unsigned long long)counters->orderly_stops, (unsigned long long)counters->pauses,
@@ -180,13 +181,10 @@ static const char *blind_spot(const struct run_request *request, const struct si
         const char *name;
         uint64_t count;
     } seen[] = {
-        {"acknowledgement", counters->acknowledged},
-        {"observation", counters->observed},
-        {"truncation", counters->truncations},
-        {"election", counters->elections},
-        {"crash", counters->crashes},
-        {"orderly stop", counters->orderly_stops},
-        {"pause", counters->pauses},
+        {"acknowledgement", counters->acknowledged}, {"observation", counters->observed},
+        {"truncation", counters->truncations},       {"deletion", counters->deletions},
+        {"election", counters->elections},           {"crash", counters->crashes},
+        {"orderly stop", counters->orderly_stops},   {"pause", counters->pauses},
         {"expired session", counters->expiries},
     };
     for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)

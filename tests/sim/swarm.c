@@ -85,6 +85,13 @@ static void draw_flush(struct swarm *swarm, struct prng *prng, bool always)
         swarm->power_victim = -1;
 }
 
+/* Likewise: what goes from the front of the logs. */
+static void draw_deletion(struct swarm *swarm, struct prng *prng)
+{
+    swarm->delete_ms = maybe(prng, 100, 1500);
+    swarm->retention_bytes = prng_one_in(prng, 3) ? prng_between(prng, 500, 8000) : -1;
+}
+
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
 {
     memset(swarm, 0, sizeof(*swarm));
@@ -96,6 +103,7 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
     int32_t min_insync_replicas = swarm->min_insync_replicas;
     draw_faults(swarm, &prng, options->lossy);
     draw_flush(swarm, &prng, options->flush);
+    draw_deletion(swarm, &prng);
     if (swarm->flush_messages == 1)
         swarm->min_insync_replicas = min_insync_replicas;
 }
@@ -134,6 +142,8 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "controller_compare_ms", swarm->controller_compare_ms);
     tell_time(out, "produce_ms", swarm->produce_ms);
     tell_time(out, "consume_ms", swarm->consume_ms);
+    tell_time(out, "delete_ms", swarm->delete_ms);
+    tell_time(out, "retention_bytes", swarm->retention_bytes);
     buffer_append_string(out, "\n  faults:");
     tell_time(out, "crash_every_ms", swarm->crash_every_ms);
     tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);

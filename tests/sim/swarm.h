@@ -35,8 +35,9 @@ struct swarm {
     int zookeeper_servers;
     bool topics_without_id; /* as an old tool writes them */
     int64_t segment_bytes;
-    int64_t flush_messages; /* INT64_MAX: none */
-    int64_t sync_ms;        /* how long a sync takes, at most */
+    int64_t flush_messages;  /* INT64_MAX: none */
+    int64_t sync_ms;         /* how long a sync takes, at most */
+    int64_t retention_bytes; /* -1: all is kept */
 
     int64_t safety_ms; /* how long there are faults */
     int64_t session_timeout_ms;
@@ -55,6 +56,7 @@ struct swarm {
     int64_t checkpoint_ms;     /* of high watermarks and recovery points */
     int64_t produce_ms;        /* between two batches of a producer */
     int64_t consume_ms;
+    int64_t delete_ms; /* between two DeleteRecords; 0: never */
     int producers;
 
     /* Mean times between two of a kind, over the whole cluster; 0: never. */

@@ -96,6 +96,7 @@ struct sim_partition {
     size_t leaders_count;
     size_t leaders_capacity;
     int64_t claimed; /* the highest high watermark of any replica */
+    int64_t deleted; /* no log start may be above it: what retention could take, or a client asked for */
     struct ghost ghost;
 };
 
@@ -126,8 +127,8 @@ struct violation {
 
 /* How often something worth seeing has happened; printed, so that nobody believes a blind simulator. */
 struct sim_counters {
-    uint64_t acknowledged, observed, truncations, elections, isr_changes, crashes, pauses, expiries,
-        power_cuts, orderly_stops, healed;
+    uint64_t acknowledged, observed, deletions, truncations, elections, isr_changes, crashes, pauses,
+        expiries, power_cuts, orderly_stops, healed;
 };
 
 struct world {
