@@ -36,7 +36,8 @@ void offset_index_append(struct offset_index *index, int64_t last_offset, int64_
 int64_t offset_index_find(const struct offset_index *index, int64_t offset);
 /* The greatest position of an entry that is <= `position`; 0 where there is none. */
 int64_t offset_index_find_position(const struct offset_index *index, int64_t position);
-/* The offset of the first entry at or behind `position`: above all that ends there; -1 where there is none. */
+/* The offset of the first entry at or behind `position`: above all that ends there; -1 where there is none.
+ */
 int64_t offset_index_find_behind(const struct offset_index *index, int64_t position);
 /* Keeps the entries with offsets below `offset` and positions below `position`. 0, or -EIO. */
 MUST_CHECK int offset_index_truncate(struct offset_index *index, int64_t offset, int64_t position);
