@@ -51,7 +51,7 @@ static inline int16_t partition_check_log(const struct partition *partition)
 /* Tells the core the log's bounds and how much of it is durable. */
 void partition_sync_core(struct partition *partition, int64_t now_ms, struct partition_effects *effects);
 
-/* partition_flush.c: which flushes the host is to be asked for now, and are asked for from now on. */
+/* partition_flush.c: which flushes the host is to be asked for; from here on they count as asked for. */
 struct flush_wishes {
     bool wanted[FLUSH_URGENCIES];
 };
