@@ -22,6 +22,8 @@ struct outgoing_range {
 static void release_outgoing(struct response_range *range)
 {
     struct outgoing_range *outgoing = container_of(range, struct outgoing_range, range);
+    if (range->error)
+        log_range_failed(&outgoing->log, range->error);
     log_range_release(&outgoing->log);
     free(outgoing);
 }

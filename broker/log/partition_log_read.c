@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
 #include "proto/kafka/error.h"
 
@@ -66,6 +67,15 @@ void log_range_release(struct log_range *range)
 {
     segment_release(range->segment);
     *range = (struct log_range){0};
+}
+
+void log_range_failed(const struct log_range *range, int error)
+{
+    int none = 0;
+    struct log_health *health = range->health;
+    if (health != NULL && disk_error_of(error) == DISK_ERROR_FAILED &&
+        atomic_compare_exchange_strong(&health->failure, &none, error) && health->failed)
+        health->failed(health, error);
 }
 
 int log_range_descriptor(const struct log_range *range)
@@ -136,7 +146,7 @@ static int16_t read_segment(struct partition_log *log, size_t number, int64_t of
     if (end <= first.position)
         return KAFKA_NONE;
     segment_take(segment);
-    *range = (struct log_range){segment, first.position, end - first.position};
+    *range = (struct log_range){segment, first.position, end - first.position, log->health};
     return KAFKA_NONE;
 }
 

@@ -20,7 +20,7 @@
 /* Bytes of one connection in one turn; more waits for the next, so that the others get theirs. */
 #define SEND_BUDGET_BYTES ((int64_t)4 * 1024 * 1024)
 
-static const struct response_range *range_of(const struct answer_piece *piece)
+static struct response_range *range_of(const struct answer_piece *piece)
 {
     return piece->gap->external;
 }
@@ -31,13 +31,17 @@ static bool is_large_range(const struct answer_piece *piece)
     return piece->gap != NULL && piece->gap->length >= SMALL_RANGE_BYTES;
 }
 
-static void refuse_short_file(struct connection *connection, const struct answer_piece *piece)
+/* error: of the file; 0 or -EPIPE: it is shorter than it was. */
+static void refuse_file(struct connection *connection, const struct answer_piece *piece, int error)
 {
-    const struct response_range *range = range_of(piece);
+    struct response_range *range = range_of(piece);
+    range->error = error == -EPIPE ? 0 : error;
     log_error(connection->reactor->shared->logger, "net",
-              "closed the connection of %s on %s: a file ends before the range %" PRId64 "+%" PRId64
-              " that was to be sent",
-              connection->address_text, connection->listener, range->position, range->length);
+              "closed the connection of %s on %s: a file %s the range %" PRId64 "+%" PRId64
+              " that was to be sent%s%s",
+              connection->address_text, connection->listener, range->error ? "does not give" : "ends before",
+              range->position, range->length, range->error ? ": " : "",
+              range->error ? strerror(-range->error) : "");
     connection_close(connection);
 }
 
@@ -77,7 +81,7 @@ static ssize_t send_memory(struct connection *connection, const struct answer_pi
                 break;
             int error = read_small_range(piece, scratch + used);
             if (error) {
-                refuse_short_file(connection, piece);
+                refuse_file(connection, piece, error);
                 return error;
             }
             parts[part_count++] = (struct iovec){scratch + used, (size_t)piece->length};
@@ -96,7 +100,7 @@ static ssize_t send_range(struct connection *connection, const struct answer_pie
     ssize_t sent = transport_send_file(&connection->transport, range->descriptor,
                                        range->position + piece->offset, length);
     if (sent == 0 || (sent < 0 && sent != -EAGAIN && sent != -EPIPE && sent != -ECONNRESET)) {
-        refuse_short_file(connection, piece);
+        refuse_file(connection, piece, (int)sent);
         return -EPIPE;
     }
     return sent;

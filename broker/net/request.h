@@ -39,6 +39,7 @@ struct response_range {
     int descriptor;
     int64_t position;
     int64_t length;
+    int error; /* 0, or the -errno of the file that ended the sending */
     /* Called exactly once, on any thread, when the range is sent or the answer was dropped. */
     void (*release)(struct response_range *range);
 };

@@ -111,6 +111,13 @@ static void configure_log(void *context, struct slice topic, int32_t partition, 
     partition_log_configure(log, &settings);
 }
 
+/* A directory that fails costs nobody else a thing: what was done on all of them may have been done on less.
+ */
+static bool is_healthy(const struct storm *storm)
+{
+    return log_manager_usable_directories(storm->manager) == STORM_DIRECTORIES;
+}
+
 int storm_open(struct storm *storm)
 {
     struct log_manager_options options = {
@@ -131,7 +138,7 @@ int storm_open(struct storm *storm)
         storm->manager = NULL;
         return error;
     }
-    if (log_manager_usable_directories(storm->manager) < STORM_DIRECTORIES) {
+    if (!is_healthy(storm)) {
         buffer_print(&storm->error, "a directory is offline");
         storm_drop(storm);
         return -EIO;
@@ -433,7 +440,7 @@ static bool checkpoint(struct storm *storm)
 {
     struct offsets offsets = {.count = 0};
     log_manager_each(storm->manager, collect_offsets, &offsets);
-    if (log_manager_checkpoint_recovery(storm->manager, offsets.entries, offsets.count))
+    if (log_manager_checkpoint_recovery(storm->manager, offsets.entries, offsets.count) || !is_healthy(storm))
         return false;
     for (size_t i = 0; i < offsets.count; i++)
         emit(storm, STORM_CHECKPOINTED, offsets.entries[i].partition, offsets.entries[i].log_start_offset);
@@ -457,7 +464,7 @@ static bool delete_partition(struct storm *storm)
     if (partition < 0)
         return true;
     emit(storm, STORM_DELETE, partition, 0);
-    if (log_manager_delete(storm->manager, slice_of(STORM_TOPIC), partition))
+    if (log_manager_delete(storm->manager, slice_of(STORM_TOPIC), partition) || !is_healthy(storm))
         return false;
     emit(storm, STORM_DELETED, partition, 0);
     return true;
@@ -465,7 +472,7 @@ static bool delete_partition(struct storm *storm)
 
 static bool stop_and_start(struct storm *storm)
 {
-    if (log_manager_close(storm->manager))
+    if (log_manager_close(storm->manager) || !is_healthy(storm))
         return false;
     storm_drop(storm);
     return storm_open(storm) == 0;
