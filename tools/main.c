@@ -9,7 +9,7 @@
 #include "tools/tool.h"
 
 static const struct tool *const tools[] = {&topics_tool, &console_producer_tool, &console_consumer_tool,
-                                           &dump_log_tool};
+                                           &dump_log_tool, &log_dirs_tool};
 
 static const struct tool *tool_find(const char *name, size_t length)
 {

@@ -2,7 +2,12 @@
 /* What every command shares, see tool.h. */
 #include "tools/tool.h"
 
+#include <errno.h>
 #include <stdarg.h>
+#include <string.h>
+
+#include "common/properties.h"
+#include "tools/client_properties.h"
 
 #define KAFKA_LEVEL "3.9"
 
@@ -35,6 +40,24 @@ void tool_hint(const char *format, ...)
     vfprintf(stderr, format, arguments);
     va_end(arguments);
     fputc('\n', stderr);
+}
+
+int tool_read_command_config(const struct options *options, struct buffer *sentence)
+{
+    const char *path = options_value(options, "command-config");
+    if (path == NULL)
+        return 0;
+    struct properties properties;
+    properties_init(&properties);
+    int rc = properties_load(path, &properties, sentence);
+    const struct property *protocol = rc == 0 ? properties_find(&properties, "security.protocol") : NULL;
+    if (protocol != NULL && strcmp(protocol->value, "PLAINTEXT") != 0) {
+        buffer_print(sentence, "security.protocol=%s: this release connects in PLAINTEXT only",
+                     protocol->value);
+        rc = -EINVAL;
+    }
+    properties_release(&properties);
+    return rc;
 }
 
 int tool_main(const struct tool *tool, int count, char *const *arguments)

@@ -21,6 +21,7 @@ extern const struct tool topics_tool;
 extern const struct tool console_producer_tool;
 extern const struct tool console_consumer_tool;
 extern const struct tool dump_log_tool;
+extern const struct tool log_dirs_tool;
 
 /*
  * Parses the arguments behind the command's name and runs it. --help: usage on standard output, 0. --version:
@@ -31,6 +32,10 @@ int tool_main(const struct tool *tool, int count, char *const *arguments);
 
 /* Wrong use found later: the sentence and the usage on standard error. Always 1. */
 int tool_wrong_use(const struct tool *tool, const char *sentence);
+
+/* The property file that --command-config names: this release connects in plaintext only. 0, or -errno with
+ * the sentence. */
+MUST_CHECK int tool_read_command_config(const struct options *options, struct buffer *sentence);
 
 /* A line on standard error that says what to do about an error that was just told. */
 void tool_hint(const char *format, ...) PRINTF_LIKE(1, 2);

@@ -9,9 +9,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "common/properties.h"
 #include "common/file.h"
-#include "tools/client_properties.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define TIMEOUT_MS_MAX (24 * 3600 * INT64_C(1000))
@@ -226,25 +224,6 @@ static int read_values(const struct options *options, struct topics_request *req
     return assignment != NULL ? topics_assignment_parse(assignment, &request->assignment, sentence) : 0;
 }
 
-/* The properties of --command-config: this release connects in plaintext only. */
-static int read_command_config(const struct options *options, struct buffer *sentence)
-{
-    const char *path = options_value(options, "command-config");
-    if (path == NULL)
-        return 0;
-    struct properties properties;
-    properties_init(&properties);
-    int rc = properties_load(path, &properties, sentence);
-    const struct property *protocol = rc == 0 ? properties_find(&properties, "security.protocol") : NULL;
-    if (protocol != NULL && strcmp(protocol->value, "PLAINTEXT") != 0) {
-        buffer_print(sentence, "security.protocol=%s: this release connects in PLAINTEXT only",
-                     protocol->value);
-        rc = -EINVAL;
-    }
-    properties_release(&properties);
-    return rc;
-}
-
 static int run(const struct tool *tool, const struct options *options)
 {
     struct topics_request request = {0};
@@ -257,7 +236,7 @@ static int run(const struct tool *tool, const struct options *options)
     } else {
         int rc = read_values(options, &request, &error.sentence);
         if (rc == 0)
-            rc = read_command_config(options, &error.sentence);
+            rc = tool_read_command_config(options, &error.sentence);
         if (rc == 0 && request.zookeeper != NULL)
             rc = topics_by_zookeeper(&request, &error);
         else if (rc == 0)

@@ -4,6 +4,7 @@ Replicas move between the log directories of their brokers while records are pro
 fro, with brokers that are killed in the middle. Every acknowledged record stays where it was acknowledged.
 """
 import itertools
+import json
 import struct
 import time
 
@@ -189,3 +190,40 @@ def test_orders_that_cannot_be_carried_out(cluster):
     assert set(move(broker, "later", wanted).values()) == {UNKNOWN_TOPIC}
     cluster.create_topic("later", PARTITIONS, 2)
     assert places(broker, "later") == wanted
+
+
+def test_log_dirs_tells_what_brokers_tell(cluster):
+    cluster.create_topic(TOPIC, PARTITIONS, 2)
+    cluster.create_topic("later", PARTITIONS, 2)
+    cluster.wait_isr(TOPIC, 2)
+    load(cluster, TOPIC, 1000)
+
+    def log_dirs(*arguments, name="kafka-log-dirs.sh"):
+        lines = cluster.tool(name, "--bootstrap-server", cluster.bootstrap, "--describe",
+                             *arguments).stdout.decode().split("\n")
+        assert lines[0] == "Querying brokers for log directories information" and lines[3] == ""
+        answer = json.loads(lines[2])
+        assert answer["version"] == 1
+        ids = [broker["broker"] for broker in answer["brokers"]]
+        assert lines[1] == "Received log directory information from brokers " + ",".join(map(str, ids))
+        return {broker["broker"]: {directory["logDir"]: directory for directory in broker["logDirs"]}
+                for broker in answer["brokers"]}
+
+    told = log_dirs(name="kafka-log-dirs")
+    assert sorted(told) == [1, 2]
+    for number, broker in cluster.brokers.items():
+        for path, logs in describe(broker).items():
+            assert told[number][path]["error"] is None
+            assert told[number][path]["partitions"] == [
+                {"partition": "%s-%d" % (topic, partition), "size": size, "offsetLag": lag, "isFuture": future}
+                for (topic, partition, future), (size, lag) in logs.items()]
+    told = log_dirs("--broker-list", "2", "--topic-list", "later,nowhere")
+    assert sorted(told) == [2]
+    assert sorted(one["partition"] for directory in told[2].values() for one in directory["partitions"]) == [
+        "later-%d" % partition for partition in range(PARTITIONS)]
+    failed = cluster.tool("kafka-log-dirs.sh", "--bootstrap-server", cluster.bootstrap, "--describe", "--broker-list",
+                          "1,9", check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.decode() == ("ERROR: The given brokers do not exist from --broker-list: 9. Current existent "
+                                      "brokers: 1,2\n")
+    assert cluster.tool("kafka-log-dirs.sh", "--describe", check=False).returncode == 1
