@@ -91,7 +91,11 @@ static enum follow_outcome take_records(struct partition *partition, const struc
                                         int64_t wall_ms)
 {
     int16_t error = KAFKA_NONE;
-    if (answer->records.length > 0)
+    /* All that we have is deleted at the leader, whose log may begin within a batch: ours has to be empty to
+     * begin with the whole of it. */
+    if (answer->records.length > 0 && answer->log_start_offset == partition_log_end_offset(partition->log))
+        error = partition_log_advance_start(partition->log, answer->log_start_offset);
+    if (error == KAFKA_NONE && answer->records.length > 0)
         error = partition_log_append_as_follower(partition->log, answer->records.data, answer->records.length,
                                                  wall_ms, NULL);
     int64_t start = min_i64(answer->log_start_offset, partition_log_end_offset(partition->log));

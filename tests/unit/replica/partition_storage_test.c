@@ -340,6 +340,26 @@ static void a_follower_begins_within_a_batch(void **state)
     assert_int_equal(status_of(pair, FOLLOWER).high_watermark, 15);
 }
 
+/* Likewise one that was cut there, with what the leader has deleted still in its log. */
+static void a_follower_that_was_cut_goes_on_within_a_batch(void **state)
+{
+    struct pair *pair = *state;
+    int64_t required;
+    produce(pair, 3);
+    produce_batch(pair, 10);
+    produce(pair, 2);
+    copy_all(pair);
+    struct partition_log *log = partition_enter_log(pair->partitions[FOLLOWER]);
+    assert_int_equal(partition_log_truncate(log, 3, pair->now_ms), KAFKA_NONE);
+    assert_int_equal(partition_log_skip_to(log, 7, pair->now_ms), KAFKA_NONE);
+    partition_leave_log(pair->partitions[FOLLOWER], pair->now_ms);
+    assert_int_equal(partition_delete_records(pair->partitions[LEADER], 7, pair->now_ms, &required),
+                     KAFKA_NONE);
+    copy_all(pair);
+    assert_int_equal(status_of(pair, FOLLOWER).log_start_offset, 7);
+    assert_int_equal(status_of(pair, FOLLOWER).log_end_offset, 15);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failing_disk_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(deleted_records_go_everywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(a_follower_begins_within_a_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_follower_that_was_cut_goes_on_within_a_batch, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
