@@ -3,8 +3,8 @@
  * From timestamps to offsets (ListOffsets). A segment whose greatest timestamp lies below the target is
  * passed over; in the first other one the time index says where to begin, and batches are walked until one
  * whose greatest timestamp reaches the target; only that one is opened and its records looked at, also inside
- * the compressed messages of old formats. A compressed batch whose records cannot be read (producers'
- * compressed records are taken unseen) is answered as a whole.
+ * the compressed messages of old formats. A compressed batch whose records cannot be read (an
+ * older broker may have taken such a one) is answered as a whole.
  */
 #include <errno.h>
 

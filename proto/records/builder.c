@@ -151,13 +151,14 @@ static void finish_header(struct buffer *out, size_t start)
               crc32c(0, batch + RECORD_BATCH_ATTRIBUTES_AT, size - RECORD_BATCH_ATTRIBUTES_AT));
 }
 
-int record_batch_builder_finish(struct record_batch_builder *builder, enum codec codec, int level,
-                                struct buffer *out)
+/* The batch that the builder describes, of these records. */
+static int finish_with(const struct record_batch_builder *builder, struct slice records, enum codec codec,
+                       int level, struct buffer *out)
 {
     CHECK(builder->record_count > 0);
     size_t start = out->length;
     write_header(builder, codec, out);
-    int error = codec_compress(codec, level, buffer_slice(&builder->records), out);
+    int error = codec_compress(codec, level, records, out);
     size_t size = out->length - start;
     if (!error && size - RECORD_ENTRY_PREFIX_BYTES > INT32_MAX)
         error = -EMSGSIZE;
@@ -167,6 +168,12 @@ int record_batch_builder_finish(struct record_batch_builder *builder, enum codec
     }
     finish_header(out, start);
     return 0;
+}
+
+int record_batch_builder_finish(struct record_batch_builder *builder, enum codec codec, int level,
+                                struct buffer *out)
+{
+    return finish_with(builder, buffer_slice(&builder->records), codec, level, out);
 }
 
 void record_batch_append_emptied(const struct record_batch *batch, struct buffer *out)
@@ -190,6 +197,35 @@ void record_batch_append_emptied(const struct record_batch *batch, struct buffer
     finish_header(out, start);
 }
 
+/* Whether the deltas are 0..n-1 already; *max_timestamp: of the records. 1, 0, or -EBADMSG. */
+static int is_in_sequence(const struct record_batch *batch, struct slice records, int64_t *max_timestamp)
+{
+    struct record_iterator iterator;
+    struct record record;
+    int more;
+    int in_sequence = 1;
+    record_iterator_init(&iterator, batch, records);
+    *max_timestamp = RECORD_NO_TIMESTAMP;
+    for (int32_t i = 0; (more = record_iterator_next(&iterator, &record)) > 0; i++) {
+        in_sequence &= record.offset_delta == i;
+        *max_timestamp = max_i64(*max_timestamp, record.timestamp);
+    }
+    return more < 0 ? more : in_sequence;
+}
+
+static int append_all(struct record_batch_builder *builder, const struct record_batch *batch,
+                      struct slice records)
+{
+    struct record_iterator iterator;
+    struct record record;
+    int more;
+    record_iterator_init(&iterator, batch, records);
+    while ((more = record_iterator_next(&iterator, &record)) > 0)
+        record_batch_builder_append_at(builder, builder->last_offset_delta + 1, record.timestamp, record.key,
+                                       record.value, record.headers, record.header_count);
+    return more;
+}
+
 int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec, int level,
                          struct buffer *out)
 {
@@ -205,21 +241,23 @@ int record_batch_rebuild(const struct record_batch *batch, struct slice records,
         .append_time_ms = batch->max_timestamp,
     };
     struct record_batch_builder builder;
+    int64_t max_timestamp;
+    int in_sequence = is_in_sequence(batch, records, &max_timestamp);
+    if (in_sequence < 0 || batch->record_count <= 0)
+        return -EBADMSG;
     record_batch_builder_init(&builder, &parameters);
-    struct record_iterator iterator;
-    struct record record;
-    record_iterator_init(&iterator, batch, records);
-    int more;
-    while ((more = record_iterator_next(&iterator, &record)) > 0) {
-        int32_t offset_delta = builder.last_offset_delta + 1;
-        record_batch_builder_append_at(&builder, offset_delta, record.timestamp, record.key, record.value,
-                                       record.headers, record.header_count);
+    int error = 0;
+    if (in_sequence) { /* nothing of the records changes: they need not be copied to be compressed */
+        builder.record_count = batch->record_count;
+        builder.last_offset_delta = batch->record_count - 1;
+        builder.base_timestamp = batch->base_timestamp;
+        builder.max_timestamp = max_timestamp;
+        error = finish_with(&builder, records, codec, level, out);
+    } else {
+        error = append_all(&builder, batch, records);
+        if (!error)
+            error = record_batch_builder_finish(&builder, codec, level, out);
     }
-    int error = more;
-    if (!error && builder.record_count == 0)
-        error = -EBADMSG;
-    if (!error)
-        error = record_batch_builder_finish(&builder, codec, level, out);
     record_batch_builder_release(&builder);
     return error;
 }

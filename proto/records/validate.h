@@ -28,7 +28,7 @@
 #define RECORD_DECOMPRESSED_RATIO_MAX 256
 /* ... and never more than this: as a whole, and where the broker must hold them whole to write them anew. */
 #define RECORD_DECOMPRESSED_BYTES_MAX ((int64_t)1024 * 1024 * 1024)
-#define RECORD_REBUILT_BYTES_MAX ((int64_t)256 * 1024 * 1024)
+#define RECORD_REBUILT_BYTES_MAX ((int64_t)128 * 1024 * 1024)
 
 /* What holds for the request and the topic. */
 struct record_validation_settings {
