@@ -221,6 +221,8 @@ int clean_output_took(struct clean_output *output, const struct clean_result *ba
         return 0;
     int64_t position = output->size_bytes;
     output->size_bytes += (int64_t)batch->size_bytes;
+    if (output->size_bytes > INT32_MAX) /* a horizon makes a batch a little larger */
+        return -EFBIG;
     if (batch->max_timestamp > output->max_timestamp) {
         output->max_timestamp = batch->max_timestamp;
         output->max_timestamp_offset = batch->last_offset;

@@ -91,19 +91,43 @@ static bool is_free(struct log_cleaner *cleaner, const struct buffer *key)
     return !is_known;
 }
 
-/* Under the log's lock. Whether it is due. */
-static bool look_at(struct log_cleaner *cleaner, struct partition_log *log, int64_t high_watermark,
-                    struct clean_plan *plan)
+static void set_state(struct log_cleaner *cleaner, const struct buffer *key, const enum state *state)
+{
+    pthread_mutex_lock(&cleaner->mutex);
+    if (state == NULL)
+        map_remove(cleaner->states, buffer_slice(key));
+    else
+        map_put(cleaner->states, buffer_slice(key), (void *)state);
+    if (state == &uncleanable)
+        cleaner->statistics.uncleanable++;
+    pthread_mutex_unlock(&cleaner->mutex);
+}
+
+/* Says that a log is not compacted any more, and why; -EBADMSG or -ENOBUFS. */
+static void tell_given_up(struct log_cleaner *cleaner, struct slice topic, int32_t partition, int error,
+                          struct buffer *where)
+{
+    log_error(cleaner->options.logger, "cleaner",
+              "%.*s-%" PRId32 " is not compacted any more until the broker starts again: %s (%s)",
+              SLICE_ARGUMENTS(topic), partition,
+              error == -EBADMSG ? "there is a damaged batch"
+                                : "not one key fits in log.cleaner.dedupe.buffer.size",
+              buffer_string(where));
+}
+
+/* Under the log's lock: what could be done. 0, or -errno. */
+static int look_at(struct log_cleaner *cleaner, struct partition_log *log, int64_t high_watermark,
+                   struct clean_plan *plan)
 {
     int64_t now_ms = cleaner->options.time.wall_ms(cleaner->options.time.context);
     /* A full disk has no room for what a cleaning writes before it removes anything. */
     if (!partition_log_settings(log)->compacted || partition_log_cleaning_is_paused(log) ||
         partition_log_failure(log) || partition_log_is_full(log))
-        return false;
+        return 0;
     int error = partition_log_clean_plan(log, high_watermark, now_ms, plan);
     if (error)
         partition_log_clean_failed(log, error);
-    return !error && plan->due;
+    return error;
 }
 
 bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *round, struct slice topic,
@@ -117,8 +141,17 @@ bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *ro
     struct clean_plan plan = {0};
     buffer_init(&key);
     make_key(&key, topic, partition, partition_log_topic_id(log));
-    bool due = is_free(cleaner, &key) && look_at(cleaner, log, high_watermark, &plan);
+    int error = is_free(cleaner, &key) ? look_at(cleaner, log, high_watermark, &plan) : 0;
     access->leave(access->context);
+    if (error == -EBADMSG) {
+        struct buffer where;
+        buffer_init(&where);
+        buffer_print(&where, "found when its timestamps were looked up");
+        tell_given_up(cleaner, topic, partition, error, &where);
+        set_state(cleaner, &key, &uncleanable);
+        buffer_release(&where);
+    }
+    bool due = !error && plan.due;
     if (plan.dirty_ratio > round->max_dirty_ratio)
         round->max_dirty_ratio = plan.dirty_ratio;
     bool best = due && (!round->found || clean_plan_is_filthier(&plan, &round->plan));
@@ -134,18 +167,6 @@ bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *ro
         buffer_release(&key);
     }
     return best;
-}
-
-static void set_state(struct log_cleaner *cleaner, const struct buffer *key, const enum state *state)
-{
-    pthread_mutex_lock(&cleaner->mutex);
-    if (state == NULL)
-        map_remove(cleaner->states, buffer_slice(key));
-    else
-        map_put(cleaner->states, buffer_slice(key), (void *)state);
-    if (state == &uncleanable)
-        cleaner->statistics.uncleanable++;
-    pthread_mutex_unlock(&cleaner->mutex);
 }
 
 bool log_cleaner_take(struct log_cleaner *cleaner, struct log_cleaner_round *round)
@@ -254,12 +275,7 @@ static bool handle_error(struct log_cleaner *cleaner, const struct log_cleaner_r
 {
     struct logger *logger = cleaner->options.logger;
     if (error == -EBADMSG || error == -ENOBUFS) {
-        log_error(logger, "cleaner",
-                  "%s-%" PRId32 " is not compacted any more until the broker starts again: %s (%s)",
-                  round->topic, round->partition,
-                  error == -EBADMSG ? "there is a damaged batch"
-                                    : "not one key fits in log.cleaner.dedupe.buffer.size",
-                  buffer_string(where));
+        tell_given_up(cleaner, slice_of(round->topic), round->partition, error, where);
         return true;
     }
     if (error == -ECANCELED || error == -EAGAIN)

@@ -297,7 +297,7 @@ static void test_damage_is_said(void **state)
 {
     (void)state;
     static const char path[] = FIXTURE_DIRECTORY "/00000000000000000000.log";
-    for (int64_t at = 0; at < 900; at++) {
+    for (int64_t at = 0; at < 450; at++) {
         if (at >= RECORD_BATCH_LEADER_EPOCH_AT && at < RECORD_BATCH_MAGIC_AT)
             continue; /* nobody can tell */
         struct compaction_fixture fixture;

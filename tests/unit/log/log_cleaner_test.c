@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The cleaner of all logs: which one it takes, what it does with errors, how it is throttled and stopped; and
+ * the cleaner's checkpoint in a log manager.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/log/log_cleaner.h"
+#include "broker/log/log_manager.h"
+#include "broker/log/partition_log_private.h"
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+#include "proto/records/builder.h"
+#include "tests/unit/log/compaction_fixture.h"
+
+struct world {
+    struct log_cleaner *cleaner;
+    int64_t now_us;
+    int64_t slept_us;
+    int64_t stop_after; /* so many looks at the clock */
+    bool gone;          /* the log cannot be entered any more */
+    int entered;
+    struct log_cleaner_options options;
+};
+
+static int64_t wall_ms(void *context)
+{
+    return 1700000100000 + ((struct world *)context)->now_us / 1000;
+}
+
+static int64_t monotonic_us(void *context)
+{
+    return ((struct world *)context)->now_us;
+}
+
+static void sleep_us(void *context, int64_t duration_us)
+{
+    struct world *world = context;
+    world->now_us += duration_us;
+    world->slept_us += duration_us;
+}
+
+static bool is_stopped(void *context)
+{
+    return --((struct world *)context)->stop_after < 0;
+}
+
+static void begin(struct world *world)
+{
+    *world = (struct world){.stop_after = INT64_MAX};
+    world->options = (struct log_cleaner_options){
+        .threads = 2,
+        .dedupe_buffer_bytes = (int64_t)(200 * CLEAN_MAP_SLOT_BYTES),
+        .io_buffer_bytes = 4000,
+        .load_factor = 0.9,
+        .hash_key = {1, 2},
+        .time = {world, wall_ms, monotonic_us, sleep_us, is_stopped},
+    };
+    world->cleaner = log_cleaner_new(&world->options);
+}
+
+/* ---- the way to a log ---- */
+
+struct entrance {
+    struct world *world;
+    struct compaction_fixture *fixture;
+    bool inside;
+};
+
+static struct partition_log *enter(void *context, int64_t *high_watermark)
+{
+    struct entrance *entrance = context;
+    assert_false(entrance->inside);
+    entrance->world->entered++;
+    if (entrance->world->gone)
+        return NULL;
+    entrance->inside = true;
+    *high_watermark = partition_log_end_offset(entrance->fixture->log.log);
+    return entrance->fixture->log.log;
+}
+
+static void leave(void *context)
+{
+    struct entrance *entrance = context;
+    assert_true(entrance->inside);
+    entrance->inside = false;
+}
+
+/* A round over these logs, named by their number; -1: none was due, else the number of the one that was
+ * taken; *done: what cleaning it said. */
+static int run_round(struct world *world, struct compaction_fixture **fixtures, int count, bool *done)
+{
+    struct log_cleaner_round round;
+    struct entrance entrances[8];
+    int best = -1;
+    log_cleaner_begin(world->cleaner, &round);
+    for (int i = 0; i < count; i++) {
+        entrances[i] = (struct entrance){world, fixtures[i], false};
+        const struct log_cleaner_access access = {&entrances[i], enter, leave};
+        if (log_cleaner_offer(world->cleaner, &round, slice_of("t"), i, &access))
+            best = i;
+    }
+    assert_int_equal(log_cleaner_take(world->cleaner, &round), best >= 0);
+    if (best >= 0) {
+        /* Nobody else takes it. */
+        struct log_cleaner_round other;
+        const struct log_cleaner_access access = {&entrances[best], enter, leave};
+        log_cleaner_begin(world->cleaner, &other);
+        assert_false(log_cleaner_offer(world->cleaner, &other, slice_of("t"), best, &access));
+        assert_false(log_cleaner_take(world->cleaner, &other));
+        log_cleaner_end(world->cleaner, &other);
+        *done = log_cleaner_clean(world->cleaner, &round, &access);
+        assert_int_equal(round.partition, best);
+    }
+    log_cleaner_end(world->cleaner, &round);
+    return best;
+}
+
+static void fill(struct compaction_fixture *fixture, uint64_t seed, int batches)
+{
+    compaction_fixture_init(fixture, seed);
+    assert_true(compaction_append_many(fixture, batches));
+    assert_int_equal(partition_log_flush(fixture->log.log), 0);
+}
+
+static void test_the_filthiest_comes_first(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture logs[3], *all[3] = {&logs[0], &logs[1], &logs[2]};
+    struct log_cleaner_statistics statistics;
+    bool done = false;
+    begin(&world);
+    for (int i = 0; i < 3; i++)
+        fill(&logs[i], 70 + (uint64_t)i, 100);
+    logs[2].log.log->settings.compacted = false;
+    assert_int_equal(compaction_clean(&logs[0]), 0);
+    assert_true(compaction_append_many(&logs[0], 100)); /* dirty in part */
+    assert_int_equal(partition_log_flush(logs[0].log.log), 0);
+    assert_int_equal(run_round(&world, all, 3, &done), 1);
+    assert_true(done);
+    compaction_check(&logs[1], true);
+    while (run_round(&world, all, 3, &done) == 0)
+        assert_true(done);
+    assert_int_equal(run_round(&world, all, 3, &done), -1);
+    for (int i = 0; i < 2; i++)
+        compaction_check(&logs[i], true);
+    log_cleaner_statistics(world.cleaner, &statistics);
+    assert_true(statistics.cleanings >= 2);
+    assert_true(statistics.written_bytes < statistics.read_bytes);
+    assert_int_equal(statistics.uncleanable, 0);
+    for (int i = 0; i < 3; i++)
+        compaction_fixture_release(&logs[i]);
+    log_cleaner_free(world.cleaner);
+}
+
+static void test_who_cannot_be_cleaned_stops_nobody(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture logs[2], *all[2] = {&logs[0], &logs[1]};
+    struct log_cleaner_statistics statistics;
+    bool done = true;
+    begin(&world);
+    fill(&logs[0], 80, 100);
+    fill(&logs[1], 81, 100);
+    assert_int_equal(
+        memory_files_flip(logs[0].log.disk, FIXTURE_DIRECTORY "/00000000000000000000.log", 300, 1), 0);
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_false(done);
+    assert_int_equal(run_round(&world, all, 2, &done), 1);
+    assert_true(done);
+    log_cleaner_statistics(world.cleaner, &statistics);
+    assert_int_equal(statistics.uncleanable, 1);
+    assert_int_equal(run_round(&world, all, 1, &done), -1);
+    assert_int_equal(partition_log_failure(logs[0].log.log), 0);
+    compaction_fixture_release(&logs[0]);
+    compaction_fixture_release(&logs[1]);
+    log_cleaner_free(world.cleaner);
+}
+
+static void strike(struct compaction_fixture *fixture, uint32_t operations, int error, const char *path_part)
+{
+    const struct memory_files_fault fault = {
+        .operations = operations, .error = error, .short_bytes = -1, .repeat = true, .path_part = path_part};
+    memory_files_set_fault(fixture->log.disk, &fault);
+}
+
+static void test_a_full_disk_puts_it_off(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture log, *all[1] = {&log};
+    bool done = true;
+    begin(&world);
+    fill(&log, 82, 100);
+    strike(&log, MEMORY_FILES_BIT(MEMORY_FILES_WRITE), -ENOSPC, ".cleaned");
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_false(done);
+    assert_int_equal(partition_log_failure(log.log.log), 0);
+    memory_files_set_fault(log.log.disk, NULL);
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_true(done);
+    compaction_check(&log, true);
+    compaction_fixture_release(&log);
+    log_cleaner_free(world.cleaner);
+}
+
+static void test_a_broken_disk_is_told(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture log, *all[1] = {&log};
+    bool done = true;
+    begin(&world);
+    fill(&log, 83, 100);
+    strike(&log, MEMORY_FILES_BIT(MEMORY_FILES_READ), -EIO, ".log");
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_false(done);
+    assert_int_equal(partition_log_failure(log.log.log), -EIO);
+    assert_int_equal(run_round(&world, all, 1, &done), -1);
+    memory_files_set_fault(log.log.disk, NULL);
+    compaction_fixture_release(&log);
+    log_cleaner_free(world.cleaner);
+}
+
+static void test_it_stops_in_the_middle(void **state)
+{
+    (void)state;
+    for (int64_t looks = 0; looks < 60; looks++) {
+        struct world world;
+        struct compaction_fixture log, *all[1] = {&log};
+        bool done = true;
+        begin(&world);
+        fill(&log, 84, 60);
+        world.stop_after = looks;
+        assert_int_equal(run_round(&world, all, 1, &done), 0);
+        compaction_check(&log, done);
+        if (!done) {
+            world.stop_after = INT64_MAX;
+            assert_int_equal(run_round(&world, all, 1, &done), 0);
+            assert_true(done);
+            compaction_check(&log, true);
+        }
+        compaction_fixture_release(&log);
+        log_cleaner_free(world.cleaner);
+    }
+}
+
+static void test_it_is_throttled(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture log, *all[1] = {&log};
+    struct log_cleaner_statistics statistics;
+    bool done = false;
+    begin(&world);
+    log_cleaner_free(world.cleaner);
+    world.options.max_bytes_per_second = 1000;
+    world.cleaner = log_cleaner_new(&world.options);
+    fill(&log, 85, 60);
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_true(done);
+    log_cleaner_statistics(world.cleaner, &statistics);
+    int64_t bytes = statistics.map_bytes + statistics.read_bytes + statistics.written_bytes;
+    assert_true(world.slept_us >= bytes * 1000 - 1000000);
+    assert_true(world.slept_us <= bytes * 1000 + 1000000);
+    compaction_fixture_release(&log);
+    log_cleaner_free(world.cleaner);
+}
+
+/* ---- the checkpoint ---- */
+
+struct managed {
+    struct memory_files *disk;
+    struct log_manager *manager;
+    struct log_settings settings;
+};
+
+static void open_manager(struct managed *managed)
+{
+    static const char *const directories[] = {"/data"};
+    struct buffer error;
+    buffer_init(&error);
+    struct log_manager_options options = {.files = memory_files_system(managed->disk),
+                                          .directories = directories,
+                                          .directories_count = 1,
+                                          .broker_id = 1,
+                                          .cluster_id = "c",
+                                          .defaults = managed->settings,
+                                          .seed = 5};
+    assert_int_equal(log_manager_open(&options, &managed->manager, &error), 0);
+    buffer_release(&error);
+}
+
+static void read_checkpoint(struct managed *managed, const char *expected)
+{
+    struct buffer text;
+    buffer_init(&text);
+    int error = file_system_read_all(memory_files_system(managed->disk), "/data/cleaner-offset-checkpoint",
+                                     1000, &text);
+    assert_int_equal(error, expected ? 0 : -ENOENT);
+    if (expected)
+        assert_string_equal(buffer_string(&text), expected);
+    buffer_release(&text);
+}
+
+static void append_to(struct partition_log *log, int count)
+{
+    struct prng prng;
+    prng_init(&prng, 3);
+    for (int i = 0; i < count; i++) {
+        struct buffer bytes;
+        struct log_append_result result;
+        const struct batch_plan plan = batch_plan_plain(5, 1700000000000);
+        buffer_init(&bytes);
+        make_batch(&prng, &plan, &bytes);
+        assert_int_equal(
+            partition_log_append_as_leader(log, bytes.data, bytes.length, 9, 0, 1700000000000, &result),
+            KAFKA_NONE);
+        buffer_release(&bytes);
+    }
+    assert_int_equal(partition_log_flush(log), 0);
+}
+
+static void test_the_checkpoint_is_kept(void **state)
+{
+    (void)state;
+    struct managed managed = {.disk = memory_files_new(9)};
+    struct partition_log *log;
+    log_settings_init(&managed.settings);
+    managed.settings.compacted = true;
+    managed.settings.segment_bytes = 2000;
+    assert_int_equal(file_system_make_directory(memory_files_system(managed.disk), "/data"), 0);
+    open_manager(&managed);
+    assert_int_equal(log_manager_obtain(managed.manager, slice_of("t"), 0, true, &managed.settings, &log), 0);
+    append_to(log, 50);
+    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("none"), 0), -ENOENT);
+    read_checkpoint(&managed, NULL);
+    partition_log_set_first_dirty_offset(log, 200);
+    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("t"), 0), 0);
+    read_checkpoint(&managed, "0\n1\nt 0 200\n");
+
+    /* After a crash it is known again, and falls with a truncation, before it happens. */
+    log_manager_free(managed.manager);
+    memory_files_crash(managed.disk, MEMORY_FILES_POWER_CUT);
+    open_manager(&managed);
+    log = log_manager_find(managed.manager, slice_of("t"), 0);
+    assert_int_equal(partition_log_first_dirty_offset(log), 200);
+    assert_int_equal(partition_log_truncate(log, 210, 1), KAFKA_NONE);
+    read_checkpoint(&managed, "0\n1\nt 0 200\n");
+    assert_int_equal(partition_log_truncate(log, 100, 1), KAFKA_NONE);
+    assert_int_equal(partition_log_first_dirty_offset(log), 100);
+    read_checkpoint(&managed, "0\n1\nt 0 100\n");
+
+    /* What lies above the log's end, or cannot be read, is not believed. */
+    log_manager_free(managed.manager);
+    struct file_system *files = memory_files_system(managed.disk);
+    static const char above[] = "0\n1\nt 0 5000\n", corrupt[] = "0\n2\nt 0 50\n";
+    assert_int_equal(file_system_replace(files, "/data/cleaner-offset-checkpoint", above, strlen(above)), 0);
+    memory_files_crash(managed.disk, MEMORY_FILES_PROCESS_CRASH);
+    open_manager(&managed);
+    log = log_manager_find(managed.manager, slice_of("t"), 0);
+    assert_int_equal(partition_log_first_dirty_offset(log), 0);
+    log_manager_free(managed.manager);
+    assert_int_equal(file_system_replace(files, "/data/cleaner-offset-checkpoint", corrupt, strlen(corrupt)),
+                     0);
+    memory_files_crash(managed.disk, MEMORY_FILES_PROCESS_CRASH);
+    open_manager(&managed);
+    log = log_manager_find(managed.manager, slice_of("t"), 0);
+    assert_int_equal(partition_log_first_dirty_offset(log), 0);
+
+    /* A topic of the same name does not inherit it. */
+    partition_log_set_first_dirty_offset(log, 50);
+    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("t"), 0), 0);
+    assert_int_equal(log_manager_delete(managed.manager, slice_of("t"), 0), 0);
+    read_checkpoint(&managed, "0\n0\n");
+    log_manager_free(managed.manager);
+    memory_files_free(managed.disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_filthiest_comes_first),
+        cmocka_unit_test(test_who_cannot_be_cleaned_stops_nobody),
+        cmocka_unit_test(test_a_full_disk_puts_it_off),
+        cmocka_unit_test(test_a_broken_disk_is_told),
+        cmocka_unit_test(test_it_stops_in_the_middle),
+        cmocka_unit_test(test_it_is_throttled),
+        cmocka_unit_test(test_the_checkpoint_is_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
