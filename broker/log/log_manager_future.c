@@ -220,6 +220,10 @@ void log_manager_adopt_futures(struct log_manager *manager)
         bool first = !find_future(manager, name.topic, name.partition);
         if (first)
             add_future(manager, name.topic, name.partition, folder->directory, folder->name);
+        /* From the first moment on: nobody owns it yet. */
+        const struct managed_log *live = log_manager_find_managed(manager, name.topic, name.partition);
+        if (live && live->log)
+            partition_log_pause_cleaning(live->log, true);
         pthread_mutex_unlock(&manager->mutex);
         int error =
             first ? 0 : discard_folder(manager, folder->directory, folder->name, name.topic, name.partition);

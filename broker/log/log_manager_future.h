@@ -45,7 +45,8 @@ bool log_future_name_fits(struct slice topic, int32_t partition);
 
 /*
  * Takes over the -future folders that were found at start. Of several of one partition the first stays, the
- * others are removed. Once, before the functions below. Blocks for the disk.
+ * others are removed. The cleaning of their live logs pauses. Once, before the functions below and before
+ * there are partitions. Blocks for the disk.
  */
 void log_manager_adopt_futures(struct log_manager *manager);
 

@@ -23,6 +23,7 @@ struct mover_world {
     struct mover *mover;
     int64_t now_ms;
     int64_t bytes_per_second;
+    int threads; /* of the mover; then it has the system's clocks */
     int32_t leader_epoch;
     uint8_t topic_generation; /* a deleted and new topic has another id */
     /* What the log has, and how much of it is durable. */
@@ -48,6 +49,11 @@ int16_t mover_world_lead(struct mover_world *world);
 void mover_world_delete(struct mover_world *world);
 /* False: the disk refused. */
 bool mover_world_produce(struct mover_world *world);
+/* A batch of several records, all with the same number. */
+bool mover_world_produce_batch(struct mover_world *world, int records);
+/* The log goes on behind a gap at its end, as compaction may leave one. */
+void mover_world_skip(struct mover_world *world, int64_t offsets);
+bool mover_world_cleaning_is_paused(struct mover_world *world);
 bool mover_world_flush(struct mover_world *world);
 bool mover_world_truncate(struct mover_world *world, int64_t offset);
 bool mover_world_advance_start(struct mover_world *world, int64_t offset);

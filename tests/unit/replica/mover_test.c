@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "proto/kafka/error.h"
 #include "tests/unit/replica/mover_fixture.h"
 
@@ -83,7 +84,7 @@ static void what_happens_meanwhile_is_followed(void **state)
             uint64_t draw = prng_below(&world.prng, 10);
             if (draw < 6)
                 for (uint64_t n = prng_below(&world.prng, 20); n > 0; n--)
-                    assert_true(mover_world_produce(&world));
+                    assert_true(mover_world_produce_batch(&world, 1 + (int)(n % 4)));
             else if (draw < 8 && world.end > world.start)
                 assert_true(mover_world_truncate(
                     &world,
@@ -262,6 +263,73 @@ static void of_two_folders_the_longer_is_the_log(void **state)
     mover_world_release(&world);
 }
 
+static void a_gap_at_the_end_is_copied(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 11, 100);
+    mover_world_skip(&world, 50);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    mover_world_run(&world, PATIENCE_MS);
+    assert_only_in(&world, 1);
+    assert_int_equal(mover_world_end(&world), 150);
+    assert_true(mover_world_produce(&world));
+    assert_int_equal(mover_world_stop(&world), 0);
+    assert_int_equal(mover_world_open(&world), 0);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    assert_int_equal(mover_world_end(&world), 151);
+    mover_world_release(&world);
+}
+
+static void cleaning_pauses_while_a_log_is_copied(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 12, 300);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    assert_true(mover_run(world.mover));
+    assert_true(mover_world_cleaning_is_paused(&world));
+    assert_int_equal(mover_world_order(&world, "/a"), KAFKA_NONE);
+    mover_world_run(&world, PATIENCE_MS);
+    assert_false(mover_world_cleaning_is_paused(&world));
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    assert_true(mover_run(world.mover));
+    assert_int_equal(mover_world_stop(&world), 0);
+    assert_int_equal(mover_world_open(&world), 0);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    assert_true(mover_world_cleaning_is_paused(&world)); /* before the mover has looked */
+    mover_world_run(&world, PATIENCE_MS);
+    assert_only_in(&world, 1);
+    assert_false(mover_world_cleaning_is_paused(&world));
+    mover_world_release(&world);
+}
+
+/* To and fro by threads, as fast as they can, under a producer that flushes. */
+static void threads_move_while_others_produce(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/b", "/c", "/a"};
+    struct mover_world world;
+    mover_world_init(&world, 13);
+    world.threads = 2;
+    assert_int_equal(mover_world_open(&world), 0);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    int64_t deadline_ms = clock_monotonic_ms() + PATIENCE_MS;
+    for (int turn = 0; turn < 12; turn++) {
+        assert_int_equal(mover_world_order(&world, paths[turn % 3]), KAFKA_NONE);
+        for (int i = 0; mover_world_is_moving(&world); i++) {
+            assert_true(clock_monotonic_ms() < deadline_ms);
+            if (i < 100)
+                assert_true(mover_world_produce(&world));
+            if (i % 16 == 0)
+                assert_true(mover_world_flush(&world));
+        }
+        assert_int_equal(mover_world_directory(&world), (turn + 1) % 3);
+    }
+    mover_world_check(&world, world.end);
+    mover_world_release(&world);
+}
+
 static void a_replica_is_made_where_it_is_wanted(void **state)
 {
     (void)state;
@@ -305,6 +373,9 @@ int main(void)
         cmocka_unit_test(a_full_target_is_waited_for),
         cmocka_unit_test(a_failing_target_costs_only_the_move),
         cmocka_unit_test(of_two_folders_the_longer_is_the_log),
+        cmocka_unit_test(a_gap_at_the_end_is_copied),
+        cmocka_unit_test(cleaning_pauses_while_a_log_is_copied),
+        cmocka_unit_test(threads_move_while_others_produce),
         cmocka_unit_test(a_replica_is_made_where_it_is_wanted),
         cmocka_unit_test(a_throttled_move_takes_its_time),
     };
