@@ -54,6 +54,11 @@ bool open_files_is_pressed(const struct open_files *files)
     return files && files->limit > 0 && open_files_count(files) >= files->limit;
 }
 
+bool open_files_is_exhausted(const struct open_files *files)
+{
+    return files && files->limit > 0 && open_files_count(files) >= files->limit + files->limit / 2;
+}
+
 int64_t open_files_now(const struct open_files *files)
 {
     return files ? atomic_load_explicit(&files->now_ms, memory_order_relaxed) : 0;

@@ -18,7 +18,8 @@ struct open_files;
 /* Nothing is too long unused. */
 #define OPEN_FILES_KEEP INT64_MAX
 
-/* One reference. `limit`: as many files may be open, and a few more for a short while; 0: any number. */
+/* One reference. `limit`: as many files may be open, and half as many more for a short while; 0: any number.
+ */
 struct open_files *open_files_new(size_t limit);
 /* NULL is fine, here and below: nothing is counted. */
 struct open_files *open_files_acquire(struct open_files *files);
@@ -29,6 +30,10 @@ void open_files_add(struct open_files *files, int change);
 size_t open_files_count(const struct open_files *files);
 /* Whether so many are open that also those should go which a flush must make durable before. */
 bool open_files_is_pressed(const struct open_files *files);
+
+/* Whether none may be opened now: what is left of the descriptors is for the flush that lets files be closed.
+ */
+bool open_files_is_exhausted(const struct open_files *files);
 
 /* The time as of the last tick, in ms of a clock that does not go back; what uses of files are dated with. */
 int64_t open_files_now(const struct open_files *files);

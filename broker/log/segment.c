@@ -101,6 +101,8 @@ int segment_open_file(struct segment *segment)
     segment->used_ms = open_files_now(segment->open_files);
     if (segment->file)
         return 0;
+    if (open_files_is_exhausted(segment->open_files))
+        return -EMFILE;
     int error = file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
     if (!error)
         open_files_add(segment->open_files, 1);

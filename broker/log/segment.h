@@ -70,7 +70,7 @@ void segment_release(struct segment *segment);
 
 /* The file is counted there from now on. */
 void segment_count_in(struct segment *segment, struct open_files *open_files);
-/* Opens the file where it is not open. 0, or -errno. */
+/* Opens the file where it is not open. 0, or -errno; -EMFILE also where too many segments are open. */
 MUST_CHECK int segment_open_file(struct segment *segment);
 /* Closes it where nobody but the log holds the segment and nobody used it for idle_ms. All of it is durable.
  */

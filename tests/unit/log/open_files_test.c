@@ -30,6 +30,9 @@ static void the_time_that_files_may_idle_shrinks(void **state)
     assert_int_equal(before, 0);
     assert_true(open_files_is_pressed(files));
     assert_int_equal(open_files_now(files), 100);
+    assert_false(open_files_is_exhausted(files));
+    open_files_add(files, 50);
+    assert_true(open_files_is_exhausted(files));
     open_files_release(files);
     assert_true(open_files_tick(NULL, 7) == OPEN_FILES_KEEP);
 }
@@ -48,12 +51,12 @@ static void files_are_closed_and_opened_again(void **state)
     log_fixture_init(&fixture, 3);
     fixture.options.open_files = files;
     assert_int_equal(log_fixture_open(&fixture, true), 0);
-    fill(&fixture, 3 * LIMIT);
-    assert_true(open_files_count(files) >= 3 * LIMIT);
+    fill(&fixture, LIMIT + 2);
+    assert_true(open_files_count(files) >= LIMIT + 2);
     assert_true(partition_log_wants_flush(fixture.log));
     /* What is not durable stays open. */
     partition_log_tick(fixture.log, 1000);
-    assert_true(open_files_count(files) >= 3 * LIMIT);
+    assert_true(open_files_count(files) >= LIMIT + 2);
     struct log_range range;
     assert_int_equal(partition_log_read(fixture.log, 0, 1, INT64_MAX, true, &range), KAFKA_NONE);
     assert_int_equal(partition_log_flush(fixture.log), 0);
@@ -67,7 +70,7 @@ static void files_are_closed_and_opened_again(void **state)
     log_range_release(&range);
     assert_int_equal(open_files_count(files), 1);
     log_fixture_check(&fixture);
-    fill(&fixture, 3 * LIMIT + 2);
+    fill(&fixture, LIMIT + 4);
     log_fixture_check(&fixture);
     assert_int_equal(log_fixture_truncate(&fixture, partition_log_end_offset(fixture.log) / 2), KAFKA_NONE);
     log_fixture_check(&fixture);
@@ -90,14 +93,14 @@ static void nothing_needs_an_open_file(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
         struct log_fixture fixture;
-        struct open_files *files = open_files_new(1);
+        struct open_files *files = open_files_new(0);
         log_fixture_init(&fixture, seed);
         fixture.options.open_files = files;
         assert_int_equal(log_fixture_open(&fixture, true), 0);
         for (int i = 0; i < 150; i++) {
             if (prng_one_in(&fixture.prng, 2))
                 assert_int_equal(partition_log_flush(fixture.log), 0);
-            partition_log_tick(fixture.log, i);
+            partition_log_close_idle(fixture.log, 0);
             if (prng_one_in(&fixture.prng, 12))
                 assert_int_equal(
                     log_fixture_truncate(&fixture, max_i64(0, partition_log_end_offset(fixture.log) - 9)),
@@ -108,7 +111,7 @@ static void nothing_needs_an_open_file(void **state)
                                  KAFKA_NONE);
             fixture.next_producer_id++;
             fixture.next_sequence = 0;
-            partition_log_tick(fixture.log, i);
+            partition_log_close_idle(fixture.log, 0);
             struct log_timestamp_offset found;
             assert_int_equal(
                 partition_log_find_timestamp(fixture.log, fixture.now_ms - 100, INT64_MAX, &found),
