@@ -6,6 +6,26 @@
 
 #define LIMIT_BYTES (1 << 20)
 
+/* The same in small pieces comes to the same. */
+static void read_pieces(enum codec codec, struct slice input, const struct buffer *whole, int whole_error)
+{
+    uint8_t piece[777];
+    struct codec_reader reader;
+    size_t length = 0, produced = 0;
+    codec_reader_init(&reader);
+    int error = codec_reader_start(&reader, codec, input);
+    CHECK(error == 0);
+    do {
+        error = codec_reader_read(&reader, piece, sizeof(piece), &produced);
+        if (whole_error == 0)
+            CHECK(error == 0 && length + produced <= whole->length &&
+                  (produced == 0 || memcmp(piece, whole->data + length, produced) == 0));
+        length += produced;
+    } while (error == 0 && produced > 0 && length <= LIMIT_BYTES);
+    CHECK((error == 0 && length <= LIMIT_BYTES) == (whole_error == 0));
+    codec_reader_release(&reader);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
@@ -19,6 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int error = codec_decompress(codec, input, LIMIT_BYTES, &out);
     CHECK(out.length <= LIMIT_BYTES);
     CHECK(error == 0 || out.length == 0);
+    read_pieces(codec, input, &out, error);
     /* The bytes themselves, there and back. */
     int pack_error = codec_compress(codec, CODEC_DEFAULT_LEVEL, input, &packed);
     CHECK(pack_error == 0);

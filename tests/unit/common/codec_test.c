@@ -231,6 +231,53 @@ static void test_zstd_window_has_a_limit(void **state)
     buffer_release(&out);
 }
 
+/* The whole by one reader for all codecs, in pieces of any size, against the whole at once. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    const uint64_t seed = 61;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    struct prng prng;
+    prng_init(&prng, seed);
+    struct codec_reader reader;
+    struct buffer input, packed, out;
+    codec_reader_init(&reader);
+    buffer_init(&input);
+    buffer_init(&packed);
+    buffer_init(&out);
+    assert_int_equal(codec_reader_start(&reader, (enum codec)5, slice_of("x")), -EINVAL);
+    for (int i = 0; i < 1000; i++) {
+        enum codec codec = (enum codec)prng_below(&prng, CODEC_COUNT);
+        size_t room_max = (size_t)1 << prng_below(&prng, 18);
+        fill(&prng, &input, (size_t)prng_below(&prng, prng_one_in(&prng, 10) ? 300000 : 3000));
+        buffer_clear(&packed);
+        assert_int_equal(codec_compress(codec, CODEC_DEFAULT_LEVEL, buffer_slice(&input), &packed), 0);
+        bool damaged = codec != CODEC_NONE && prng_one_in(&prng, 3);
+        if (damaged) /* left in the middle of it: the next input must not notice */
+            packed.length -= 1 + (size_t)prng_below(&prng, packed.length);
+        buffer_clear(&out);
+        assert_int_equal(codec_reader_start(&reader, codec, buffer_slice(&packed)), 0);
+        size_t produced;
+        int error;
+        do {
+            size_t room = 1 + (size_t)prng_below(&prng, room_max);
+            error = codec_reader_read(&reader, buffer_reserve(&out, room), room, &produced);
+            assert_true(produced <= room);
+            out.length += produced;
+        } while (error == 0 && produced > 0);
+        if (!damaged)
+            assert_true(error == 0 && slice_equals(buffer_slice(&out), buffer_slice(&input)));
+        assert_true(out.length <= input.length);
+        assert_true(out.length == 0 || memcmp(out.data, input.data, out.length) == 0);
+        if (prng_one_in(&prng, 20))
+            codec_reader_trim(&reader);
+    }
+    codec_reader_release(&reader);
+    buffer_release(&input);
+    buffer_release(&packed);
+    buffer_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_snappy_framings),
         cmocka_unit_test(test_lz4_frame_is_kafkas),
         cmocka_unit_test(test_zstd_window_has_a_limit),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
