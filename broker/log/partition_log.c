@@ -269,6 +269,9 @@ int partition_log_close(struct partition_log *log)
         error = partition_log_write_snapshot(log, log->end_offset, true);
     if (!error)
         error = partition_log_drop_stray_snapshots(log);
+    /* The logs that come after this one need descriptors. */
+    if (!error)
+        partition_log_close_idle(log, 0);
     return error ? error : partition_log_sync_names(log);
 }
 

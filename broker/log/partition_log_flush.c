@@ -87,7 +87,8 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
         return partition_log_failure(log);
     int error = 0;
     size_t first = partition_log_segment_number(log, log->recovery_point);
-    for (size_t i = first; i < log->segments_count && !error; i++)
+    bool has_data = log->recovery_point < log->end_offset || log->cut_unsynced;
+    for (size_t i = first; i < log->segments_count && has_data && !error; i++)
         error = segment_open_file(log->segments[i]);
     if (!error)
         error = write_transactions(log, first);
@@ -107,7 +108,7 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
     flush->epochs_version = partition_log_format_epochs(log, &flush->epochs);
     if (log->parent_unsynced)
         flush->parent = parent_of(log->directory);
-    if (log->recovery_point < log->end_offset || log->cut_unsynced) {
+    if (has_data) {
         flush->segments = memory_allocate((log->segments_count - first) * sizeof(struct segment *));
         flush->transactions =
             memory_allocate_zeroed(log->segments_count - first, sizeof(*flush->transactions));
