@@ -187,7 +187,10 @@ int log_manager_set_aside(struct log_manager *manager, struct log_directory *dir
         log_folder_name_format_stray(path, topic, partition, unique);
     else
         log_folder_name_format_delete(path, topic, partition, unique);
-    return rename_durably(manager, directory, from, buffer_string(path), &renamed, "setting a log aside");
+    int error =
+        rename_durably(manager, directory, from, buffer_string(path), &renamed, "setting a log aside");
+    /* The sync can have lacked a descriptor only, or its directory is offline by now: the name is gone. */
+    return renamed ? 0 : error;
 }
 
 /* The folder of a future log gets a -delete name, and is removed when somebody has time. */
@@ -392,51 +395,77 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
 }
 
 /* The folder becomes a future log again. Should that fail, the rule for two folders holds. */
-static void undo(struct log_manager *manager, const struct future_log *future, const char *plain,
-                 const char *name, struct managed_log *successor)
+static void undo(struct log_manager *manager, struct future_log *future, const char *plain, const char *name,
+                 struct managed_log *successor)
 {
     bool renamed;
     if (successor)
         managed_log_free(successor);
     int error =
         rename_durably(manager, future->directory, plain, name, &renamed, "taking back the name of a copy");
+    if (renamed)
+        return;
+    future->closed = false;
+    future->fresh = true; /* a next attempt begins anew */
+    log_error(manager->logger, "log",
+              "%s is left beside the log that it is a copy of (%s): the next move or start removes it", plain,
+              strerror(-error));
+}
+
+/* What an undoing left behind has the name that the copy is to get. 0, or -errno. */
+static int clear_place(struct log_manager *manager, struct log_directory *target, const char *plain,
+                       struct slice topic, int32_t partition)
+{
+    struct file_status status;
+    struct buffer aside;
+    int error = file_system_status(manager->files, plain, &status);
     if (error)
-        log_error(manager->logger, "log",
-                  "%s is left beside the log that it is a copy of (%s): the next start removes it", plain,
-                  strerror(-error));
+        return error == -ENOENT ? 0 : log_manager_directory_error(target, error, "looking for a folder");
+    error = log_manager_set_aside(manager, target, plain, topic, partition, false, &aside);
+    if (!error)
+        log_manager_remove_later(manager, target, buffer_string(&aside), INT64_MIN);
+    buffer_release(&aside);
+    return error;
+}
+
+/*
+ * Step 3. 0: the copy is the log from now on. So it is, too, where the directory of the other one fails
+ * meanwhile: then nobody knows which name that has on disk, and the copy has all.
+ */
+static int set_former_aside(struct log_manager *manager, const struct managed_log *former,
+                            struct buffer *aside)
+{
+    struct buffer old;
+    plain_path(&old, former->directory, slice_of(former->topic), former->partition);
+    int error = log_manager_set_aside(manager, former->directory, buffer_string(&old),
+                                      slice_of(former->topic), former->partition, false, aside);
+    buffer_release(&old);
+    return log_directory_is_offline(former->directory) ? 0 : error;
 }
 
 /* Steps 1 to 3. */
-static int change_places(struct log_manager *manager, struct managed_log *former,
-                         const struct future_log *future, const struct log_settings *settings,
-                         int64_t high_watermark, struct managed_log **successor, struct buffer *aside)
+static int change_places(struct log_manager *manager, struct managed_log *former, struct future_log *future,
+                         const struct log_settings *settings, int64_t high_watermark,
+                         struct managed_log **successor, struct buffer *aside)
 {
-    struct buffer name, plain, old;
+    struct buffer name, plain;
     struct slice topic = slice_of(former->topic);
-    bool renamed;
+    bool renamed = false;
     path_in(&name, future->directory, future->name);
     plain_path(&plain, future->directory, topic, former->partition);
-    plain_path(&old, former->directory, topic, former->partition);
     *successor = NULL;
-    int error = rename_durably(manager, future->directory, buffer_string(&name), buffer_string(&plain),
+    int error = clear_place(manager, future->directory, buffer_string(&plain), topic, former->partition);
+    if (!error)
+        error = rename_durably(manager, future->directory, buffer_string(&name), buffer_string(&plain),
                                &renamed, "naming the copy of a log");
-    bool taken = renamed;
     if (!error)
         error = open_successor(manager, former, future->directory, settings, high_watermark, successor);
-    if (!error) {
-        error = log_manager_set_aside(manager, former->directory, buffer_string(&old), topic,
-                                      former->partition, false, aside);
-        struct file_status status;
-        /* The name is gone, durably or not: that the directory cannot be synced is that directory's trouble.
-         */
-        if (error && file_system_status(manager->files, buffer_string(&old), &status) == -ENOENT)
-            error = 0;
-    }
-    if (error && taken)
+    if (!error)
+        error = set_former_aside(manager, former, aside);
+    if (error && renamed)
         undo(manager, future, buffer_string(&plain), buffer_string(&name), *successor);
     buffer_release(&name);
     buffer_release(&plain);
-    buffer_release(&old);
     return error;
 }
 

@@ -11,13 +11,15 @@
  *   3. the live folder gets its -delete name; its directory is synced
  *   4. the live log's lines leave the checkpoints of the directory where it was
  *
- * Whatever fails before the renaming of step 3 is undone, and the live log stays what it is. A crash between
- * 1 and 3 leaves two folders of the same name. At that moment both hold all there is, so the rule for a start
- * that finds two is: the one with the newer last leader epoch is the log, then the one that ends higher, then
- * the one in the directory that comes first; the other gets a -delete name. The same rule is right where the
- * undoing failed, or where step 3 was not durable and power was lost: the folder that did not go on is what
- * the log once was. Two folders of different topics (by the id in partition.metadata) are no such case: the
- * younger is the log, and the other is set aside as -stray, for a person to look at.
+ * Whatever fails up to the renaming of step 3 is undone, and the live log stays what it is; unless it is the
+ * live log's directory that fails there: nobody knows then which name the folder has, and the copy takes its
+ * place. A crash between 1 and 3 leaves two folders of the same name. At that moment both hold all there is,
+ * so the rule for a start that finds two is: the one with the newer last leader epoch is the log, then the
+ * one that ends higher, then the one in the directory that comes first; the other gets a -delete name. The
+ * same rule is right where the undoing failed, or where step 3 was not durable and power was lost: the folder
+ * that did not go on is what the log once was. Two folders of different topics (by the id in
+ * partition.metadata) are no such case: the younger is the log, and the other is set aside as -stray, for a
+ * person to look at.
  *
  * A segment of a future log is durable before the next one begins. So its gaps are meant, and after a crash
  * it is recovered without a recovery point of its own: no checkpoint tells of future logs.

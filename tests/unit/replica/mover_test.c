@@ -227,6 +227,73 @@ static void a_failing_target_costs_only_the_move(void **state)
     }
 }
 
+/* Room ends at each of its operations in turn, and is there again later. */
+static void a_target_without_room_costs_only_time(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0;; after++) {
+        struct mover_world world;
+        begin(&world, 14, 120);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_CHANGING_OPERATIONS &
+                                                               ~MEMORY_FILES_BIT(MEMORY_FILES_SYNC) &
+                                                               ~MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY),
+                                                 .after = after,
+                                                 .error = -ENOSPC,
+                                                 .short_bytes = -1,
+                                                 .repeat = true,
+                                                 .path_part = "/b/"};
+        memory_files_set_fault(world.disk, &fault);
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        mover_world_run(&world, 10000);
+        bool struck = memory_files_fault_count(world.disk) > 0;
+        memory_files_set_fault(world.disk, NULL);
+        mover_world_check(&world, 120);
+        log_manager_probe(world.logs);
+        mover_world_run(&world, PATIENCE_MS);
+        mover_world_check(&world, 120);
+        /* Where a cut or a name could not be undone, the directory has gone offline. */
+        if (mover_world_directory(&world) == 1)
+            assert_only_in(&world, 1);
+        else
+            assert_int_equal(log_manager_usable_directories(world.logs), MOVER_DIRECTORIES - 1);
+        mover_world_release(&world);
+        if (!struck)
+            return;
+    }
+}
+
+/* The disk of the live log fails at each operation in turn: after a repair all that was durable is there. */
+static void a_failing_source_loses_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0;; after++) {
+        struct mover_world world;
+        begin(&world, 15, 120);
+        assert_true(mover_world_flush(&world));
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_ALL_OPERATIONS,
+                                                 .after = after,
+                                                 .error = -EIO,
+                                                 .short_bytes = -1,
+                                                 .repeat = true,
+                                                 .path_part = "/a"};
+        memory_files_set_fault(world.disk, &fault);
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        mover_world_run(&world, 10000);
+        bool struck = memory_files_fault_count(world.disk) > 0;
+        memory_files_set_fault(world.disk, NULL);
+        mover_world_drop(&world);
+        memory_files_crash(world.disk, MEMORY_FILES_POWER_CUT);
+        assert_int_equal(mover_world_open(&world), 0);
+        assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+        mover_world_check_durable(&world);
+        mover_world_run(&world, PATIENCE_MS);
+        mover_world_check_durable(&world);
+        mover_world_release(&world);
+        if (!struck)
+            return;
+    }
+}
+
 /* The live folder cannot be renamed, and neither can the new one back: two folders of that name, of which the
  * live one goes on. */
 static void of_two_folders_the_longer_is_the_log(void **state)
@@ -372,6 +439,8 @@ int main(void)
         cmocka_unit_test(a_deleted_partition_takes_its_move_along),
         cmocka_unit_test(a_full_target_is_waited_for),
         cmocka_unit_test(a_failing_target_costs_only_the_move),
+        cmocka_unit_test(a_target_without_room_costs_only_time),
+        cmocka_unit_test(a_failing_source_loses_nothing),
         cmocka_unit_test(of_two_folders_the_longer_is_the_log),
         cmocka_unit_test(a_gap_at_the_end_is_copied),
         cmocka_unit_test(cleaning_pauses_while_a_log_is_copied),
