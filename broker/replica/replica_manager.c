@@ -200,9 +200,20 @@ static bool is_replica(const struct control_partition *state, int32_t broker_id)
     return false;
 }
 
-static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
-                               const struct control_partition *state, int64_t now_ms)
+/* Whether the log directory has no room: somebody else should lead. */
+static bool has_no_room(struct partition *partition, int64_t now_ms)
 {
+    const struct partition_log *log = partition_enter_log(partition);
+    bool full = log != NULL && partition_log_is_full(log);
+    if (log != NULL)
+        partition_leave_log(partition, now_ms);
+    return full;
+}
+
+static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
+                               const struct control_partition *state, int64_t now_ms, bool *full)
+{
+    *full = false;
     if (!is_replica(state, manager->broker_id) || topic->name.length > KEY_MAX - 4 || state->partition < 0)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
@@ -219,6 +230,7 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
             manager->host->follow(manager->host, partition, state->leader);
         else if (error == KAFKA_NONE && (role != ROLE_FOLLOWER || state->leader < 0))
             manager->host->unfollow(manager->host, partition);
+        *full = error == KAFKA_NONE && has_no_room(partition, now_ms);
     }
     partition_release(partition);
     return error;
@@ -249,11 +261,12 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
         return;
     for (size_t t = 0; t < request->topics_count; t++) {
         const struct control_topic *topic = &request->topics[t];
-        for (size_t p = 0; p < topic->partitions_count; p++)
-            response->partitions[response->partitions_count++] = (struct control_partition_error){
-                .topic = topic->name,
-                .partition = topic->partitions[p].partition,
-                .error = apply_partition(manager, topic, &topic->partitions[p], now_ms)};
+        for (size_t p = 0; p < topic->partitions_count; p++) {
+            struct control_partition_error *answer = &response->partitions[response->partitions_count++];
+            *answer = (struct control_partition_error){.topic = topic->name,
+                                                       .partition = topic->partitions[p].partition};
+            answer->error = apply_partition(manager, topic, &topic->partitions[p], now_ms, &answer->full);
+        }
     }
 }
 

@@ -80,6 +80,26 @@ static int32_t first_of_assignment(const struct image_partition *partition, cons
     return ids[0];
 }
 
+/* Who is to lead: the present leader if it is among `ids`, else the first of the assignment; but first of
+ * all one whose disk has room, where there is one. */
+static int32_t choose_leader(const struct image *image, const struct image_partition *partition,
+                             const int32_t *ids, size_t count)
+{
+    int32_t *roomy = memory_allocate(max_size(count, 1) * sizeof(*roomy));
+    size_t roomy_count = 0;
+    for (size_t i = 0; i < count; i++)
+        if (image_replica_disk(image, partition, ids[i]) == REPLICA_DISK_SERVES)
+            roomy[roomy_count++] = ids[i];
+    const int32_t *from = roomy_count > 0 ? roomy : ids;
+    size_t from_count = roomy_count > 0 ? roomy_count : count;
+    int32_t present = partition->state.leader;
+    int32_t leader = present != NODE_NO_LEADER && contains(from, from_count, present)
+                         ? present
+                         : first_of_assignment(partition, from, from_count);
+    free(roomy);
+    return leader;
+}
+
 /* Takes out brokers that are shutting down, unless nobody else is in the list. Keeps the order. */
 static size_t prefer_staying(const struct image *image, int32_t *ids, size_t count)
 {
@@ -121,12 +141,12 @@ static enum decision decide_with_members(const struct image *image, const struct
 {
     const struct node_partition_state *state = &partition->state;
     count = prefer_staying(image, members, count);
-    bool leader_stays = state->leader != NODE_NO_LEADER && contains(members, count, state->leader);
-    if (leader_stays && !renewed && count == state->isr_count)
+    int32_t leader = choose_leader(image, partition, members, count);
+    if (leader == state->leader && !renewed && count == state->isr_count)
         return DECISION_NOTHING;
     next_init(next, partition, settings);
     next_set_isr(next, image, members, count);
-    next->leader = leader_stays ? state->leader : first_of_assignment(partition, members, count);
+    next->leader = leader;
     return DECISION_SET;
 }
 

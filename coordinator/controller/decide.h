@@ -7,10 +7,11 @@
  * Seats (I25): a member keeps its seat while the registered broker epoch is the one of the seat, or while the
  * registration says that its logs have lost nothing since (intact_since); such a seat is written anew with
  * the present epoch. A seat without an epoch (written by another tool) counts as the present life once, and
- * is written with its epoch. A seat whose holder's disk
- * has failed ends like that of a dead broker. All other seats end, with one exception: the last ones. If no
- * member keeps its seat, a member that is alive again leads alone; if none is alive, the ISR stays as it is,
- * without leader (I26), and only unclean.leader.election.enable lets another replica in (I27).
+ * is written with its epoch. A member whose disk
+ * is full keeps its seat (it holds all there is), but another one leads where it can. A seat whose holder's
+ * disk has failed ends like that of a dead broker. All other seats end, with one exception: the last ones. If
+ * no member keeps its seat, a member that is alive again leads alone; if none is alive, the ISR stays as it
+ * is, without leader (I26), and only unclean.leader.election.enable lets another replica in (I27).
  *
  * Every change raises leader_epoch by one (I35).
  */

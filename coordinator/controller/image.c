@@ -27,7 +27,7 @@ static void partition_free(struct image *image, struct image_partition *partitio
     free(partition->assignment.replicas.ids);
     free(partition->assignment.adding.ids);
     free(partition->assignment.removing.ids);
-    free(partition->offline);
+    free(partition->disks);
     free(partition->deleted_on);
     free(partition);
     image->partition_count--;
@@ -133,40 +133,43 @@ bool image_is_shutting_down(const struct image *image, int32_t broker_id)
     return false;
 }
 
-bool image_set_replica_offline(struct image *image, struct image_partition *partition, int32_t broker_id,
-                               bool offline)
+bool image_set_replica_disk(struct image *image, struct image_partition *partition, int32_t broker_id,
+                            enum replica_disk disk)
 {
-    if (image_is_replica_offline(image, partition, broker_id) == offline)
+    enum replica_disk former = image_replica_disk(image, partition, broker_id);
+    if (former == disk)
         return false;
     /* what it said in an earlier life goes as well */
     size_t kept = 0;
-    for (size_t i = 0; i < partition->offline_count; i++)
-        if (partition->offline[i].broker_id != broker_id)
-            partition->offline[kept++] = partition->offline[i];
-    partition->offline_count = kept;
-    if (offline) {
-        partition->offline = memory_resize(partition->offline, (kept + 1) * sizeof(*partition->offline));
-        partition->offline[partition->offline_count++] =
-            (struct image_offline){broker_id, image_broker_epoch(image, broker_id)};
+    for (size_t i = 0; i < partition->disks_count; i++)
+        if (partition->disks[i].broker_id != broker_id)
+            partition->disks[kept++] = partition->disks[i];
+    partition->disks_count = kept;
+    if (disk != REPLICA_DISK_SERVES) {
+        partition->disks = memory_resize(partition->disks, (kept + 1) * sizeof(*partition->disks));
+        partition->disks[partition->disks_count++] =
+            (struct image_disk){broker_id, image_broker_epoch(image, broker_id), disk};
     }
     image_mark_dirty(image, partition);
-    image_touch(image, partition, false);
+    if (former == REPLICA_DISK_FAILED || disk == REPLICA_DISK_FAILED)
+        image_touch(image, partition, false);
     return true;
 }
 
-bool image_is_replica_offline(const struct image *image, const struct image_partition *partition,
-                              int32_t broker_id)
+enum replica_disk image_replica_disk(const struct image *image, const struct image_partition *partition,
+                                     int32_t broker_id)
 {
-    for (size_t i = 0; i < partition->offline_count; i++)
-        if (partition->offline[i].broker_id == broker_id)
-            return partition->offline[i].broker_epoch == image_broker_epoch(image, broker_id);
-    return false;
+    for (size_t i = 0; i < partition->disks_count; i++)
+        if (partition->disks[i].broker_id == broker_id &&
+            partition->disks[i].broker_epoch == image_broker_epoch(image, broker_id))
+            return partition->disks[i].disk;
+    return REPLICA_DISK_SERVES;
 }
 
 bool image_can_serve(const struct image *image, const struct image_partition *partition, int32_t broker_id)
 {
     return image_broker_epoch(image, broker_id) >= 0 &&
-           !image_is_replica_offline(image, partition, broker_id);
+           image_replica_disk(image, partition, broker_id) != REPLICA_DISK_FAILED;
 }
 
 struct image_topic *image_find_topic(const struct image *image, struct slice name)

@@ -21,6 +21,13 @@
 
 struct image_topic;
 
+/* How the log directory of a broker serves a replica. */
+enum replica_disk {
+    REPLICA_DISK_SERVES,
+    REPLICA_DISK_FULL,  /* reads go on, appends are refused */
+    REPLICA_DISK_FAILED /* offline */
+};
+
 struct image_partition {
     struct image_topic *topic;
     int32_t number;
@@ -41,13 +48,14 @@ struct image_partition {
     bool withheld;        /* a message went out without it because it was unsettled */
     struct list requests; /* alter-partition items that wait for it; the shell's */
 
-    /* Brokers whose disk cannot serve their replica, as they have answered, each with the life in which it
-     * said so. Memory only: a new controller hears it in the answers to its first messages. */
-    struct image_offline {
+    /* Brokers whose disk does not serve their replica as it should, as they have answered, each with the life
+     * in which it said so. Memory only: a new controller hears it in the answers to its first messages. */
+    struct image_disk {
         int32_t broker_id;
         int64_t broker_epoch;
-    } * offline;
-    size_t offline_count;
+        enum replica_disk disk;
+    } * disks;
+    size_t disks_count;
 
     int32_t *deleted_on; /* brokers that have removed their replica; only while the topic is deleted */
     size_t deleted_on_count;
@@ -115,15 +123,13 @@ void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_
 /* It has asked to stop, in its present life. */
 bool image_is_shutting_down(const struct image *image, int32_t broker_id);
 
-/*
- * The broker has answered that its replica lies in a log directory that has failed, or is well again; the
- * partition is then dirty, and told as a change of metadata. False: that was known.
- */
-bool image_set_replica_offline(struct image *image, struct image_partition *partition, int32_t broker_id,
-                               bool offline);
-/* It has said so, in its present life. */
-bool image_is_replica_offline(const struct image *image, const struct image_partition *partition,
-                              int32_t broker_id);
+/* What the broker has answered about the disk under its replica; the partition is then dirty, and told as a
+ * change of metadata where it was or is offline. False: that was known. */
+bool image_set_replica_disk(struct image *image, struct image_partition *partition, int32_t broker_id,
+                            enum replica_disk disk);
+/* The same, as said in its present life. */
+enum replica_disk image_replica_disk(const struct image *image, const struct image_partition *partition,
+                                     int32_t broker_id);
 /* The broker is alive, and its disk has its replica. */
 bool image_can_serve(const struct image *image, const struct image_partition *partition, int32_t broker_id);
 

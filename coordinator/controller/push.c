@@ -109,12 +109,12 @@ static struct isr_member *build_isr(struct arena *arena, const struct node_parti
 static int32_t *build_offline(struct arena *arena, const struct image *image,
                               const struct image_partition *from, size_t *count)
 {
-    int32_t *ids = arena_allocate_array(arena, max_size(from->offline_count, 1), sizeof(*ids));
+    int32_t *ids = arena_allocate_array(arena, max_size(from->disks_count, 1), sizeof(*ids));
     CHECK(ids != NULL);
     *count = 0;
-    for (size_t i = 0; i < from->offline_count; i++)
-        if (image_is_replica_offline(image, from, from->offline[i].broker_id))
-            ids[(*count)++] = from->offline[i].broker_id;
+    for (size_t i = 0; i < from->disks_count; i++)
+        if (image_replica_disk(image, from, from->disks[i].broker_id) == REPLICA_DISK_FAILED)
+            ids[(*count)++] = from->disks[i].broker_id;
     return ids;
 }
 

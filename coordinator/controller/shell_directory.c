@@ -3,7 +3,9 @@
  * Log directories that fail, and are well again. A broker whose directory changes its health leaves a
  * notification under /log_dir_event_notification; it says only "ask me". The controller then tells that
  * broker the roles of all its replicas once more, and the answer names those that its disks cannot serve:
- * they count as dead (image_can_serve) until an answer says otherwise, or the broker is registered anew.
+ * they count as dead (image_can_serve) until an answer says otherwise, or the broker is registered anew. One
+ * that only has no room keeps its seats, and leads where nobody else can: on a cluster whose disks fill up
+ * together nothing is lost by it, and reads go on.
  *
  * The notification goes as soon as the broker is to be asked. A controller that dies in between leaves
  * nothing undone: its successor asks every broker anyway (I30, I34).
@@ -66,22 +68,30 @@ void shell_apply_directory_event(struct controller *controller, const struct loo
 void shell_note_directories(struct controller *controller, int32_t broker_id,
                             const struct control_response *response)
 {
-    size_t lost = 0, back = 0;
+    size_t changed[] = {0, 0, 0};
     for (size_t i = 0; i < response->partitions_count; i++) {
         const struct control_partition_error *item = &response->partitions[i];
         struct image_partition *partition =
             image_partition_of(&controller->image, item->topic, item->partition);
-        bool offline = item->error == KAFKA_KAFKA_STORAGE_ERROR;
+        enum replica_disk disk = item->error == KAFKA_KAFKA_STORAGE_ERROR ? REPLICA_DISK_FAILED
+                                 : item->full                             ? REPLICA_DISK_FULL
+                                                                          : REPLICA_DISK_SERVES;
         /* other errors say nothing of the disk */
-        if (partition == NULL || partition->topic->deleting || (!offline && item->error != KAFKA_NONE))
+        if (partition == NULL || partition->topic->deleting ||
+            (disk != REPLICA_DISK_FAILED && item->error != KAFKA_NONE))
             continue;
-        if (image_set_replica_offline(&controller->image, partition, broker_id, offline))
-            *(offline ? &lost : &back) += 1;
+        if (image_set_replica_disk(&controller->image, partition, broker_id, disk))
+            changed[disk]++;
     }
-    if (lost > 0)
+    if (changed[REPLICA_DISK_FAILED] > 0)
         log_warn(controller->logger, SHELL_AREA,
-                 "broker %d cannot serve %zu replicas: their log directory has failed or is full", broker_id,
-                 lost);
-    if (back > 0)
-        log_info(controller->logger, SHELL_AREA, "broker %d serves %zu replicas again", broker_id, back);
+                 "broker %d cannot serve %zu replicas: their log directory is offline", broker_id,
+                 changed[REPLICA_DISK_FAILED]);
+    if (changed[REPLICA_DISK_FULL] > 0)
+        log_warn(controller->logger, SHELL_AREA,
+                 "broker %d has no room for %zu replicas: others lead them where they can", broker_id,
+                 changed[REPLICA_DISK_FULL]);
+    if (changed[REPLICA_DISK_SERVES] > 0)
+        log_info(controller->logger, SHELL_AREA, "broker %d serves %zu replicas again", broker_id,
+                 changed[REPLICA_DISK_SERVES]);
 }

@@ -135,6 +135,7 @@ struct control_partition_error {
     struct slice topic;
     int32_t partition;
     int16_t error;
+    bool full; /* the role is taken, but the log directory has no room: another replica should lead */
 };
 
 /* The answer to the three above. */

@@ -327,6 +327,7 @@ static void take_response(struct decoder *decoder, const Control__ControlRespons
         to->partitions[i].topic = take_topic_name(decoder, from->partitions[i]->topic);
         to->partitions[i].partition = take_number(decoder, from->partitions[i]->partition);
         to->partitions[i].error = take_error(decoder, from->partitions[i]->error);
+        to->partitions[i].full = from->partitions[i]->full;
     }
 }
 

@@ -268,6 +268,7 @@ static Control__ControlResponse *mirror_response(struct arena *arena, const stru
         item->topic = lend(from->partitions[i].topic);
         item->partition = from->partitions[i].partition;
         item->error = from->partitions[i].error;
+        item->full = from->partitions[i].full;
     }
     return to;
 }

@@ -216,8 +216,8 @@ static void response(struct prng *prng, struct arena *arena, struct control_resp
     it->partitions_count = few(prng);
     it->partitions = take(arena, it->partitions_count, sizeof(*it->partitions));
     for (size_t i = 0; i < it->partitions_count; i++)
-        it->partitions[i] =
-            (struct control_partition_error){text(prng, arena, 1, 30), number(prng), error_code(prng)};
+        it->partitions[i] = (struct control_partition_error){text(prng, arena, 1, 30), number(prng),
+                                                             error_code(prng), prng_below(prng, 2) == 0};
 }
 
 static void alter_response(struct prng *prng, struct arena *arena, struct alter_partition_response *it)

@@ -169,6 +169,7 @@ void message_print_answer(const struct control_answer *answer, struct buffer *ou
             print_text(out, "topic", answer->response.partitions[i].topic);
             print_number(out, "partition", answer->response.partitions[i].partition);
             print_number(out, "error", answer->response.partitions[i].error);
+            print_number(out, "full", answer->response.partitions[i].full);
         }
         return;
     case CONTROL_ALTER_PARTITION:

@@ -60,15 +60,15 @@ static void seats_end_with_the_disk(void **state)
     fixture_begin(&fixture);
     struct image *image = &fixture.image;
     expect(&fixture, DECISION_NOTHING, 0, 0);
-    assert_true(image_set_replica_offline(image, fixture.partition, 3, true));
-    assert_false(image_set_replica_offline(image, fixture.partition, 3, true));
+    assert_true(image_set_replica_disk(image, fixture.partition, 3, REPLICA_DISK_FAILED));
+    assert_false(image_set_replica_disk(image, fixture.partition, 3, REPLICA_DISK_FAILED));
     expect(&fixture, DECISION_SET, 1, 2);
-    assert_true(image_set_replica_offline(image, fixture.partition, 1, true));
+    assert_true(image_set_replica_disk(image, fixture.partition, 1, REPLICA_DISK_FAILED));
     expect(&fixture, DECISION_SET, 2, 1);
     /* the last one: the ISR stays, nobody leads (I26) */
-    assert_true(image_set_replica_offline(image, fixture.partition, 2, true));
+    assert_true(image_set_replica_disk(image, fixture.partition, 2, REPLICA_DISK_FAILED));
     expect(&fixture, DECISION_SET, NODE_NO_LEADER, 3);
-    assert_true(image_set_replica_offline(image, fixture.partition, 2, false));
+    assert_true(image_set_replica_disk(image, fixture.partition, 2, REPLICA_DISK_SERVES));
     expect(&fixture, DECISION_SET, 2, 1);
     image_release(image);
 }
@@ -78,11 +78,11 @@ static void another_life_has_other_disks(void **state)
     (void)state;
     struct fixture fixture;
     fixture_begin(&fixture);
-    image_set_replica_offline(&fixture.image, fixture.partition, 3, true);
+    image_set_replica_disk(&fixture.image, fixture.partition, 3, REPLICA_DISK_FAILED);
     assert_false(image_can_serve(&fixture.image, fixture.partition, 3));
     cluster_add_broker(&fixture.image, 3, 31, 0, NULL);
     assert_true(image_can_serve(&fixture.image, fixture.partition, 3));
-    assert_false(image_is_replica_offline(&fixture.image, fixture.partition, 3));
+    assert_int_equal(image_replica_disk(&fixture.image, fixture.partition, 3), REPLICA_DISK_SERVES);
     image_release(&fixture.image);
 }
 
@@ -93,7 +93,7 @@ static void unclean_election_wants_a_disk(void **state)
     fixture_begin(&fixture);
     cluster_set_state(&fixture.image, fixture.partition, 3, 4, (int32_t[]){3}, (int64_t[]){30}, 1, 9);
     image_remove_broker(&fixture.image, 3);
-    image_set_replica_offline(&fixture.image, fixture.partition, 1, true);
+    image_set_replica_disk(&fixture.image, fixture.partition, 1, REPLICA_DISK_FAILED);
     struct node_partition_state next;
     bool unclean;
     const struct decide_settings settings = {.controller_epoch = 5, .unclean_by_default = true};
@@ -105,13 +105,34 @@ static void unclean_election_wants_a_disk(void **state)
     image_release(&fixture.image);
 }
 
+/* A full disk costs the leadership, not the seat; and nothing where nobody has room. */
+static void a_full_disk_follows(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    struct image *image = &fixture.image;
+    image_set_replica_disk(image, fixture.partition, 3, REPLICA_DISK_FULL);
+    expect(&fixture, DECISION_NOTHING, 0, 0);
+    image_set_replica_disk(image, fixture.partition, 1, REPLICA_DISK_FULL);
+    expect(&fixture, DECISION_SET, 2, 3);
+    image_set_replica_disk(image, fixture.partition, 2, REPLICA_DISK_FULL);
+    expect(&fixture, DECISION_NOTHING, 0, 0);
+    /* with the leader dead the order of the assignment counts again */
+    image_remove_broker(image, 1);
+    expect(&fixture, DECISION_SET, 2, 2);
+    image_set_replica_disk(image, fixture.partition, 3, REPLICA_DISK_SERVES);
+    expect(&fixture, DECISION_SET, 3, 2);
+    image_release(image);
+}
+
 /* Metadata names the replica as long as the life in which it was said lasts. */
 static void brokers_are_told(void **state)
 {
     (void)state;
     struct fixture fixture;
     fixture_begin(&fixture);
-    image_set_replica_offline(&fixture.image, fixture.partition, 3, true);
+    image_set_replica_disk(&fixture.image, fixture.partition, 3, REPLICA_DISK_FAILED);
     struct push_channel channel;
     push_channel_init(&channel, 2, 20);
     for (int round = 0; round < 2; round++) {
@@ -306,6 +327,7 @@ int main(void)
         cmocka_unit_test(leaderships_move),
         cmocka_unit_test(next_controller_learns),
         cmocka_unit_test(garbage_is_removed),
+        cmocka_unit_test(a_full_disk_follows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -156,7 +156,7 @@ static void receive_stop(struct world_broker *broker, const struct stop_replica_
         const struct stop_replica_partition *partition = &request->partitions[i];
         replica_remove(broker->replicas, partition->topic, partition->partition);
         response->partitions[response->partitions_count++] =
-            (struct control_partition_error){partition->topic, partition->partition, KAFKA_NONE};
+            (struct control_partition_error){.topic = partition->topic, .partition = partition->partition};
     }
 }
 
