@@ -392,6 +392,40 @@ static void test_the_power_fails_at_every_operation(void **state)
         crash_everywhere(seed, MEMORY_FILES_POWER_CUT);
 }
 
+/* Dies in the cleaning, and again while that is cleared up: after `second` operations of opening. */
+static bool crash_twice(uint64_t seed, uint64_t operation, uint64_t second, enum memory_files_crash crash)
+{
+    struct compaction_fixture fixture;
+    prepare(&fixture, seed);
+    memory_files_stop_after(fixture.log.disk, operation);
+    int error = compaction_clean(&fixture);
+    bool stopped = memory_files_is_stopped(fixture.log.disk);
+    assert_true(stopped || error == 0);
+    log_fixture_drop(&fixture.log);
+    memory_files_crash(fixture.log.disk, crash);
+    memory_files_stop_after(fixture.log.disk, second);
+    if (log_fixture_open(&fixture.log, false) != 0)
+        fixture.log.log = NULL;
+    log_fixture_crash(&fixture.log, crash);
+    compaction_check(&fixture, false);
+    check_no_leftovers(&fixture);
+    compaction_fixture_release(&fixture);
+    return stopped;
+}
+
+static void test_it_dies_again_while_clearing_up(void **state)
+{
+    (void)state;
+    struct prng prng;
+    prng_init(&prng, 17);
+    for (uint64_t second = 0; second < 24; second++) {
+        enum memory_files_crash crash = second % 2 ? MEMORY_FILES_POWER_CUT : MEMORY_FILES_PROCESS_CRASH;
+        uint64_t operation = prng_below(&prng, 4);
+        while (crash_twice(58, operation, second, crash))
+            operation += 1 + prng_below(&prng, 6);
+    }
+}
+
 /* An operation that fails costs the cleaning, or the log; never a record. */
 static void test_every_operation_fails(void **state)
 {
@@ -435,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_a_map_without_room),
         cmocka_unit_test(test_the_process_dies_at_every_operation),
         cmocka_unit_test(test_the_power_fails_at_every_operation),
+        cmocka_unit_test(test_it_dies_again_while_clearing_up),
         cmocka_unit_test(test_every_operation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
