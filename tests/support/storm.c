@@ -14,6 +14,7 @@
 
 #define START_MS 1700000000000
 #define PRODUCE_VERSION 9
+#define STORM_HOT_PARTITIONS 3
 #define CLEAN_MAP_BYTES ((size_t)2000)
 #define CLEAN_BUFFER_BYTES ((size_t)1000)
 
@@ -155,9 +156,11 @@ void storm_drop(struct storm *storm)
 
 /* ---- steps ---- */
 
+/* Two in three are one of the first few, so that some logs grow. */
 static int random_partition(struct storm *storm)
 {
-    return (int)prng_below(&storm->prng, STORM_PARTITIONS);
+    return (int)prng_below(&storm->prng,
+                           prng_one_in(&storm->prng, 3) ? STORM_PARTITIONS : STORM_HOT_PARTITIONS);
 }
 
 /* A partition that is there, or -1. */
@@ -272,7 +275,8 @@ static bool commit(struct storm *storm)
     struct storm_partition *model = &storm->model.partitions[partition];
     if (model->count == 0)
         return true;
-    const struct storm_batch *batch = &model->batches[prng_below(&storm->prng, model->count)];
+    size_t first = prng_one_in(&storm->prng, 2) ? model->count / 2 : 0;
+    const struct storm_batch *batch = &model->batches[first + prng_below(&storm->prng, model->count - first)];
     int64_t offset = storm_batch_last_offset(batch) + 1;
     if (offset > model->high_watermark)
         emit(storm, STORM_COMMIT, partition, offset);
@@ -292,6 +296,7 @@ static bool truncate_end(struct storm *storm)
     emit(storm, STORM_TRUNCATE, partition, offset);
     if (partition_log_truncate(log, offset, storm->now_ms) != KAFKA_NONE || partition_log_flush(log))
         return false;
+    storm->truncated += partition_log_end_offset(log) < end;
     emit(storm, STORM_TRUNCATED, partition, partition_log_end_offset(log));
     const struct storm_event epoch = {
         .kind = STORM_EPOCH, .partition = partition, .leader_epoch = model->leader_epoch + 1};
@@ -347,12 +352,14 @@ static bool retain(struct storm *storm)
     struct partition_log *log = storm_log(storm, partition);
     bool flush_first = true;
     storm->now_ms += prng_one_in(&storm->prng, 8) ? 30000 : 0;
-    emit(storm, STORM_START, partition, retention_bound(storm, partition, partition_log_start_offset(log)));
+    int64_t before = partition_log_start_offset(log);
+    emit(storm, STORM_START, partition, retention_bound(storm, partition, before));
     for (int round = 0; round < 3 && flush_first; round++)
         if (partition_log_retain(log, model->high_watermark, storm->now_ms, &flush_first) ||
             (flush_first && partition_log_flush(log)))
             return false;
     int64_t start = partition_log_start_offset(log);
+    storm->retained += start > before;
     if (start > model->start_max)
         storm_fail(storm, partition, "retention moved the start to %" PRId64 ", beyond %" PRId64, start,
                    model->start_max);
@@ -378,6 +385,7 @@ static int run_clean(struct storm *storm, int partition, struct partition_log *l
             error = partition_log_clean_commit(log, clean);
         if (!error)
             error = log_clean_sync_names(clean);
+        storm->compacted += !error;
     }
     if (!error)
         partition_log_clean_end(log, clean);
@@ -388,7 +396,9 @@ static bool compact(struct storm *storm)
 {
     static const uint64_t hash_key[2] = {17, 4711};
     int partition = some_partition(storm);
-    if (partition < 0 || !storm_is_compacted(partition))
+    while (partition >= 0 && !storm_is_compacted(partition))
+        partition--;
+    if (partition < 0 || storm->model.partitions[partition].existence != STORM_PRESENT)
         return true;
     struct partition_log *log = storm_log(storm, partition);
     struct clean_map map;
@@ -481,8 +491,10 @@ static bool stop_and_start(struct storm *storm)
 bool storm_step(struct storm *storm)
 {
     uint64_t draw = prng_below(&storm->prng, 100);
-    if (draw < 52)
+    if (draw < 48)
         return append(storm);
+    if (draw < 52)
+        return compact(storm);
     if (draw < 70)
         return commit(storm);
     if (draw < 74)

@@ -36,7 +36,11 @@ struct storm {
     struct buffer label;                                            /* said when the process is ended */
     void (*record)(void *context, const struct storm_event *event); /* may be NULL */
     void *record_context;
-    uint64_t appended; /* batches acknowledged in this life */
+    /* How often something was done that changed something: a storm without it would prove nothing. */
+    uint64_t appended;  /* batches, acknowledged */
+    uint64_t compacted; /* groups of segments */
+    uint64_t retained;
+    uint64_t truncated;
 };
 
 /* `root` is there; the log directories are made in it. */

@@ -156,6 +156,12 @@ static bool crash_at(uint64_t seed, uint64_t after, enum memory_files_crash cras
     if (storm_open(&storm) == 0)
         run(&storm, STEPS);
     bool stopped = memory_files_is_stopped(disk);
+    if (!stopped) {
+        printf("seed %" PRIu64 ": %" PRIu64 " groups compacted, %" PRIu64 " times retained, %" PRIu64
+               " truncated\n",
+               seed, storm.compacted, storm.retained, storm.truncated);
+        assert_true(storm.compacted > 0 && storm.retained > 0 && storm.truncated > 0);
+    }
     if (stopped) {
         bool was_clean = restart(&storm, disk, crash, after);
         storm_verify(&storm, &digest);
@@ -206,7 +212,7 @@ static void a_storm_that_nobody_ends_fits_its_model(void **state)
             open_again(&storm);
             storm_verify(&storm, &digest);
         }
-        assert_true(storm.appended > 500);
+        assert_true(storm.appended > 500 && storm.compacted > 5 && storm.retained > 5 && storm.truncated > 5);
         storm_release(&storm);
         memory_files_free(disk);
     }
