@@ -41,6 +41,7 @@ static struct cost append_to_logs(const struct bench *bench, const struct append
         bench_require(error == 0, error, "a log cannot be opened");
         free(path);
     }
+    bench_warm_memory(bench, one->total_bytes + one->total_bytes / 4);
     struct cost cost = {bench_seconds(), bench_cpu_seconds()};
     int64_t batches = one->total_bytes / one->batch_bytes;
     for (int64_t i = 0; i < batches; i++) {
@@ -69,6 +70,7 @@ static struct cost write_to_files(const struct bench *bench, const struct append
         bench_require(descriptors[i] >= 0, 0, "a file cannot be made");
         free(path);
     }
+    bench_warm_memory(bench, one->total_bytes + one->total_bytes / 4);
     struct cost cost = {bench_seconds(), bench_cpu_seconds()};
     int64_t batches = one->total_bytes / one->batch_bytes;
     for (int64_t i = 0; i < batches; i++) {
@@ -99,9 +101,7 @@ static void measure(struct bench *bench, const struct append_case *one)
     bench_make_batch(one->batch_bytes, &batch);
     double bytes = (double)(one->total_bytes / one->batch_bytes) * (double)batch.length;
     for (int round = -1; round < bench->rounds; round++) {
-        bench_warm_memory(bench, one->total_bytes + one->total_bytes / 4);
         struct cost log = append_to_logs(bench, one, &batch);
-        bench_warm_memory(bench, one->total_bytes + one->total_bytes / 4);
         struct cost bare = write_to_files(bench, one, &batch);
         if (round < 0)
             continue; /* the first pair makes all warm */
