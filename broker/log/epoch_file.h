@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who writes a log's leader-epoch-checkpoint. Two do: the log itself, under its owner's lock, and flushes,
- * which must not make that lock wait for the disk. They share this: a newer text is never replaced by an
- * older one, and once the log is closed nobody writes into what may be another log's folder by then.
+ * Who writes a log's leader-epoch-checkpoint: its flushes, of which several may be on their way. They share
+ * this: a newer text is never replaced by an older one, and once the log is closed nobody writes into what
+ * may be another log's folder by then.
  *
  * Threads: any; it has a lock of its own, held while the file is written, which is the last of all locks.
  */

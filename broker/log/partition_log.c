@@ -49,19 +49,29 @@ void log_settings_init(struct log_settings *settings)
 
 /* ---- errors of the disk ---- */
 
+void log_health_fail(struct log_health *health, struct logger *logger, const char *where, int error,
+                     const char *what)
+{
+    int none = 0;
+    if (!atomic_compare_exchange_strong(&health->failure, &none, error))
+        return;
+    log_error(logger, "log",
+              "%s: %s failed (%s): the log directory that holds it is offline until the broker starts again",
+              where, what, strerror(-error));
+    if (health->failed)
+        health->failed(health, error);
+}
+
 void partition_log_go_offline(struct partition_log *log, int error, const char *what)
 {
     int none = 0;
     if (!atomic_compare_exchange_strong(&log->failure, &none, error))
         return;
-    none = 0;
-    bool first = log->health == NULL || atomic_compare_exchange_strong(&log->health->failure, &none, error);
-    if (first)
-        log_error(log->logger, "log", "%s: %s failed (%s): %s is offline until the broker starts again",
-                  log->directory, what, strerror(-error),
-                  log->health ? "the log directory that holds it" : "this log");
-    if (first && log->health && log->health->failed)
-        log->health->failed(log->health, error);
+    if (log->health)
+        log_health_fail(log->health, log->logger, log->directory, error, what);
+    else
+        log_error(log->logger, "log", "%s: %s failed (%s): this log is offline until the broker starts again",
+                  log->directory, what, strerror(-error));
 }
 
 /* One line for the directory, and not one for each of its logs, says that it is full: log_health's owner's.
@@ -134,23 +144,6 @@ void partition_log_epochs_written(struct partition_log *log, uint64_t version)
         log->epochs_durable = version;
 }
 
-int partition_log_write_epochs(struct partition_log *log)
-{
-    struct buffer path, text;
-    buffer_init(&path);
-    buffer_init(&text);
-    uint64_t version = partition_log_format_epochs(log, &text);
-    int error = 0;
-    if (version > 0)
-        error = epoch_file_write(log->epoch_file, partition_log_path(log, LEADER_EPOCH_CHECKPOINT, &path),
-                                 version, buffer_slice(&text));
-    buffer_release(&path);
-    buffer_release(&text);
-    if (!error)
-        partition_log_epochs_written(log, version);
-    return error;
-}
-
 int partition_log_sync_names(struct partition_log *log)
 {
     if (log->names_synced == log->names_changed)
@@ -216,6 +209,7 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     prng_init(&log->prng, options->seed);
     epoch_cache_init(&log->epochs);
     log->epoch_file = epoch_file_new(log->files);
+    log->flush_gate = flush_gate_new();
     log->producers = producer_state_new();
     buffer_init(&log->scratch);
     buffer_init(&log->rebuilt);
@@ -247,6 +241,7 @@ void partition_log_free(struct partition_log *log)
     epoch_cache_release(&log->epochs);
     epoch_file_close(log->epoch_file);
     epoch_file_release(log->epoch_file);
+    flush_gate_release(log->flush_gate);
     producer_state_free(log->producers);
     buffer_release(&log->scratch);
     buffer_release(&log->rebuilt);

@@ -312,14 +312,19 @@ bool partition_log_wants_flush(const struct partition_log *log);
 struct log_flush;
 /* 0 with *flush to run and end, or -errno. */
 MUST_CHECK int partition_log_flush_begin(struct partition_log *log, struct log_flush **flush);
-/* 0, or -errno: to be handed to the end. */
+/* 0, or -errno: to be handed to the end. One run of a log at a time; after a sync that failed every other run
+ * says the same. Such a sync takes the directory offline here, so nothing is forgotten where the log goes
+ * before the end. */
 MUST_CHECK int log_flush_run(struct log_flush *flush);
 /* Frees the flush. `error`: what log_flush_run said. 0, or the -errno that took the log offline; or -EMFILE
- * or -ENFILE: there was no descriptor to do it with, nothing has moved. */
+ * or -ENFILE: there was no descriptor to do it with, nothing has moved, and it is for the caller to say so.
+ */
 MUST_CHECK int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error);
 /* Whether it was begun by this log, which still has to be there. A replica that moved to another directory
  * has another log by the time its flush ends. */
 bool log_flush_is_of(const struct log_flush *flush, const struct partition_log *log);
+/* What was there when it began ends here. */
+int64_t log_flush_end_offset(const struct log_flush *flush);
 /* Frees a flush whose log is gone. */
 void log_flush_free(struct log_flush *flush);
 

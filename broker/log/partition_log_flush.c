@@ -5,14 +5,17 @@
  * that, so that what is not read again at recovery is in it; by the run, as its sync would be the one thing
  * that the owner's lock waits for.
  *
- * A sync that fails takes the log offline, and is never tried again (I6). Where the process has no descriptor
- * left to open the folder with, nothing has failed yet: the recovery point stays, a later flush does it all.
+ * A sync that fails takes the log offline, and is never tried again (I6): the gate that all syncs of the log
+ * go through keeps the error. It takes the directory offline at once, whoever owns the log by then. Where the
+ * process has no descriptor left to open the folder with, nothing has failed yet: the recovery point stays, a
+ * later flush does it all.
  * Indexes are hints (I11): but for -EIO nothing that befalls them matters here.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
 #include "common/check.h"
 #include "common/memory.h"
@@ -25,6 +28,9 @@ struct unsynced_transactions {
 
 struct log_flush {
     struct file_system *files;
+    struct logger *logger;
+    struct log_health *health;                  /* outlives the log; NULL: none */
+    struct flush_gate *gate;                    /* a reference */
     struct segment **segments;                  /* each with a reference */
     struct unsynced_transactions *transactions; /* of each segment */
     size_t count;
@@ -54,6 +60,13 @@ static char *parent_of(const char *directory)
     if (!slash)
         return memory_copy_string(".");
     return memory_copy_bytes(directory, slash == directory ? 1 : (size_t)(slash - directory));
+}
+
+/* Where the process lacks something, whoever asked for the flush says so, for all logs: not each of them. */
+static void note_unprepared(struct partition_log *log, int error)
+{
+    if (disk_error_of(error) != DISK_ERROR_PASSING)
+        partition_log_disk_error(log, error, "preparing a flush");
 }
 
 /* Brings the indexes of aborted transactions, which are no hints, to their files. 0, or -errno. */
@@ -93,11 +106,14 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
     if (!error)
         error = write_transactions(log, first);
     if (error) {
-        partition_log_disk_error(log, error, "preparing a flush");
+        note_unprepared(log, error);
         return error;
     }
     struct log_flush *flush = memory_allocate_zeroed(1, sizeof(*flush));
     flush->files = log->files;
+    flush->logger = log->logger;
+    flush->health = log->health;
+    flush->gate = flush_gate_acquire(log->flush_gate);
     flush->end_offset = log->end_offset;
     flush->truncations = log->truncations;
     flush->names_changed = log->names_changed;
@@ -116,7 +132,7 @@ int partition_log_flush_begin(struct partition_log *log, struct log_flush **begu
             error = take_segment(flush, log->segments[i]);
     }
     if (error) {
-        partition_log_disk_error(log, error, "preparing a flush");
+        note_unprepared(log, error);
         log_flush_free(flush);
         return error;
     }
@@ -147,7 +163,21 @@ static int write_epochs(struct log_flush *flush)
     return error;
 }
 
-int log_flush_run(struct log_flush *flush)
+/* Nothing that was written is lost: no descriptor was left to sync names with. */
+static bool is_undone(int error)
+{
+    return error == -EMFILE || error == -ENFILE;
+}
+
+/* Whether the disk may have lost something and will not say so again. A folder that is not there was renamed:
+ * the log was deleted or moved. */
+static bool is_lost(const struct log_flush *flush, int error)
+{
+    return error && !flush->epochs_failed && !is_undone(error) && error != -ENOENT;
+}
+
+/* Through the gate. */
+static int sync_all(struct log_flush *flush)
 {
     int error = flush->epochs_version > 0 ? write_epochs(flush) : 0;
     flush->epochs_failed = error != 0;
@@ -169,6 +199,23 @@ int log_flush_run(struct log_flush *flush)
     return error;
 }
 
+int log_flush_run(struct log_flush *flush)
+{
+    int error = flush_gate_enter(flush->gate);
+    if (!error)
+        error = sync_all(flush);
+    int lost = is_lost(flush, error) ? error : 0;
+    flush_gate_leave(flush->gate, lost);
+    if (lost && flush->health)
+        log_health_fail(flush->health, flush->logger, flush->directory, lost, "sync");
+    return error;
+}
+
+int64_t log_flush_end_offset(const struct log_flush *flush)
+{
+    return flush->end_offset;
+}
+
 void log_flush_free(struct log_flush *flush)
 {
     for (size_t i = 0; i < flush->count; i++) {
@@ -180,6 +227,7 @@ void log_flush_free(struct log_flush *flush)
     free(flush->transactions);
     free(flush->directory);
     epoch_file_release(flush->epoch_file);
+    flush_gate_release(flush->gate);
     buffer_release(&flush->epochs);
     free(flush->parent);
     free(flush);
@@ -191,27 +239,14 @@ bool log_flush_is_of(const struct log_flush *flush, const struct partition_log *
     return flush->epoch_file == log->epoch_file;
 }
 
-/* Nothing that was written is lost: no descriptor was left to sync names with. */
-static bool is_undone(int error)
-{
-    return error == -EMFILE || error == -ENFILE;
-}
-
 int partition_log_flush_end(struct partition_log *log, struct log_flush *flush, int error)
 {
-    if (strcmp(flush->directory, log->directory) != 0) {
-        /* It was the flush of a log that this one has taken the place of, itself durable. */
-        log_flush_free(flush);
-        return partition_log_failure(log);
-    }
     CHECK(log_flush_is_of(flush, log));
     if (error && flush->epochs_failed) {
         partition_log_disk_error(log, error, "writing the leader epochs");
-    } else if (error && is_undone(error)) {
-        log_warn(log->logger, "log", "%s: not flushed now: %s", log->directory, strerror(-error));
-    } else if (error) {
+    } else if (error && !is_undone(error)) {
         partition_log_go_offline(log, error, "sync");
-    } else {
+    } else if (!error) {
         partition_log_epochs_written(log, flush->epochs_version);
         if (flush->names_changed > log->names_synced)
             log->names_synced = flush->names_changed;

@@ -10,6 +10,7 @@
 
 #include "broker/log/epoch_cache.h"
 #include "broker/log/epoch_file.h"
+#include "broker/log/flush_gate.h"
 #include "broker/log/partition_log.h"
 #include "broker/log/producer_state.h"
 #include "broker/log/record_walkers.h"
@@ -61,6 +62,7 @@ struct partition_log {
 
     struct epoch_cache epochs;     /* changed: since the newest version of its text was made */
     struct epoch_file *epoch_file; /* shared with flushes */
+    struct flush_gate *flush_gate; /* likewise */
     uint64_t epochs_version;       /* of the newest text */
     uint64_t epochs_durable;       /* of the text that is known to be on disk */
     struct producer_state *producers;
@@ -97,6 +99,10 @@ static inline struct segment *partition_log_active(const struct partition_log *l
 
 /* Takes the log offline for good, with a line in the process's log. */
 void partition_log_go_offline(struct partition_log *log, int error, const char *what);
+/* Takes the directory offline for all its logs, with a line in the process's log; once. Any thread; `where`
+ * is the folder that it happened in. */
+void log_health_fail(struct log_health *health, struct logger *logger, const char *where, int error,
+                     const char *what);
 /* The Kafka error for a -errno of the disk; what disk_error.h calls a failure takes the log offline, no room
  * marks its directory as full. */
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what);
@@ -105,8 +111,6 @@ int16_t partition_log_disk_error(struct partition_log *log, int error, const cha
 void partition_log_trim_buffers(struct partition_log *log);
 /* <directory>/<name> into `path`, which is cleared first. */
 const char *partition_log_path(const struct partition_log *log, const char *name, struct buffer *path);
-/* Writes leader-epoch-checkpoint where the cache has changed. 0, or -errno. */
-MUST_CHECK int partition_log_write_epochs(struct partition_log *log);
 /* Appends the checkpoint's present text where the file may lack it, and tells its version; 0: the file has
  * it.
  */

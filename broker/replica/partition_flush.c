@@ -8,7 +8,8 @@
  *          ^                                                                                |
  *          '---- end: what is durable now is acknowledged; where more has come: asked again ('
  *
- * At most one flush that was asked for runs at a time; partition_flush may run beside it.
+ * At most one flush that was asked for runs at a time. partition_flush may come beside it: they sync one
+ * after the other (flush_gate.h).
  */
 #include <errno.h>
 
@@ -50,7 +51,10 @@ static int begin_locked(struct partition *partition, int64_t now_ms, struct log_
         partition_fail_with_log(partition, effects);
         return error;
     }
-    partition->flushes_running++;
+    if (partition->flushes_running++ == 0) {
+        partition->flushing_since_ms = partition->unflushed_since_ms;
+        partition->flushing_aged = partition->flush_aged;
+    }
     partition->flush_aged = false;
     partition->unflushed_since_ms = now_ms; /* what is appended from here on is not in it */
     return 0;
@@ -72,17 +76,29 @@ int partition_flush_begin(struct partition *partition, enum flush_urgency urgenc
     return error;
 }
 
+/* The flush is of this log. What it did not make durable waits since when it came. */
+static int end_locked(struct partition *partition, struct log_flush *flush, int error)
+{
+    int64_t end_offset = log_flush_end_offset(flush);
+    partition->flushes_running--;
+    error = partition_log_flush_end(partition->log, flush, error);
+    partition->flush_held = error != 0;
+    if (partition_log_recovery_point(partition->log) < end_offset) {
+        partition->unflushed_since_ms = partition->flushing_since_ms;
+        partition->flush_aged = partition->flushing_aged;
+    }
+    return error;
+}
+
 int partition_flush_end(struct partition *partition, struct log_flush *flush, int error, int64_t now_ms)
 {
     struct partition_effects effects;
     partition_enter(partition, &effects);
-    partition->flushes_running--;
     if (partition->closed || !log_flush_is_of(flush, partition->log)) {
-        log_flush_free(flush);
+        log_flush_free(flush); /* a failure is its directory's by now */
         error = 0;
     } else {
-        error = partition_log_flush_end(partition->log, flush, error);
-        partition->flush_held = error != 0;
+        error = end_locked(partition, flush, error);
     }
     if (!partition->closed && !partition_fail_with_log(partition, &effects))
         partition_sync_core(partition, now_ms, &effects);

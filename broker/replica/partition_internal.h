@@ -32,7 +32,9 @@ struct partition {
     bool flush_asked[FLUSH_URGENCIES];
     int flushes_running;
     int64_t unflushed_since_ms;
-    bool flush_aged; /* flush.ms has passed since */
+    bool flush_aged;           /* flush.ms has passed since */
+    int64_t flushing_since_ms; /* these two of what the flushes that run have taken */
+    bool flushing_aged;
     bool flush_held;
 };
 

@@ -413,6 +413,7 @@ static void test_a_flush_counts_for_its_own_log_only(void **state)
     assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
     watch(fixture, &waiter, WATCH_WRITTEN, &result);
     begin(fixture, &flush);
+    assert_int_equal(fixture->asked[FLUSH_AWAITED], 1);
     struct partition_log_options options = {.files = memory_files_system(fixture->files),
                                             .directory = "data/moved-0",
                                             .settings = fixture->settings,
@@ -430,6 +431,8 @@ static void test_a_flush_counts_for_its_own_log_only(void **state)
     partition_put_log(fixture->partition, fixture->log);
     partition_leave_log(fixture->partition, NOW_MS);
     partition_log_free(former);
+    /* The new log need not wait for the former one's disk. */
+    assert_int_equal(fixture->asked[FLUSH_AWAITED], 2);
     assert_int_equal(run_to_end(fixture, flush), 0);
     assert_int_equal(partition_log_recovery_point(fixture->log), 0);
     assert_int_equal(waiter.fired, 0);
@@ -437,6 +440,101 @@ static void test_a_flush_counts_for_its_own_log_only(void **state)
     begin(fixture, &flush);
     assert_int_equal(run_to_end(fixture, flush), 0);
     assert_int_equal(waiter.fired, 1);
+}
+
+static const struct memory_files_fault sync_fails = {
+    .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC), .error = -EIO, .short_bytes = -1, .path_part = ".log"};
+
+/* The disk tells of an error once. Another flush, that syncs the same file afterwards and ends first, must
+ * not take what was lost for durable. */
+static void test_no_other_flush_swallows_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    struct produce_result result;
+    struct partition_status status;
+    struct log_flush *flush;
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
+    begin(fixture, &flush);
+    memory_files_set_fault(fixture->files, &sync_fails);
+    int error = log_flush_run(flush);
+    assert_int_equal(error, -EIO);
+    assert_int_equal(partition_flush(fixture->partition, NOW_MS), -EIO);
+    assert_int_equal(
+        partition_check_produce(fixture->partition, false, result.leader_epoch, result.end_offset),
+        KAFKA_KAFKA_STORAGE_ERROR);
+    partition_status(fixture->partition, &status);
+    assert_int_equal(status.high_watermark, 0);
+    assert_int_equal(status.recovery_point, 0);
+    assert_int_equal(partition_flush_end(fixture->partition, flush, error, NOW_MS), -EIO);
+}
+
+/* Likewise the flush that the log does itself, under the lock, before a gap. */
+static void test_no_roll_swallows_an_error(void **state)
+{
+    struct fixture *fixture = *state;
+    struct produce_result result;
+    struct log_flush *flush;
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
+    begin(fixture, &flush);
+    memory_files_set_fault(fixture->files, &sync_fails);
+    int error = log_flush_run(flush);
+    assert_int_equal(error, -EIO);
+    assert_int_equal(partition_log_skip_to(fixture->log, 10, NOW_MS), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_recovery_point(fixture->log), 0);
+    assert_int_equal(partition_flush_end(fixture->partition, flush, error, NOW_MS), -EIO);
+}
+
+/* A sync that fails is the directory's failure, also where the log is closed by then. */
+static void test_a_failed_sync_outlives_the_partition(void **state)
+{
+    struct fixture *fixture = *state;
+    struct log_health health = {.failure = 0};
+    struct partition_log_options options = {.files = memory_files_system(fixture->files),
+                                            .directory = "data/other-0",
+                                            .settings = fixture->settings,
+                                            .health = &health,
+                                            .now_ms = 1000};
+    struct partition_log *former = fixture->log;
+    struct produce_result result;
+    struct log_flush *flush;
+    assert_int_equal(partition_log_open(&options, &fixture->log), 0);
+    assert_ptr_equal(partition_enter_log(fixture->partition), former);
+    partition_put_log(fixture->partition, fixture->log);
+    partition_leave_log(fixture->partition, NOW_MS);
+    partition_log_free(former);
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
+    begin(fixture, &flush);
+    partition_close(fixture->partition);
+    memory_files_set_fault(fixture->files, &sync_fails);
+    assert_int_equal(run_to_end(fixture, flush), 0);
+    assert_int_equal(health.failure, -EIO);
+}
+
+/* What could not be flushed when its time had come has waited no less for that. */
+static void test_an_aged_flush_that_failed_is_asked_for_again(void **state)
+{
+    struct fixture *fixture = *state;
+    struct produce_result result;
+    struct log_flush *flush;
+    fixture->settings.flush_messages = INT64_MAX;
+    fixture->settings.flush_ms = 1000;
+    partition_configure(fixture->partition, &fixture->settings, 1);
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
+    partition_ask_for_aged_flush(fixture->partition, NOW_MS + 1000);
+    assert_int_equal(fixture->asked[FLUSH_AT_EASE], 1);
+    const struct memory_files_fault fault = {
+        .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY), .error = -EMFILE, .short_bytes = -1};
+    memory_files_set_fault(fixture->files, &fault);
+    assert_int_equal(partition_flush_begin(fixture->partition, FLUSH_AT_EASE, NOW_MS + 1000, &flush), 0);
+    assert_non_null(flush);
+    assert_int_equal(run_to_end(fixture, flush), -EMFILE);
+    assert_int_equal(fixture->asked[FLUSH_AT_EASE], 1);
+    partition_tick(fixture->partition, NOW_MS + 1000);
+    assert_int_equal(fixture->asked[FLUSH_AT_EASE], 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -454,6 +552,10 @@ int main(void)
         TEST(test_a_follower_acknowledges_what_is_durable),
         TEST(test_a_new_leader_flushes_its_tail),
         TEST(test_a_flush_outlives_the_partition),
+        TEST(test_no_other_flush_swallows_an_error),
+        TEST(test_no_roll_swallows_an_error),
+        TEST(test_a_failed_sync_outlives_the_partition),
+        TEST(test_an_aged_flush_that_failed_is_asked_for_again),
         TEST(test_a_flush_counts_for_its_own_log_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
