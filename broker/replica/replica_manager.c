@@ -270,11 +270,21 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
     }
 }
 
+/* The folder of that name is another topic's: what is to be removed is not here. */
+static bool is_of_another_topic(struct replica_manager *manager, const struct stop_replica_partition *stop)
+{
+    const struct partition_log *log = log_manager_find(manager->logs, stop->topic, stop->partition);
+    struct uuid topic_id = log != NULL ? partition_log_topic_id(log) : stop->topic_id;
+    return !uuid_is_zero(stop->topic_id) && !uuid_is_zero(topic_id) && !uuid_equals(topic_id, stop->topic_id);
+}
+
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
                                 struct partition *partition)
 {
-    if (replica_manager_is_offline(manager, topic, number))
-        return KAFKA_KAFKA_STORAGE_ERROR; /* it stays in the table, for the sake of its errors */
+    /* One that is not known may lie in the directory that is away, and would come back with it. What is open
+     * stays in the table, for the sake of its errors. */
+    if (log_manager_log_is_offline(manager->logs, topic, number))
+        return KAFKA_KAFKA_STORAGE_ERROR;
     if (partition != NULL) {
         uint8_t key[KEY_MAX];
         pthread_rwlock_wrlock(&manager->lock);
@@ -302,7 +312,7 @@ static int16_t stop_partition(struct replica_manager *manager, const struct stop
         if (error == KAFKA_NONE)
             manager->host->unfollow(manager->host, partition);
     }
-    if (error == KAFKA_NONE && stop->delete_log)
+    if (error == KAFKA_NONE && stop->delete_log && !is_of_another_topic(manager, stop))
         error = delete_partition(manager, stop->topic, stop->partition, partition);
     partition_release(partition);
     return error;

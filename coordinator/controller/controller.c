@@ -293,7 +293,7 @@ struct controller_gauges controller_gauges(const struct controller *controller)
                         list_length(&controller->producer_ids) + list_length(&controller->shutdowns) +
                         list_length(&controller->admins);
     for (size_t i = 0; i < controller->channel_count; i++)
-        gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeat_count > 0 ||
+        gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeats ||
                              controller->channels[i].not_before_ms > controller->now_ms ||
                              controller->channels[i].stop_not_before_ms > controller->now_ms;
     gauges.unfinished += shell_deletions_in_work(controller);

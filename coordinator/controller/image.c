@@ -28,6 +28,7 @@ static void partition_free(struct image *image, struct image_partition *partitio
     free(partition->assignment.adding.ids);
     free(partition->assignment.removing.ids);
     free(partition->disks);
+    free(partition->new_on);
     free(partition->deleted_on);
     free(partition);
     image->partition_count--;
@@ -327,6 +328,36 @@ void image_set_topic(struct image *image, struct image_topic *topic, const struc
     topic->partition_count = node->partition_count;
 }
 
+/* The partition has just been created: no replica of it has a log yet. */
+static void expect_replicas(const struct image *image, struct image_partition *partition)
+{
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    partition->new_on =
+        memory_resize(partition->new_on, max_size(replicas->count, 1) * sizeof(*partition->new_on));
+    partition->new_on_count = 0;
+    for (size_t i = 0; i < replicas->count; i++)
+        partition->new_on[partition->new_on_count++] =
+            (struct image_new){replicas->ids[i], image_broker_epoch(image, replicas->ids[i])};
+}
+
+void image_note_replica_taken(struct image_partition *partition, int32_t broker_id)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < partition->new_on_count; i++)
+        if (partition->new_on[i].broker_id != broker_id)
+            partition->new_on[kept++] = partition->new_on[i];
+    partition->new_on_count = kept;
+}
+
+bool image_is_replica_new(const struct image *image, const struct image_partition *partition,
+                          int32_t broker_id)
+{
+    for (size_t i = 0; i < partition->new_on_count; i++)
+        if (partition->new_on[i].broker_id == broker_id)
+            return partition->new_on[i].broker_epoch == image_broker_epoch(image, broker_id);
+    return false;
+}
+
 bool image_set_state(struct image *image, struct image_partition *partition,
                      const struct node_partition_state *state, int32_t version)
 {
@@ -348,7 +379,8 @@ bool image_set_state(struct image *image, struct image_partition *partition,
     if (same)
         return false;
     bool elected = !partition->has_state || partition->state.leader_epoch != state->leader_epoch;
-    partition->is_new = was_known && !partition->has_state && state->leader_epoch == 0;
+    if (was_known && !partition->has_state && state->leader_epoch == 0)
+        expect_replicas(image, partition);
     node_partition_state_release(&partition->state);
     node_partition_state_copy(&partition->state, state);
     partition->has_state = true;

@@ -38,7 +38,6 @@ struct image_partition {
     bool state_lost;  /* it existed and does not any more: `state` is the last that was known */
     struct node_partition_state state;
     int32_t version;  /* of the state znode: the partition epoch */
-    bool is_new;      /* created in this term, no later change */
     bool node_exists; /* …/partitions/<p> is believed to be there */
 
     /* The decision about it: see decide.h and the shell. */
@@ -56,6 +55,14 @@ struct image_partition {
         enum replica_disk disk;
     } * disks;
     size_t disks_count;
+
+    /* Brokers that were alive when the partition was created, in this term, and have not said yet that they
+     * have a log for it: in that life an empty one is no surprise. */
+    struct image_new {
+        int32_t broker_id;
+        int64_t broker_epoch;
+    } * new_on;
+    size_t new_on_count;
 
     int32_t *deleted_on; /* brokers that have removed their replica; only while the topic is deleted */
     size_t deleted_on_count;
@@ -130,6 +137,11 @@ bool image_set_replica_disk(struct image *image, struct image_partition *partiti
 /* The same, as said in its present life. */
 enum replica_disk image_replica_disk(const struct image *image, const struct image_partition *partition,
                                      int32_t broker_id);
+/* The broker has a log for its replica now. */
+void image_note_replica_taken(struct image_partition *partition, int32_t broker_id);
+/* It never had one, in its present life. */
+bool image_is_replica_new(const struct image *image, const struct image_partition *partition,
+                          int32_t broker_id);
 /* The broker is alive, and its disk has its replica. */
 bool image_can_serve(const struct image *image, const struct image_partition *partition, int32_t broker_id);
 

@@ -118,7 +118,7 @@ static int32_t *build_offline(struct arena *arena, const struct image *image,
     return ids;
 }
 
-static void build_partition(struct arena *arena, const struct image *image,
+static void build_partition(struct arena *arena, const struct image *image, int32_t broker_id,
                             const struct image_partition *from, struct control_partition *to)
 {
     const struct node_partition_state *state = &from->state;
@@ -136,7 +136,7 @@ static void build_partition(struct arena *arena, const struct image *image,
         .adding_replicas_count = from->assignment.adding.count,
         .removing_replicas = from->assignment.removing.ids,
         .removing_replicas_count = from->assignment.removing.count,
-        .is_new = from->is_new,
+        .is_new = image_is_replica_new(image, from, broker_id),
         .recovering = state->leader_recovery == NODE_LEADER_RECOVERING,
     };
     to->offline_replicas = build_offline(arena, image, from, &to->offline_replicas_count);
@@ -202,8 +202,9 @@ static void build_topic(struct arena *arena, const struct image_topic *from, str
 }
 
 /* Groups sorted partitions by topic; `removed` topics, without partitions, come first. */
-static struct control_topic *build_topics(struct arena *arena, struct image_partition *const *partitions,
-                                          size_t count, const struct image *image, uint64_t removed_since,
+static struct control_topic *build_topics(struct arena *arena, int32_t broker_id,
+                                          struct image_partition *const *partitions, size_t count,
+                                          const struct image *image, uint64_t removed_since,
                                           size_t *topics_count)
 {
     size_t most = count, at = 0;
@@ -223,7 +224,7 @@ static struct control_topic *build_topics(struct arena *arena, struct image_part
             build_topic(arena, partitions[i]->topic, &topics[at]);
             topics[at++].partitions = &built[i];
         }
-        build_partition(arena, image, partitions[i], &built[i]);
+        build_partition(arena, image, broker_id, partitions[i], &built[i]);
         topics[at - 1].partitions_count++;
     }
     *topics_count = at;
@@ -282,7 +283,8 @@ static void build_leader_and_isr(struct image *image, struct push_channel *chann
     struct image_partition **partitions =
         collect(image, channel, channel->leader_isr_told, true, arena, &count);
     request->brokers = build_brokers(arena, image, partitions, count, &request->brokers_count);
-    request->topics = build_topics(arena, partitions, count, image, UINT64_MAX, &request->topics_count);
+    request->topics =
+        build_topics(arena, channel->broker_id, partitions, count, image, UINT64_MAX, &request->topics_count);
 }
 
 static void build_metadata(struct image *image, struct push_channel *channel, struct arena *arena,
@@ -293,8 +295,8 @@ static void build_metadata(struct image *image, struct push_channel *channel, st
     struct image_partition **partitions = collect(image, channel, told, false, arena, &count);
     request->full = channel->full;
     request->brokers = build_brokers(arena, image, NULL, 0, &request->brokers_count);
-    request->topics = build_topics(arena, partitions, count, image, channel->full ? UINT64_MAX : told,
-                                   &request->topics_count);
+    request->topics = build_topics(arena, channel->broker_id, partitions, count, image,
+                                   channel->full ? UINT64_MAX : told, &request->topics_count);
 }
 
 void push_build(struct image *image, struct push_channel *channel, enum control_kind kind,

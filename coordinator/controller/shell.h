@@ -77,11 +77,11 @@ struct channel {
     bool failing;    /* the last message was refused or not answered: nobody waits for this broker */
     int64_t not_before_ms;
     int64_t stop_not_before_ms; /* the same, of stop-replica alone */
-    /* Partitions that the broker could not take because of its disk: told again at repeat_at_ms. */
-    struct channel_repeat *repeats;
-    size_t repeat_count, repeat_capacity;
+    int64_t stop_backoff_ms;    /* doubles while replicas cannot be removed; 0: all is well */
+    bool repeats;               /* some partitions it could not take: all are told again at repeat_at_ms */
+    bool asks_all;              /* the leader-and-ISR in flight tells all */
     int64_t repeat_at_ms;
-    int64_t repeat_backoff_ms; /* doubles while the disk does not get better; 0: it is well */
+    int64_t repeat_backoff_ms; /* doubles while its disk does not get better; 0: it is well */
 };
 
 /* A broker's or client's request that waits for something. */
@@ -242,6 +242,8 @@ bool shell_all_told(struct controller *controller, uint64_t sequence);
 void shell_apply_directory_events(struct controller *controller, const struct zk_response *response);
 void shell_apply_directory_event(struct controller *controller, const struct look *look,
                                  const struct zk_response *response);
+/* The broker has no usable log for a replica: its disk, or the folder of another topic of that name. */
+bool shell_is_disk_error(int16_t error);
 /* What a broker has answered to leader-and-ISR about its disks. */
 void shell_note_directories(struct controller *controller, int32_t broker_id,
                             const struct control_response *response);

@@ -9,26 +9,12 @@
 /* A disk that is full or broken does not get better in a moment. */
 #define REPEAT_BACKOFF_MAX_MS 60000
 
-struct channel_repeat {
-    char *topic;
-    int32_t partition;
-};
-
 static struct channel *channel_find(struct controller *controller, int32_t broker_id)
 {
     for (size_t i = 0; i < controller->channel_count; i++)
         if (controller->channels[i].push.broker_id == broker_id)
             return &controller->channels[i];
     return NULL;
-}
-
-static void repeats_clear(struct channel *channel)
-{
-    for (size_t i = 0; i < channel->repeat_count; i++)
-        free(channel->repeats[i].topic);
-    free(channel->repeats);
-    channel->repeats = NULL;
-    channel->repeat_count = channel->repeat_capacity = 0;
 }
 
 static void drop(struct controller *controller, int32_t broker_id)
@@ -47,7 +33,6 @@ void shell_channel_open(struct controller *controller, int32_t broker_id, int64_
         channel = &controller->channels[controller->channel_count++];
     } else {
         drop(controller, broker_id);
-        repeats_clear(channel);
     }
     *channel = (struct channel){0};
     push_channel_init(&channel->push, broker_id, broker_epoch);
@@ -59,16 +44,13 @@ void shell_channel_close(struct controller *controller, int32_t broker_id)
     if (channel == NULL)
         return;
     drop(controller, broker_id);
-    repeats_clear(channel);
     *channel = controller->channels[--controller->channel_count];
 }
 
 void shell_channels_clear(struct controller *controller)
 {
-    for (size_t i = 0; i < controller->channel_count; i++) {
+    for (size_t i = 0; i < controller->channel_count; i++)
         drop(controller, controller->channels[i].push.broker_id);
-        repeats_clear(&controller->channels[i]);
-    }
     free(controller->channels);
     controller->channels = NULL;
     controller->channel_count = controller->channel_capacity = 0;
@@ -82,6 +64,7 @@ static void send(struct controller *controller, struct channel *channel, enum co
     if (member == NULL)
         return;
     arena_init(&arena, ARENA_NO_BUDGET);
+    channel->asks_all = kind == CONTROL_LEADER_AND_ISR && channel->push.leader_isr_told == 0;
     push_build(&controller->image, &channel->push, kind, controller->options.broker_id, controller->epoch,
                &arena, &request);
     struct control_broker broker;
@@ -106,24 +89,14 @@ static void trim(struct controller *controller)
     image_trim_removed(&controller->image, told);
 }
 
-/* Tells the partitions again, and only those. */
-static void repeat(struct controller *controller, struct channel *channel)
-{
-    for (size_t i = 0; i < channel->repeat_count; i++) {
-        struct image_partition *partition = image_partition_of(
-            &controller->image, slice_of(channel->repeats[i].topic), channel->repeats[i].partition);
-        if (partition != NULL)
-            image_touch(&controller->image, partition, true);
-    }
-    repeats_clear(channel);
-}
-
 void shell_channels_pump(struct controller *controller)
 {
     for (size_t i = 0; i < controller->channel_count; i++) {
         struct channel *channel = &controller->channels[i];
-        if (channel->repeat_count > 0 && channel->repeat_at_ms <= controller->now_ms)
-            repeat(controller, channel);
+        if (channel->repeats && channel->repeat_at_ms <= controller->now_ms) {
+            channel->repeats = false;
+            push_recheck(&channel->push);
+        }
         if (channel->not_before_ms > controller->now_ms)
             continue;
         channel->push.stop_held = channel->stop_not_before_ms > controller->now_ms;
@@ -143,7 +116,7 @@ int64_t shell_channels_deadline(const struct controller *controller)
             deadline = min_i64(deadline, channel->not_before_ms);
         if (channel->stop_not_before_ms > controller->now_ms)
             deadline = min_i64(deadline, channel->stop_not_before_ms);
-        if (channel->repeat_count > 0)
+        if (channel->repeats)
             deadline = min_i64(deadline, channel->repeat_at_ms);
     }
     return deadline;
@@ -170,34 +143,34 @@ static void retry_later(struct controller *controller, struct channel *channel)
     channel->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
 }
 
-static void stop_later(struct controller *controller, struct channel *channel)
+static int64_t next_backoff_ms(const struct controller *controller, int64_t backoff_ms)
 {
-    channel->stop_not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
+    return backoff_ms == 0 ? controller->options.retry_backoff_ms
+                           : min_i64(backoff_ms * 2, REPEAT_BACKOFF_MAX_MS);
 }
 
-/* A disk that was full, or too many open files: the broker is told of these partitions again, or they would
- * stay as they are. What it has taken counts as told. */
+static void stop_later(struct controller *controller, struct channel *channel)
+{
+    channel->stop_backoff_ms = next_backoff_ms(controller, channel->stop_backoff_ms);
+    channel->stop_not_before_ms = controller->now_ms + channel->stop_backoff_ms;
+}
+
+/*
+ * A disk that is offline or was full for a moment, too many open files, the folder of another topic: the
+ * broker is told of its partitions again, or they would stay as they are; it alone, and more and more rarely.
+ */
 static void repeat_later(struct controller *controller, struct channel *channel,
                          const struct control_response *response)
 {
-    bool waiting = channel->repeat_count > 0;
-    for (size_t i = 0; i < response->partitions_count; i++) {
-        const struct control_partition_error *item = &response->partitions[i];
-        if (item->error != KAFKA_KAFKA_STORAGE_ERROR)
-            continue;
-        channel->repeats = memory_grow(channel->repeats, channel->repeat_count, &channel->repeat_capacity,
-                                       sizeof(*channel->repeats));
-        channel->repeats[channel->repeat_count++] =
-            (struct channel_repeat){memory_copy_bytes(item->topic.data, item->topic.length), item->partition};
-    }
-    if (channel->repeat_count == 0)
+    bool refused = false;
+    for (size_t i = 0; i < response->partitions_count; i++)
+        refused = refused || shell_is_disk_error(response->partitions[i].error);
+    if (!refused && channel->asks_all && !channel->repeats)
         channel->repeat_backoff_ms = 0;
-    if (waiting || channel->repeat_count == 0)
+    if (!refused || channel->repeats)
         return;
-    int64_t first_ms = controller->options.retry_backoff_ms;
-    channel->repeat_backoff_ms = channel->repeat_backoff_ms == 0
-                                     ? first_ms
-                                     : min_i64(channel->repeat_backoff_ms * 2, REPEAT_BACKOFF_MAX_MS);
+    channel->repeats = true;
+    channel->repeat_backoff_ms = next_backoff_ms(controller, channel->repeat_backoff_ms);
     channel->repeat_at_ms = controller->now_ms + channel->repeat_backoff_ms;
 }
 
@@ -223,6 +196,8 @@ static void note_partition_errors(struct controller *controller, struct channel 
 static void stopped(struct controller *controller, struct channel *channel,
                     const struct control_response *response)
 {
+    /* a partition left out of the answer must not be asked for in a tight loop */
+    bool again = response->partitions_count == 0;
     for (size_t i = 0; i < response->partitions_count; i++) {
         const struct control_partition_error *item = &response->partitions[i];
         struct image_partition *partition =
@@ -232,11 +207,12 @@ static void stopped(struct controller *controller, struct channel *channel,
         if (item->error == KAFKA_NONE || item->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
             push_note_deleted(partition, channel->push.broker_id);
         else
-            stop_later(controller, channel);
+            again = true;
     }
-    /* a partition left out of the answer must not be asked for in a tight loop */
-    if (response->partitions_count == 0)
+    if (again)
         stop_later(controller, channel);
+    else
+        channel->stop_backoff_ms = 0;
 }
 
 static void refused(struct controller *controller, struct channel *channel, int status, int16_t error)

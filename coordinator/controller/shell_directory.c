@@ -65,6 +65,11 @@ void shell_apply_directory_event(struct controller *controller, const struct loo
     remove_event(controller, look, response->stat.version);
 }
 
+bool shell_is_disk_error(int16_t error)
+{
+    return error == KAFKA_KAFKA_STORAGE_ERROR || error == KAFKA_INCONSISTENT_TOPIC_ID;
+}
+
 void shell_note_directories(struct controller *controller, int32_t broker_id,
                             const struct control_response *response)
 {
@@ -73,13 +78,15 @@ void shell_note_directories(struct controller *controller, int32_t broker_id,
         const struct control_partition_error *item = &response->partitions[i];
         struct image_partition *partition =
             image_partition_of(&controller->image, item->topic, item->partition);
-        enum replica_disk disk = item->error == KAFKA_KAFKA_STORAGE_ERROR ? REPLICA_DISK_FAILED
-                                 : item->full                             ? REPLICA_DISK_FULL
-                                                                          : REPLICA_DISK_SERVES;
+        enum replica_disk disk = shell_is_disk_error(item->error) ? REPLICA_DISK_FAILED
+                                 : item->full                     ? REPLICA_DISK_FULL
+                                                                  : REPLICA_DISK_SERVES;
         /* other errors say nothing of the disk */
         if (partition == NULL || partition->topic->deleting ||
             (disk != REPLICA_DISK_FAILED && item->error != KAFKA_NONE))
             continue;
+        if (item->error == KAFKA_NONE)
+            image_note_replica_taken(partition, broker_id);
         if (image_set_replica_disk(&controller->image, partition, broker_id, disk))
             changed[disk]++;
     }

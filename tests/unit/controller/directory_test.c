@@ -126,6 +126,27 @@ static void a_full_disk_follows(void **state)
     image_release(image);
 }
 
+/* An empty log is no surprise until the broker has made it, and only in the life that was there. */
+static void a_replica_is_new_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    image_init(&fixture.image);
+    struct image *image = &fixture.image;
+    fixture.partition = cluster_add_topic(image, (int32_t[]){1, 2, 3}, 3);
+    for (int32_t id = 1; id <= 3; id++)
+        cluster_add_broker(image, id, 10 * id, -1, NULL);
+    assert_false(image_is_replica_new(image, fixture.partition, 1));
+    cluster_set_state(image, fixture.partition, 1, 0, (int32_t[]){1, 2, 3}, (int64_t[]){10, 20, 30}, 3, 0);
+    image_note_replica_taken(fixture.partition, 2);
+    cluster_add_broker(image, 3, 31, -1, NULL);
+    cluster_set_state(image, fixture.partition, 1, 1, (int32_t[]){1, 2}, (int64_t[]){10, 20}, 2, 1);
+    assert_true(image_is_replica_new(image, fixture.partition, 1));
+    assert_false(image_is_replica_new(image, fixture.partition, 2));
+    assert_false(image_is_replica_new(image, fixture.partition, 3));
+    image_release(image);
+}
+
 /* Metadata names the replica as long as the life in which it was said lasts. */
 static void brokers_are_told(void **state)
 {
@@ -155,12 +176,13 @@ static void brokers_are_told(void **state)
 /* ---- the cluster ---- */
 
 static bool disk_has_failed;
+static int16_t disk_error = KAFKA_KAFKA_STORAGE_ERROR;
 
 static int16_t refuse_on_disk(struct world *world, int32_t broker, struct slice topic, int32_t partition)
 {
     (void)world;
     (void)partition;
-    return disk_has_failed && broker == 2 && slice_is(topic, "t") ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    return disk_has_failed && broker == 2 && slice_is(topic, "t") ? disk_error : KAFKA_NONE;
 }
 
 /* As the broker does when a directory changes its health. */
@@ -291,6 +313,20 @@ static void leaderships_move(void **state)
     world_free(world);
 }
 
+/* The folder of another topic of that name is no log for this one. */
+static void a_foreign_folder_does_not_serve(void **state)
+{
+    (void)state;
+    struct world *world = begin();
+    disk_error = KAFKA_INCONSISTENT_TOPIC_ID;
+    disk_has_failed = true;
+    put_event(world, "0000000001", NULL);
+    bool gone = world_run(world, 3000, seats_are_gone);
+    disk_error = KAFKA_KAFKA_STORAGE_ERROR;
+    assert_true(gone);
+    world_free(world);
+}
+
 /* A controller that was not there when the directory failed learns of it in the first answers. */
 static void next_controller_learns(void **state)
 {
@@ -328,6 +364,8 @@ int main(void)
         cmocka_unit_test(next_controller_learns),
         cmocka_unit_test(garbage_is_removed),
         cmocka_unit_test(a_full_disk_follows),
+        cmocka_unit_test(a_foreign_folder_does_not_serve),
+        cmocka_unit_test(a_replica_is_new_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
