@@ -82,6 +82,7 @@ bool fetcher_await_disk(struct follow *follow, int64_t offset, int32_t leader_ep
 {
     follow->awaits_disk =
         partition_watch(follow->partition, &follow->durable, WATCH_DURABLE, offset, leader_epoch);
+    follow->disk_wait_ms = FETCHER_DISK_WAIT_MS;
     return follow->awaits_disk;
 }
 

@@ -37,7 +37,8 @@ struct follow {
     struct partition_watcher durable;
     struct mail durable_mail;
     bool awaits_disk;
-    bool dropped; /* followed no more; freed by the mail of the watch, which has fired */
+    int32_t disk_wait_ms; /* how long the leader may hold the next answer back meanwhile */
+    bool dropped;         /* followed no more; freed by the mail of the watch, which has fired */
 };
 
 /* One partition of the request in flight, as it was asked for. */
@@ -54,7 +55,7 @@ struct leader_link {
     struct client *client; /* NULL until the address is known */
     struct loop_timer timer;
     bool in_flight;
-    bool awaits_disk; /* a partition was left out of the last request: our disk does not have it yet */
+    int32_t answer_wait_ms; /* of the next request: a partition that is left out may be ready soon */
     int64_t pause_ms;
     struct client_request request;
     struct asked *asked;
@@ -73,5 +74,9 @@ struct follow *fetcher_find(struct fetcher *fetcher, struct partition *partition
 MUST_CHECK bool fetcher_await_disk(struct follow *follow, int64_t offset, int32_t leader_epoch);
 
 #define FETCHER_PAUSE_MIN_MS 20
+/* How long the leader may hold an answer back while one of its partitions has just begun to wait for our
+ * disk: it goes with the next request. Each request doubles it: a disk that hangs must not cost an idle
+ * leader hundreds of fetches in a second. */
+#define FETCHER_DISK_WAIT_MS 2
 
 #endif

@@ -8,7 +8,7 @@
  *
  * A partition whose last records our disk does not have yet, as flush.messages demands, is left out of the
  * request; the end of its flush kicks the link. A request that is under way then has asked the leader for a
- * short wait only.
+ * short wait only, a longer one each time that the disk was still not done.
  *
  * What was asked is remembered with the answer's request: an answer is taken only by a partition that still
  * stands where it stood when it was asked (I14; partition_follow looks).
@@ -27,9 +27,6 @@
 
 /* Connection attempts to a leader that is going away take no longer than this. */
 #define FETCHER_CONNECT_TIMEOUT_MS 5000
-/* How long the leader may hold an answer back while one of its partitions waits for our disk: it goes with
- * the next request. */
-#define FETCHER_DISK_WAIT_MS 2
 /* What an answer may take beside its records. */
 #define FETCHER_ANSWER_OVERHEAD_BYTES (16u << 20)
 
@@ -122,11 +119,20 @@ static bool find_position(struct leader_link *link, struct follow *follow, struc
     return false;
 }
 
+/* The request leaves this one out until the disk has it, and is to be back soon. */
+static void expect_disk(struct leader_link *link, struct follow *follow)
+{
+    int32_t limit_ms = link->fetcher->options->wait_max_ms;
+    if (follow->disk_wait_ms < link->answer_wait_ms)
+        link->answer_wait_ms = follow->disk_wait_ms;
+    follow->disk_wait_ms = follow->disk_wait_ms < limit_ms / 2 ? follow->disk_wait_ms * 2 : limit_ms;
+}
+
 /* Collects what is to be asked now; *next_ms: when a pausing partition may be asked again. */
 static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *next_ms)
 {
     *next_ms = INT64_MAX;
-    link->awaits_disk = false;
+    link->answer_wait_ms = link->fetcher->options->wait_max_ms;
     list_for_each(node, &link->follows)
     {
         struct follow *follow = container_of(node, struct follow, node);
@@ -136,7 +142,8 @@ static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *nex
         }
         struct follow_position position;
         bool ready = find_position(link, follow, &position);
-        link->awaits_disk |= follow->awaits_disk;
+        if (follow->awaits_disk)
+            expect_disk(link, follow);
         if (!ready)
             continue;
         link->asked =
@@ -181,9 +188,7 @@ static void encode_request(struct leader_link *link, struct buffer *body)
     fetch_request_init(&request);
     request.replica_state.replica_id = options->broker_id;
     request.replica_state.replica_epoch = replica_manager_broker_epoch(options->manager);
-    request.max_wait_ms = options->wait_max_ms;
-    if (link->awaits_disk && request.max_wait_ms > FETCHER_DISK_WAIT_MS)
-        request.max_wait_ms = FETCHER_DISK_WAIT_MS;
+    request.max_wait_ms = link->answer_wait_ms;
     request.min_bytes = options->min_bytes;
     request.max_bytes = options->response_max_bytes;
     request.rack_id = slice_of("");

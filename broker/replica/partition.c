@@ -15,6 +15,12 @@
 #include "common/memory.h"
 #include "proto/kafka/error.h"
 
+static void forget_watched(struct partition *partition)
+{
+    for (int kind = 0; kind < WATCH_KINDS; kind++)
+        partition->watched_min[kind] = INT64_MAX;
+}
+
 struct partition *partition_new(const struct partition_options *options)
 {
     struct partition *partition = memory_allocate_zeroed(1, sizeof(*partition));
@@ -26,6 +32,7 @@ struct partition *partition_new(const struct partition_options *options)
     partition->log = options->log;
     pthread_mutex_init(&partition->mutex, NULL);
     list_init(&partition->watchers);
+    forget_watched(partition);
     partition_core_init(&partition->core, options->broker_id, options->high_watermark,
                         partition_log_start_offset(options->log), partition_log_end_offset(options->log));
     partition_core_configure(&partition->core, options->min_insync_replicas,
@@ -93,21 +100,48 @@ static bool watch_holds(const struct partition *partition, enum watch_kind kind,
     return partition->core.high_watermark >= offset;
 }
 
+static void note_watched(struct partition *partition, const struct partition_watcher *watcher)
+{
+    int64_t *lowest = &partition->watched_min[watcher->_kind];
+    *lowest = min_i64(*lowest, watcher->_offset);
+}
+
+/* Whether anybody's wait may be over. Of log starts all wait for a change from the same. */
+static bool watches_may_hold(const struct partition *partition)
+{
+    for (int kind = 0; kind < WATCH_KINDS; kind++)
+        if (partition->watched_min[kind] != INT64_MAX &&
+            watch_holds(partition, (enum watch_kind)kind, partition->watched_min[kind]))
+            return true;
+    return false;
+}
+
+/* Moves those whose wait is over to `due`. */
+static void take_due_watchers(struct partition *partition, bool all, struct list *due)
+{
+    if (!all && !watches_may_hold(partition))
+        return;
+    forget_watched(partition);
+    list_for_each_safe(node, after, &partition->watchers)
+    {
+        struct partition_watcher *watcher = container_of(node, struct partition_watcher, _node);
+        if (!all && !watch_holds(partition, watcher->_kind, watcher->_offset)) {
+            note_watched(partition, watcher);
+            continue;
+        }
+        list_remove(node);
+        watcher->_armed = false;
+        list_push_back(due, node);
+    }
+}
+
 void partition_leave(struct partition *partition, const struct partition_effects *effects)
 {
     struct list due;
     list_init(&due);
     if (!partition->closed)
         partition_log_on_high_watermark(partition->log, partition->core.high_watermark);
-    list_for_each_safe(node, after, &partition->watchers)
-    {
-        struct partition_watcher *watcher = container_of(node, struct partition_watcher, _node);
-        if (!effects->role_changed && !watch_holds(partition, watcher->_kind, watcher->_offset))
-            continue;
-        list_remove(node);
-        watcher->_armed = false;
-        list_push_back(&due, node);
-    }
+    take_due_watchers(partition, effects->role_changed, &due);
     struct partition_host *host = partition->host;
     bool propose = effects->proposal_wanted && host != NULL;
     struct flush_wishes flush = partition_note_flush_wishes(partition);
@@ -375,6 +409,7 @@ bool partition_watch(struct partition *partition, struct partition_watcher *watc
         watcher->_offset = offset;
         watcher->_armed = true;
         list_push_back(&partition->watchers, &watcher->_node);
+        note_watched(partition, watcher);
     }
     pthread_mutex_unlock(&partition->mutex);
     return arm;

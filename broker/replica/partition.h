@@ -316,6 +316,8 @@ enum watch_kind {
     WATCH_DURABLE,    /* follower: until everything below offset is durable as flush.messages demands */
 };
 
+#define WATCH_KINDS 6
+
 /* One wait for one partition; memory is the waiter's. */
 struct partition_watcher {
     /*

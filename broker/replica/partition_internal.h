@@ -25,6 +25,9 @@ struct partition {
     struct partition_log *log;
     struct partition_core core;
     struct list watchers;
+    /* Of each kind: no watcher waits for a lower offset; INT64_MAX: none waits. Thousands may wait for one
+     * flush, and what passes by meanwhile must not look at each of them. */
+    int64_t watched_min[WATCH_KINDS];
     bool closed;
     /* Flushes: what the host was asked for and has not begun, per urgency; how many run; the first record
      * that no flush has taken has been there since, or -1; after one that could not be done now, none is

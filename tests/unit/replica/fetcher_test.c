@@ -311,14 +311,17 @@ static void test_a_follower_says_what_its_disk_has(void **state)
 {
     struct fixture *fixture = *state;
     struct fetch fetch;
+    int32_t waited_ms = 0;
     copy_a_batch(fixture);
-    for (int i = 0; i < LOOKS; i++) {
+    for (int i = 0; i < LOOKS - 1; i++) {
         receive_fetch(fixture, &fetch);
         assert_true(fetch.asks[FAST]);
         assert_int_equal(fetch.offsets[FAST], 1);
         assert_false(fetch.asks[SLOW]);
         /* It is to be back soon. */
         assert_true(fetch.max_wait_ms < WAIT_MAX_MS / 10);
+        assert_true(i == 0 || fetch.max_wait_ms > waited_ms);
+        waited_ms = fetch.max_wait_ms;
         answer(fixture, &fetch, nothing);
     }
     struct partition *slow = fixture->replicas[SLOW].partition;
@@ -329,6 +332,30 @@ static void test_a_follower_says_what_its_disk_has(void **state)
     receive_fetch(fixture, &fetch);
     assert_true(fetch.asks[SLOW] && fetch.asks[FAST]);
     assert_int_equal(fetch.max_wait_ms, WAIT_MAX_MS);
+}
+
+/* A disk that hangs: the leader is soon asked no more often than if nobody waited; and the next wait begins
+ * anew. */
+static void test_a_long_wait_for_the_disk_is_a_calm_one(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fetch fetch;
+    int fetches = 0;
+    copy_a_batch(fixture);
+    for (receive_fetch(fixture, &fetch); fetch.max_wait_ms < WAIT_MAX_MS; fetches++) {
+        assert_false(fetch.asks[SLOW]);
+        assert_true(fetches < 10);
+        answer(fixture, &fetch, nothing);
+        receive_fetch(fixture, &fetch);
+    }
+    assert_false(fetch.asks[SLOW]);
+    assert_int_equal(partition_flush(fixture->replicas[SLOW].partition, 2000), 0);
+    answer(fixture, &fetch, nothing);
+    await_fetch_of(fixture, SLOW, &fetch);
+    answer(fixture, &fetch, (const bool[]){true, false});
+    receive_fetch(fixture, &fetch);
+    assert_false(fetch.asks[SLOW]);
+    assert_true(fetch.max_wait_ms < WAIT_MAX_MS / 10);
 }
 
 /* It is followed no more, or the threads end, while a partition waits for the disk. */
@@ -362,6 +389,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_follower_says_what_its_disk_has, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_long_wait_for_the_disk_is_a_calm_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_for_the_disk_is_given_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

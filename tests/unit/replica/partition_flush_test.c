@@ -216,6 +216,38 @@ static void test_appends_during_a_flush_share_the_next(void **state)
     assert_int_equal(fixture->asked[FLUSH_AWAITED], 2);
 }
 
+/* Whoever comes in whatever order, and goes again: each hears of its own offset, and not before. */
+static void test_each_waits_for_its_own_offset(void **state)
+{
+    struct fixture *fixture = *state;
+    struct counted_watcher waiters[8];
+    struct produce_result results[8];
+    struct log_flush *flush;
+    static const int order[] = {5, 2, 7, 0, 3, 6, 1, 4};
+    apply(fixture, SELF, 1);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(produce(fixture, 1, &results[i]), KAFKA_NONE);
+    begin(fixture, &flush);
+    for (int i = 0; i < 8; i++)
+        watch(fixture, &waiters[order[i]], WATCH_WRITTEN, &results[order[i]]);
+    assert_true(partition_unwatch(fixture->partition, &waiters[0].watcher));
+    assert_true(partition_unwatch(fixture->partition, &waiters[7].watcher));
+    partition_tick(fixture->partition, NOW_MS);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(waiters[i].fired, 0);
+    struct produce_result late;
+    struct counted_watcher last;
+    assert_int_equal(produce(fixture, 1, &late), KAFKA_NONE);
+    watch(fixture, &last, WATCH_WRITTEN, &late);
+    assert_int_equal(run_to_end(fixture, flush), 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(waiters[i].fired, i > 0 && i < 7);
+    assert_int_equal(last.fired, 0);
+    begin(fixture, &flush);
+    assert_int_equal(run_to_end(fixture, flush), 0);
+    assert_int_equal(last.fired, 1);
+}
+
 static void test_fewer_than_flush_messages_may_be_lost(void **state)
 {
     struct fixture *fixture = *state;
@@ -544,6 +576,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_produce_waits_for_the_disk_and_no_longer),
         TEST(test_appends_during_a_flush_share_the_next),
+        TEST(test_each_waits_for_its_own_offset),
         TEST(test_fewer_than_flush_messages_may_be_lost),
         TEST(test_a_failed_sync_is_told_to_all_who_wait),
         TEST(test_a_flush_without_descriptors_is_asked_for_again),
