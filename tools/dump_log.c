@@ -181,6 +181,15 @@ void dump_print_findings(struct dump *dump)
                 print_pairs(dump, &words[kind], dump->findings[i].path, &dump->findings[i].of[kind]);
 }
 
+void dump_finish(struct dump *dump)
+{
+    write_line(dump);
+    if (fflush(dump->out) == 0 && ferror(dump->out) == 0)
+        return;
+    fputs("The dump is not whole: standard output could not be written.\n", dump->err);
+    dump->damaged = true;
+}
+
 /* ---- files ---- */
 
 static int open_file(struct dump *dump, bool optional, struct dump_file *file)

@@ -76,6 +76,8 @@ void dump_release(struct dump *dump);
 void dump_path(struct dump *dump, const char *path);
 /* The lists at the end. */
 void dump_print_findings(struct dump *dump);
+/* Brings all lines out. Where they could not be written, also earlier ones, that is told and noted. */
+void dump_finish(struct dump *dump);
 
 /* ---- what the parts share ---- */
 

@@ -118,6 +118,7 @@ static int run(const struct tool *tool, const struct options *options)
                 dump_path(&dump, path);
         }
         dump_print_findings(&dump);
+        dump_finish(&dump);
         status = dump.damaged ? 1 : 0;
         free(list);
     }

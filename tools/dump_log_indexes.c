@@ -59,6 +59,12 @@ static const uint8_t *entry_reader_at(struct entry_reader *reader, int64_t numbe
     return reader->chunk.data + (number - reader->chunk_first) * reader->entry_bytes;
 }
 
+/* An entry's offset; that of a damaged file wraps, as Kafka's does. */
+static int64_t absolute_offset(const struct entry_reader *reader, const uint8_t *relative)
+{
+    return (int64_t)((uint64_t)reader->file->base_offset + (uint64_t)(int64_t)(int32_t)load_u32(relative));
+}
+
 struct offset_entry {
     int64_t offset;
     int32_t position;
@@ -69,7 +75,7 @@ static bool read_offset_entry(struct entry_reader *reader, int64_t number, struc
     const uint8_t *bytes = entry_reader_at(reader, number);
     if (bytes == NULL)
         return false;
-    entry->offset = reader->file->base_offset + (int32_t)load_u32(bytes);
+    entry->offset = absolute_offset(reader, bytes);
     entry->position = (int32_t)load_u32(bytes + 4);
     return true;
 }
@@ -80,7 +86,7 @@ static bool read_time_entry(struct entry_reader *reader, int64_t number, struct 
     if (bytes == NULL)
         return false;
     entry->timestamp = (int64_t)load_u64(bytes);
-    entry->offset = reader->file->base_offset + (int32_t)load_u32(bytes + 8);
+    entry->offset = absolute_offset(reader, bytes + 8);
     return true;
 }
 
@@ -248,22 +254,48 @@ static void verify_batch_timestamp(struct dump *dump, const struct dump_file *fi
     dump_batches_release(&batches);
 }
 
-/* Walks from where the offset index says to the batch that ends at the entry's offset. */
-static void verify_time_entry(struct dump *dump, struct entry_reader *reader, struct entry_reader *offsets,
-                              struct dump_file *log, const struct time_index_entry *entry, int64_t previous)
+/* One pass over the entries. As their offsets rise, each walk over the log goes on where the last one ended.
+ */
+struct time_check {
+    struct dump *dump;
+    struct entry_reader *reader;
+    struct entry_reader *offsets;
+    struct dump_file *log;
+    int64_t wanted; /* by the last walk: the offset, */
+    int64_t from;   /* where it began, */
+    int64_t ended;  /* and the first batch that reaches the offset */
+};
+
+/* Where the walk to this offset begins: where the offset index says, or further on where the last walk, which
+ * came by there, ended. */
+static int64_t begin_walk(struct time_check *check, int64_t offset)
+{
+    int64_t position = check->offsets->count > 0 ? look_up_position(check->offsets, offset) : 0;
+    bool goes_on = offset >= check->wanted && position >= check->from && position <= check->ended;
+    check->wanted = offset;
+    if (goes_on)
+        return check->ended;
+    check->from = position;
+    return position;
+}
+
+/* Walks to the batch that ends at the entry's offset. */
+static void verify_time_entry(struct time_check *check, const struct time_index_entry *entry,
+                              int64_t previous)
 {
     struct dump_batches batches;
     struct dump_entry batch;
     int more;
-    int64_t position = offsets->count > 0 ? look_up_position(offsets, entry->offset) : 0;
-    dump_batches_init(&batches, dump, log, position, log->size, true);
+    dump_batches_init(&batches, check->dump, check->log, begin_walk(check, entry->offset), check->log->size,
+                      true);
     do
         more = dump_batches_next(&batches, &batch);
     while (more > 0 && batch.last_offset < entry->offset);
+    check->ended = more > 0 ? batch.position : batches.position;
     if (more > 0 && batch.last_offset == entry->offset)
-        verify_batch_timestamp(dump, reader->file, log, entry, previous, batch.position);
+        verify_batch_timestamp(check->dump, check->reader->file, check->log, entry, previous, batch.position);
     else if (more >= 0)
-        dump_note_pair(dump, reader->file->path, DUMP_OFFSET_NOT_FOUND, entry->offset,
+        dump_note_pair(check->dump, check->reader->file->path, DUMP_OFFSET_NOT_FOUND, entry->offset,
                        more > 0 ? batch.last_offset : -1);
     dump_batches_release(&batches);
 }
@@ -271,12 +303,13 @@ static void verify_time_entry(struct dump *dump, struct entry_reader *reader, st
 static void dump_time_entries(struct dump *dump, struct entry_reader *reader, struct entry_reader *offsets,
                               struct dump_file *log)
 {
+    struct time_check check = {dump, reader, offsets, log, INT64_MIN, 0, 0};
     int64_t previous = -1;
     for (int64_t i = 0; i < reader->count; i++) {
         struct time_index_entry entry;
         if (!read_time_entry(reader, i, &entry) || (entry.offset == reader->file->base_offset && i > 0))
             break;
-        verify_time_entry(dump, reader, offsets, log, &entry, previous);
+        verify_time_entry(&check, &entry, previous);
         if (!dump->request.verify_index_only)
             buffer_print(&dump->line, "timestamp: %" PRId64 " offset: %" PRId64 "\n", entry.timestamp,
                          entry.offset);

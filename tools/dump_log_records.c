@@ -28,7 +28,7 @@ static void note_offset(struct dump_records *records, int64_t offset)
 {
     int64_t last = records->last_offset;
     records->last_offset = offset;
-    if (last == -1 || offset == last + 1)
+    if (last == -1 || (last != INT64_MAX && offset == last + 1))
         return;
     dump_note_pair(records->dump, records->file->path, DUMP_OFFSET_GAP, last, offset);
     if (offset <= last)

@@ -16,6 +16,7 @@
 
 #include "common/bytes.h"
 #include "common/prng.h"
+#include "proto/records/builder.h"
 #include "tests/support/memory_files.h"
 #include "tools/dump_log.h"
 
@@ -114,6 +115,7 @@ static void run(struct bench *bench, const struct dump_request *request, const c
     for (; *paths != NULL; paths++)
         dump_path(&dump, *paths);
     dump_print_findings(&dump);
+    dump_finish(&dump);
     assert_true(changes == memory_files_operations(bench->disk, MEMORY_FILES_CHANGING_OPERATIONS &
                                                                     ~MEMORY_FILES_BIT(MEMORY_FILES_OPEN)));
     bench->damaged = dump.damaged;
@@ -361,6 +363,112 @@ static void random_damage_is_survived(void **state)
     bench_release(&bench);
 }
 
+/* Batches of one record each, at these offsets. */
+static void build_log(const int64_t *offsets, size_t count, struct buffer *log)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct record_batch_parameters parameters = record_batch_parameters_plain();
+        struct record_batch_builder builder;
+        parameters.base_offset = offsets[i];
+        record_batch_builder_init(&builder, &parameters);
+        record_batch_builder_append(&builder, 1000 + (int64_t)i, slice_of("key"), slice_of("value"), NULL, 0);
+        assert_int_equal(record_batch_builder_finish(&builder, CODEC_NONE, CODEC_DEFAULT_LEVEL, log), 0);
+        record_batch_builder_release(&builder);
+    }
+}
+
+/* Nothing stands behind the greatest offset, and sums beyond it wrap without harm (as the sanitizers see). */
+static void the_greatest_offsets_are_dumped(void **state)
+{
+    (void)state;
+    static const int64_t offsets[] = {INT64_MAX - 1, INT64_MAX, INT64_MIN, 5};
+    static const char *const paths[] = {"09223372036854775807.log", "09223372036854775807.index",
+                                        "09223372036854775807.timeindex", NULL};
+    struct bench bench;
+    struct dump_request request = plain_request();
+    struct buffer log, index, times;
+    bench_init(&bench);
+    buffer_init(&log);
+    buffer_init(&index);
+    buffer_init(&times);
+    build_log(offsets, ARRAY_SIZE(offsets), &log);
+    for (uint32_t i = 1; i < 4; i++) {
+        writer_u32(&index, i);
+        writer_u32(&index, 0);
+        writer_u64(&times, 1000 + i);
+        writer_u32(&times, i);
+    }
+    put(&bench, paths[0], log.data, log.length);
+    put(&bench, paths[1], index.data, index.length);
+    put(&bench, paths[2], times.data, times.length);
+    request.deep = true;
+    run(&bench, &request, paths);
+    assert_non_null(strstr(bench.out, "| offset: 9223372036854775807 "));
+    assert_non_null(strstr(bench.err, "9223372036854775807 is followed by -9223372036854775808\n"));
+    assert_true(bench.damaged);
+    buffer_release(&log);
+    buffer_release(&index);
+    buffer_release(&times);
+    bench_release(&bench);
+}
+
+/* Without an offset index the log is walked once for all entries of the time index, not once for each. */
+static void the_log_is_walked_once(void **state)
+{
+    (void)state;
+    enum { COUNT = 2000 };
+    static int64_t offsets[COUNT];
+    struct bench bench;
+    struct dump_request request = plain_request();
+    struct buffer log, times;
+    bench_init(&bench);
+    buffer_init(&log);
+    buffer_init(&times);
+    for (size_t i = 0; i < COUNT; i++)
+        offsets[i] = (int64_t)i;
+    build_log(offsets, COUNT, &log);
+    for (uint32_t i = 10; i < COUNT; i += 10) {
+        writer_u64(&times, 1000 + i);
+        writer_u32(&times, i);
+    }
+    static const char *const paths[] = {STEM ".timeindex", NULL};
+    put(&bench, STEM ".log", log.data, log.length);
+    put(&bench, paths[0], times.data, times.length);
+    uint64_t before = memory_files_operations(bench.disk, MEMORY_FILES_BIT(MEMORY_FILES_READ));
+    run(&bench, &request, paths);
+    assert_string_equal(bench.err, "");
+    assert_false(bench.damaged);
+    uint64_t reads = memory_files_operations(bench.disk, MEMORY_FILES_BIT(MEMORY_FILES_READ)) - before;
+    assert_true(reads < 4 * COUNT / 10);
+    buffer_release(&log);
+    buffer_release(&times);
+    bench_release(&bench);
+}
+
+/* A small dump fails only when the last of it is brought out. */
+static void output_that_nobody_takes_is_no_dump(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct dump dump;
+    bench_init(&bench);
+    put_all(&bench);
+    FILE *out = fopen("/dev/full", "w");
+    FILE *err = tmpfile();
+    assert_true(out != NULL && err != NULL);
+    dump_init(&dump, memory_files_system(bench.disk), out, err);
+    dump.request = plain_request();
+    dump_path(&dump, STEM ".log");
+    dump_print_findings(&dump);
+    dump_finish(&dump);
+    assert_true(dump.damaged);
+    assert_true(ftell(err) > 0);
+    dump_release(&dump);
+    fclose(out);
+    fclose(err);
+    bench_release(&bench);
+}
+
 static void text_is_javas(void **state)
 {
     (void)state;
@@ -395,10 +503,17 @@ static void text_is_javas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_those_of_kafka),  cmocka_unit_test(old_formats_are_looked_into),
-        cmocka_unit_test(wrong_indexes_are_listed),  cmocka_unit_test(what_cannot_be_read_is_told),
-        cmocka_unit_test(damage_is_passed_over),     cmocka_unit_test(every_cut_is_survived),
-        cmocka_unit_test(random_damage_is_survived), cmocka_unit_test(text_is_javas),
+        cmocka_unit_test(lines_are_those_of_kafka),
+        cmocka_unit_test(old_formats_are_looked_into),
+        cmocka_unit_test(wrong_indexes_are_listed),
+        cmocka_unit_test(what_cannot_be_read_is_told),
+        cmocka_unit_test(damage_is_passed_over),
+        cmocka_unit_test(every_cut_is_survived),
+        cmocka_unit_test(random_damage_is_survived),
+        cmocka_unit_test(text_is_javas),
+        cmocka_unit_test(the_greatest_offsets_are_dumped),
+        cmocka_unit_test(the_log_is_walked_once),
+        cmocka_unit_test(output_that_nobody_takes_is_no_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
