@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/check.h"
 #include "common/memory.h"
 
 void index_file_init(struct index_file *index, struct file_system *files, const char *path, size_t entry_size)
@@ -29,7 +30,15 @@ int index_file_load(struct index_file *index)
         error = 0;
     index->entries.length -= index->entries.length % index->entry_size;
     index->changed = true; /* what was left out may still be in the file */
+    index->only_in_memory = error != 0;
     return error;
+}
+
+void index_file_forget(struct index_file *index)
+{
+    CHECK(!index->only_in_memory);
+    buffer_release(&index->entries);
+    buffer_init(&index->entries);
 }
 
 /* Cuts the file to `length` where it is longer. 0, or -errno. */
@@ -53,6 +62,7 @@ int index_file_truncate(struct index_file *index, size_t count)
     index->entries.length = count * index->entry_size;
     int error = cut_file(index, (int64_t)index->entries.length);
     index->changed = index->changed || error;
+    index->only_in_memory = index->only_in_memory || error;
     return error == -EIO ? error : 0;
 }
 
@@ -60,6 +70,7 @@ void index_file_append(struct index_file *index, const uint8_t *entry)
 {
     buffer_append(&index->entries, entry, index->entry_size);
     index->changed = true;
+    index->only_in_memory = true;
 }
 
 int index_file_write(struct index_file *index)
@@ -78,5 +89,6 @@ int index_file_write(struct index_file *index)
     int close_error = file_close(index->files, file);
     error = error ? error : close_error;
     index->changed = error != 0;
+    index->only_in_memory = error != 0;
     return error == -EIO ? error : 0;
 }

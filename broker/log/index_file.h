@@ -26,7 +26,8 @@ struct index_file {
     char *path;
     size_t entry_size;
     struct buffer entries;
-    bool changed; /* the file has something else, or is not there */
+    bool changed;        /* the file has something else, or is not there */
+    bool only_in_memory; /* some of the entries, or that some are gone: loading would not bring them back */
 };
 
 /* Takes a copy of the path. Touches no file. */
@@ -47,6 +48,8 @@ static inline const uint8_t *index_file_entry(const struct index_file *index, si
 /* Reads the file's whole entries into memory, as they are. 0 (also when there is no file: none), or -errno.
  */
 MUST_CHECK int index_file_load(struct index_file *index);
+/* Lets go of the entries' memory. They can be loaded again: only_in_memory is false. */
+void index_file_forget(struct index_file *index);
 /* Keeps the first `count` entries, in memory and (where it is longer) in the file. 0, or -EIO. */
 MUST_CHECK int index_file_truncate(struct index_file *index, size_t count);
 /* Adds one entry in memory. */

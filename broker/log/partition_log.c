@@ -200,6 +200,7 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->directory = memory_copy_string(options->directory);
     log->settings = options->settings;
     log->health = options->health;
+    log->instance = options->instance;
     log->first_dirty_offset = options->first_dirty_offset;
     log->durable_rolls = options->durable_rolls;
     log->walkers = options->walkers;
@@ -222,8 +223,10 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     /* Nobody reads yet what opening has cut off. */
     struct log_garbage *garbage = partition_log_take_garbage(log, options->now_ms, true);
     error = garbage ? log_garbage_remove(garbage) : 0;
-    if (log->open_files) /* thousands of logs are opened that nobody may ask for */
+    if (log->open_files) { /* thousands of logs are opened that nobody may ask for */
         partition_log_close_idle(log, 0);
+        partition_log_forget_indexes(log, 0);
+    }
     if (error)
         partition_log_garbage_failed(log, error);
     *opened = log;
@@ -253,6 +256,8 @@ void partition_log_free(struct partition_log *log)
 
 int partition_log_close(struct partition_log *log)
 {
+    if (log->end_state == LOG_END_WRONG)
+        return 0; /* the recovery point tells the next start to look, and only at this log */
     if (partition_log_failure(log))
         return partition_log_failure(log);
     int error = segment_seal(partition_log_active(log));
@@ -277,11 +282,26 @@ void partition_log_close_idle(struct partition_log *log, int64_t idle_ms)
             segment_close_idle(log->segments[i], idle_ms);
 }
 
+void partition_log_forget_indexes(struct partition_log *log, int64_t idle_ms)
+{
+    for (size_t i = 0; i + 1 < log->segments_count && !log->cut_unsynced; i++)
+        if (partition_log_segment_end(log, i) <= log->recovery_point)
+            segment_forget_indexes(log->segments[i], idle_ms);
+}
+
+/* However few files are open: indexes cost memory. A look at thousands of segments is not for every tick. */
+#define INDEX_IDLE_MS 60000
+#define INDEX_LOOK_INTERVAL_MS 15000
+
 void partition_log_tick(struct partition_log *log, int64_t now_ms)
 {
     int64_t idle_ms = open_files_tick(log->open_files, now_ms);
     if (idle_ms != OPEN_FILES_KEEP)
         partition_log_close_idle(log, idle_ms);
+    if (now_ms < log->next_index_look_ms)
+        return;
+    log->next_index_look_ms = now_ms + INDEX_LOOK_INTERVAL_MS;
+    partition_log_forget_indexes(log, INDEX_IDLE_MS);
 }
 
 /* ---- questions ---- */
@@ -332,6 +352,11 @@ bool partition_log_is_full(const struct partition_log *log)
 struct log_health *partition_log_health(const struct partition_log *log)
 {
     return log->health;
+}
+
+uint64_t partition_log_instance(const struct partition_log *log)
+{
+    return log->instance;
 }
 
 struct uuid partition_log_topic_id(const struct partition_log *log)

@@ -30,6 +30,13 @@ struct recent_append {
     int64_t size_bytes;
 };
 
+/* Whether anybody has looked at where the batches end (partition_log_end.c). */
+enum log_end_state {
+    LOG_END_CHECKED,
+    LOG_END_BELIEVED, /* as a clean stop left it; the active segment's indexes may not be loaded */
+    LOG_END_WRONG,    /* it was believed, and is not so: the log is offline, or loaded again */
+};
+
 /* Files of one base offset that are called .deleted now (log_garbage.h). */
 struct discarded_files {
     int64_t offset;
@@ -54,11 +61,13 @@ struct partition_log {
     atomic_int_least64_t
         start_offset; /* this and the recovery point: read by the log manager's checkpoints */
     int64_t end_offset;
+    enum log_end_state end_state;
     int64_t size_bytes;
     atomic_int_least64_t recovery_point;     /* without the owner's lock */
     atomic_int_least64_t first_dirty_offset; /* compaction: all below was cleaned; -1: nothing was */
     atomic_int failure;                      /* -errno; ask partition_log_failure */
     struct log_health *health;               /* NULL: none */
+    uint64_t instance;
 
     struct epoch_cache epochs;     /* changed: since the newest version of its text was made */
     struct epoch_file *epoch_file; /* shared with flushes */
@@ -67,7 +76,8 @@ struct partition_log {
     uint64_t epochs_durable;       /* of the text that is known to be on disk */
     struct producer_state *producers;
     int64_t next_expiry_ms;
-    int64_t *snapshots; /* offsets of the .snapshot files, ascending */
+    int64_t next_index_look_ms; /* of open_files' clock: for indexes that nobody uses */
+    int64_t *snapshots;         /* offsets of the .snapshot files, ascending */
     size_t snapshots_count;
     size_t snapshots_capacity;
     struct uuid topic_id;
@@ -121,6 +131,8 @@ void partition_log_epochs_written(struct partition_log *log, uint64_t version);
 MUST_CHECK int partition_log_sync_names(struct partition_log *log);
 /* Closes the files of segments that were not used for so long, and are durable. */
 void partition_log_close_idle(struct partition_log *log, int64_t idle_ms);
+/* Likewise lets go of the memory of their indexes, but for those of the active segment. */
+void partition_log_forget_indexes(struct partition_log *log, int64_t idle_ms);
 /* Adds a segment at the end of the list. */
 void partition_log_push_segment(struct partition_log *log, struct segment *segment);
 /* The number of the segment with the greatest base <= `offset`; 0 where there is none. */
@@ -130,6 +142,22 @@ int64_t partition_log_segment_end(const struct partition_log *log, size_t number
 
 /* partition_log_load.c: fills an empty log from its folder. 0, or -errno. */
 MUST_CHECK int partition_log_load(struct partition_log *log, const struct partition_log_options *options);
+
+/* partition_log_end.c: takes the recovery point for the end where the folder's names and sizes do not
+ * contradict, or says false. */
+bool partition_log_believe_end(struct partition_log *log, int64_t recovery_point, int64_t log_start_offset,
+                               bool epochs_known);
+/* The end from the last batches; loads the active segment's indexes. 0, -errno; -EBADMSG: no clean stop has
+ * left that, and what begins at *recover_from is to be checked. */
+MUST_CHECK int partition_log_find_clean_end(struct partition_log *log, int64_t *end_offset,
+                                            int64_t *recover_from);
+/* Looks whether a believed end is right, once. 0, -EBADMSG (LOG_END_WRONG now), or -errno. */
+MUST_CHECK int partition_log_look_at_end(struct partition_log *log);
+/* The same before the active segment is used: a wrong end takes the log offline, alone. 0, or -errno, which
+ * was said. */
+MUST_CHECK int partition_log_use_end(struct partition_log *log);
+/* The same before segment `number` is read, where that matters to it. */
+MUST_CHECK int partition_log_use_segment(struct partition_log *log, size_t number);
 
 /* partition_log_recover.c: checks and repairs the segments from the recovery point on; all of them where that
  * is unknown. Adds what it has checked to *checked_bytes (may be NULL) on the way. 0, or -errno. */

@@ -118,13 +118,33 @@ void segment_count_in(struct segment *segment, struct open_files *open_files)
     open_files_add(open_files, segment->file ? 1 : 0);
 }
 
-void segment_close_idle(struct segment *segment, int64_t idle_ms)
+static bool is_idle(struct segment *segment, int64_t idle_ms)
 {
     /* References are only made under the owner's lock, or from one: a single one is the log's, and stays so.
      */
-    if (segment->file && atomic_load_explicit(&segment->references, memory_order_acquire) == 1 &&
-        open_files_now(segment->open_files) - segment->used_ms >= idle_ms)
+    return atomic_load_explicit(&segment->references, memory_order_acquire) == 1 &&
+           open_files_now(segment->open_files) - segment->used_ms >= idle_ms;
+}
+
+void segment_close_idle(struct segment *segment, int64_t idle_ms)
+{
+    if (segment->file && is_idle(segment, idle_ms))
         close_file(segment);
+}
+
+void segment_forget_indexes(struct segment *segment, int64_t idle_ms)
+{
+    bool saved = !segment->offsets.file.only_in_memory && !segment->times.file.only_in_memory;
+    if (!(segment->offsets_loaded || segment->times_loaded) || !saved || !is_idle(segment, idle_ms))
+        return;
+    if (segment->times_loaded) {
+        segment->found_timestamp = segment->max_timestamp;
+        segment->timestamp_found = true;
+    }
+    index_file_forget(&segment->offsets.file);
+    index_file_forget(&segment->times.file);
+    segment->offsets_loaded = false;
+    segment->times_loaded = false;
 }
 
 /* The entries that Kafka's rule of sparsity asks for after an append. */
@@ -232,8 +252,8 @@ static int rebuild_entries(struct segment *segment, bool check, int64_t first_of
         return error;
     buffer_clear(&segment->offsets.file.entries);
     buffer_clear(&segment->times.file.entries);
-    segment->offsets.file.changed = true;
-    segment->times.file.changed = true;
+    segment->offsets.file.changed = segment->offsets.file.only_in_memory = true;
+    segment->times.file.changed = segment->times.file.only_in_memory = true;
     forget_indexed(segment);
     struct rebuild rebuild = {.segment = segment,
                               .next_offset = max_i64(first_offset, segment->base_offset),

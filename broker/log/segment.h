@@ -50,7 +50,7 @@ struct segment {
     bool times_loaded;            /* and so max_timestamp is known */
     int64_t max_timestamp;        /* -1: none */
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
-    bool timestamp_found;         /* by retention, while the times are not loaded: */
+    bool timestamp_found;         /* while the times are not loaded: */
     int64_t found_timestamp;      /* max_timestamp */
     bool first_timestamp_known;
     int64_t first_timestamp; /* greatest of the first append; -1: none */
@@ -75,6 +75,12 @@ MUST_CHECK int segment_open_file(struct segment *segment);
 /* Closes it where nobody but the log holds the segment and nobody used it for idle_ms. All of it is durable.
  */
 void segment_close_idle(struct segment *segment, int64_t idle_ms);
+/*
+ * Likewise lets go of the memory of both indexes, of a segment that is not the active one: they are loaded
+ * again on demand, and what is written to them no more would grow with all that was ever written or read.
+ * Entries that the files lack stay.
+ */
+void segment_forget_indexes(struct segment *segment, int64_t idle_ms);
 /* Loads the offset index, or rebuilds it where it is missing or falls far short. 0, or -errno. */
 MUST_CHECK int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes);
 /* Loads the time index and finds the greatest timestamp, whatever the index lacks. 0, or -errno. */
