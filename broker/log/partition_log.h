@@ -287,8 +287,9 @@ MUST_CHECK int16_t partition_log_advance_start(struct partition_log *log, int64_
 /*
  * One pass of retention (partition_log_retention.c): segments go from the front, by log start, size and time,
  * none with an offset at or above `high_watermark`; the log start moves to the first that stays. Their files
- * become garbage (log_garbage.h). *flush_first: something that must be durable before more may go is not: the
- * caller flushes, without the lock, and calls again. 0, or -errno.
+ * become garbage (log_garbage.h). *flush_first: something that must be durable before more may go is not, or
+ * the pass has looked at as many segments as the lock should be held for: the caller flushes, without the
+ * lock, and calls again. 0, or -errno.
  */
 MUST_CHECK int partition_log_retain(struct partition_log *log, int64_t high_watermark, int64_t now_ms,
                                     bool *flush_first);

@@ -73,7 +73,11 @@ static void summarise(const struct partition_log *log, struct retention_segment 
     }
 }
 
-/* Decides; looks up only those times that the decision turns on. 0, or -errno. */
+/* Each look-up reads indexes under the owner's lock; who finds more old segments comes again. */
+#define LOOK_UPS_MAX 64
+
+/* Decides; looks up only those times that the decision turns on. plan->needs_time: there may be more to
+ * remove. 0, or -errno. */
 static int decide(struct partition_log *log, int64_t high_watermark, int64_t now_ms,
                   struct retention_plan *plan)
 {
@@ -92,10 +96,11 @@ static int decide(struct partition_log *log, int64_t high_watermark, int64_t now
     };
     int error = 0;
     *plan = retention_decide(&input);
-    while (plan->needs_time && !error) {
+    for (size_t looked_up = 0; plan->needs_time && looked_up < LOOK_UPS_MAX && !error; looked_up++) {
         size_t number = retention_plan_count(plan);
         error = look_up_time(log, log->segments[number], &summaries[number].time_ms);
-        *plan = retention_decide(&input);
+        if (!error)
+            retention_go_on(&input, plan);
     }
     free(summaries);
     return error;
@@ -179,7 +184,7 @@ int partition_log_retain(struct partition_log *log, int64_t high_watermark, int6
             count--;
     }
     size_t secured = error ? 0 : count_secured(log, count);
-    *flush_first = !error && secured < count;
+    *flush_first = !error && (secured < count || (plan.needs_time && count > 0));
     if (secured > 0)
         error = remove_planned(log, secured, &plan);
     if (error)

@@ -57,14 +57,27 @@ static size_t beyond_time(const struct retention_input *input, size_t first, boo
     return number - first;
 }
 
+static void decide_by_time(const struct retention_input *input, struct retention_plan *plan)
+{
+    plan->needs_time = false;
+    plan->by_time += beyond_time(input, retention_plan_count(plan), &plan->needs_time);
+    plan->roll = input->segments_count > 0 && retention_plan_count(plan) == input->segments_count;
+}
+
+void retention_go_on(const struct retention_input *input, struct retention_plan *plan)
+{
+    if (plan->needs_time)
+        decide_by_time(input, plan);
+}
+
 struct retention_plan retention_decide(const struct retention_input *input)
 {
     struct retention_plan plan = {0};
     plan.by_start = below_log_start(input);
+    plan.roll = input->segments_count > 0 && plan.by_start == input->segments_count;
     if (input->retained) {
         plan.by_size = beyond_size(input, plan.by_start);
-        plan.by_time = beyond_time(input, plan.by_start + plan.by_size, &plan.needs_time);
+        decide_by_time(input, &plan);
     }
-    plan.roll = input->segments_count > 0 && retention_plan_count(&plan) == input->segments_count;
     return plan;
 }

@@ -46,12 +46,14 @@ struct retention_plan {
     size_t by_size;
     size_t by_time;
     bool roll; /* that is all of them: a new one first */
-    /* The plan ends here only because the time of the segment behind it is not known: look it up, and ask
-     * again. */
+    /* The plan ends here only because the time of the segment behind it is not known: look it up, and go on.
+     */
     bool needs_time;
 };
 
 struct retention_plan retention_decide(const struct retention_input *input);
+/* The time that the plan needed is in the input now: takes the segments from there on into the plan. */
+void retention_go_on(const struct retention_input *input, struct retention_plan *plan);
 
 /* How many segments go. */
 static inline size_t retention_plan_count(const struct retention_plan *plan)

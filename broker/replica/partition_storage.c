@@ -38,12 +38,17 @@ static int retain_step(struct partition *partition, int64_t wall_ms, int64_t now
     return error;
 }
 
+/* More than any pass needs, each step of which removes something. */
+#define RETAIN_STEPS_MAX 256
+
 int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_ms)
 {
     bool flush_first;
     int error = retain_step(partition, wall_ms, now_ms, &flush_first);
-    if (error != 0 || !flush_first)
-        return error;
-    error = partition_flush(partition, now_ms);
-    return error ? error : retain_step(partition, wall_ms, now_ms, &flush_first);
+    for (int steps = 1; error == 0 && flush_first && steps < RETAIN_STEPS_MAX; steps++) {
+        error = partition_flush(partition, now_ms);
+        if (error == 0)
+            error = retain_step(partition, wall_ms, now_ms, &flush_first);
+    }
+    return error;
 }

@@ -491,6 +491,41 @@ static void a_power_cut_leaves_a_log_without_a_hole(void **state)
     crash_everywhere(MEMORY_FILES_POWER_CUT);
 }
 
+/* After a restart nothing is known of the times of many old segments. */
+static void many_old_segments_go_in_short_steps(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    open_with_segments(&fixture, 21, 150);
+    assert_int_equal(partition_log_close(fixture.log), 0);
+    log_fixture_drop(&fixture);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    size_t before = fixture.log->segments_count, steps = 0;
+    struct log_settings settings = *partition_log_settings(fixture.log);
+    settings.retention_ms = DAY_MS;
+    partition_log_configure(fixture.log, &settings);
+    fixture.now_ms += 30 * DAY_MS;
+    bool again = true;
+    while (again) {
+        size_t count = fixture.log->segments_count;
+        uint64_t reads = memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_OPEN));
+        assert_int_equal(
+            partition_log_retain(fixture.log, partition_log_end_offset(fixture.log), fixture.now_ms, &again),
+            0);
+        /* The segment, and its indexes. */
+        assert_true(memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_OPEN)) - reads <=
+                    64 * 3 + 4);
+        assert_true(count - fixture.log->segments_count <= 64);
+        assert_true(++steps < 10);
+        if (again)
+            assert_int_equal(partition_log_flush(fixture.log), 0);
+    }
+    assert_true(before >= 150 && steps >= 3);
+    assert_int_equal(fixture.log->segments_count, 1);
+    log_fixture_check(&fixture);
+    log_fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -504,6 +539,7 @@ int main(void)
         cmocka_unit_test(what_was_left_goes_with_the_next_opening),
         cmocka_unit_test(cut_segments_are_garbage_too),
         cmocka_unit_test(a_full_disk_can_delete),
+        cmocka_unit_test(many_old_segments_go_in_short_steps),
         cmocka_unit_test(epochs_come_back_with_the_log_start),
         cmocka_unit_test(a_crash_of_the_process_leaves_a_log_without_a_hole),
         cmocka_unit_test(a_power_cut_leaves_a_log_without_a_hole),
