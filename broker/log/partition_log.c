@@ -157,9 +157,14 @@ int partition_log_sync_names(struct partition_log *log)
 /* ---- the list of segments ---- */
 
 /* So that logs that were made, or opened, together do not all roll together. */
+static int64_t jitter_limit(const struct log_settings *settings)
+{
+    return max_i64(0, min_i64(settings->segment_jitter_ms, settings->segment_ms));
+}
+
 static int64_t draw_jitter(struct partition_log *log)
 {
-    int64_t limit = min_i64(log->settings.segment_jitter_ms, log->settings.segment_ms);
+    int64_t limit = jitter_limit(&log->settings);
     return limit > 0 ? (int64_t)prng_below(&log->prng, (uint64_t)limit) : 0;
 }
 
@@ -308,7 +313,11 @@ void partition_log_tick(struct partition_log *log, int64_t now_ms)
 
 void partition_log_configure(struct partition_log *log, const struct log_settings *settings)
 {
+    bool same_jitter = jitter_limit(&log->settings) == jitter_limit(settings);
     log->settings = *settings;
+    /* Logs are opened with the broker's settings, before anybody tells their topics'. */
+    if (!same_jitter)
+        partition_log_active(log)->jitter_ms = draw_jitter(log);
 }
 
 const struct log_settings *partition_log_settings(const struct partition_log *log)

@@ -522,6 +522,32 @@ static void every_segment_has_its_jitter(void **state)
     assert_true(least < 100 && greatest > 900);
 }
 
+/* A log is opened with the broker's settings: its topic's reach the segment that is there by then. */
+static void the_topics_jitter_reaches_the_active_segment(void **state)
+{
+    (void)state;
+    int64_t greatest = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, seed);
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        struct log_settings settings = *partition_log_settings(fixture.log);
+        settings.segment_ms = 100000;
+        settings.segment_jitter_ms = 50000;
+        partition_log_configure(fixture.log, &settings);
+        int64_t drawn = partition_log_active(fixture.log)->jitter_ms;
+        greatest = max_i64(greatest, drawn);
+        settings.retention_ms = 7;
+        partition_log_configure(fixture.log, &settings);
+        assert_int_equal(partition_log_active(fixture.log)->jitter_ms, drawn);
+        settings.segment_jitter_ms = 0;
+        partition_log_configure(fixture.log, &settings);
+        assert_int_equal(partition_log_active(fixture.log)->jitter_ms, 0);
+        log_fixture_release(&fixture);
+    }
+    assert_in_range(greatest, 10000, 49999);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +565,7 @@ int main(void)
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(segments_roll_by_time),
         cmocka_unit_test(every_segment_has_its_jitter),
+        cmocka_unit_test(the_topics_jitter_reaches_the_active_segment),
         cmocka_unit_test(a_range_outlives_its_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
