@@ -232,7 +232,7 @@ static int load_segments(struct partition_log *log, const struct partition_log_o
                  log->directory);
         *repaired = true;
     }
-    return partition_log_recover(log, *repaired_from, options->checked_bytes);
+    return partition_log_recover(log, *repaired_from, options->recovery_point, options->checked_bytes);
 }
 
 /* The log start, and what lies wholly below it. */

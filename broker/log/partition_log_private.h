@@ -159,9 +159,10 @@ MUST_CHECK int partition_log_use_end(struct partition_log *log);
 /* The same before segment `number` is read, where that matters to it. */
 MUST_CHECK int partition_log_use_segment(struct partition_log *log, size_t number);
 
-/* partition_log_recover.c: checks and repairs the segments from the recovery point on; all of them where that
- * is unknown. Adds what it has checked to *checked_bytes (may be NULL) on the way. 0, or -errno. */
-MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t recovery_point,
+/* partition_log_recover.c: checks and repairs the segments from that of offset `from` on; recovery_point:
+ * what the checkpoint says, up to where gaps may be meant, or LOG_RECOVERY_POINT_UNKNOWN. Adds what it has
+ * checked to *checked_bytes (may be NULL) on the way. 0, or -errno. */
+MUST_CHECK int partition_log_recover(struct partition_log *log, int64_t from, int64_t recovery_point,
                                      atomic_int_least64_t *checked_bytes);
 
 /* partition_log_roll.c */

@@ -6,10 +6,12 @@
  * with its error: that is never a reason to cut (I6).
  *
  * A segment that ends short of the base of the next one has lost its tail in a power cut, with nothing torn
- * to show for it: what comes later must go as well, or the log would have a hole. The exception is a segment
- * that compaction has thinned out, which shows in gaps between or within its batches. A gap that was made on
- * purpose lies below the recovery point on disk; only where no checkpoint tells of the log at all, as in a
- * folder from elsewhere, a gap is believed if there is anything behind it.
+ * to show for it: what comes later must go as well, or the log would have a hole. A gap that was made on
+ * purpose, by compaction or by a roll across it, ends at or below the recovery point on disk: behind that a
+ * segment that ends short has always lost something, whatever gaps it has inside (a follower of a compacted
+ * leader has such in segments that no compaction has touched). At or below it, a segment that compaction has
+ * thinned out is the exception, which shows in gaps between or within its batches. Where no checkpoint tells
+ * of the log at all, as in a folder from elsewhere, a gap is believed if there is anything behind it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -21,7 +23,7 @@ struct recovery {
     struct segment *segment;
     int64_t next_offset;
     bool thinned;
-    bool believe_gaps;
+    int64_t recovery_point; /* as checkpointed */
     int64_t batches;
     atomic_int_least64_t *checked_bytes; /* NULL: nobody asks */
 };
@@ -72,16 +74,18 @@ static bool tail_is_lost(const struct recovery *recovery, size_t i)
     const struct partition_log *log = recovery->log;
     if (i + 1 >= log->segments_count || recovery->next_offset >= log->segments[i + 1]->base_offset)
         return false;
-    return recovery->believe_gaps ? log->segments[i + 1]->size_bytes == 0 : !recovery->thinned;
+    if (recovery->recovery_point == LOG_RECOVERY_POINT_UNKNOWN)
+        return log->segments[i + 1]->size_bytes == 0;
+    return log->segments[i + 1]->base_offset > recovery->recovery_point || !recovery->thinned;
 }
 
-int partition_log_recover(struct partition_log *log, int64_t recovery_point,
+int partition_log_recover(struct partition_log *log, int64_t from, int64_t recovery_point,
                           atomic_int_least64_t *checked_bytes)
 {
-    size_t first = partition_log_segment_number(log, recovery_point);
+    size_t first = partition_log_segment_number(log, from);
     struct recovery recovery = {.log = log,
                                 .next_offset = log->segments[first]->base_offset,
-                                .believe_gaps = recovery_point == LOG_RECOVERY_POINT_UNKNOWN,
+                                .recovery_point = recovery_point,
                                 .checked_bytes = checked_bytes};
     epoch_cache_truncate_from_end(&log->epochs, recovery.next_offset);
     int begin_error = partition_log_begin_recovery(log, first);
