@@ -189,7 +189,11 @@ static void note_partition_errors(struct controller *controller, struct channel 
         log_line(controller->logger, channel->complained ? LOG_DEBUG : LOG_WARN, SHELL_AREA,
                  "broker %d refused %zu partitions, first %.*s-%d: %s", channel->push.broker_id, failed,
                  SLICE_ARGUMENTS(first->topic), first->partition, kafka_error_name(first->error));
-    channel->complained = failed > 0;
+    /* what it has said once is said again only after all has been well */
+    if (failed > 0)
+        channel->complained = true;
+    else if (channel->asks_all)
+        channel->complained = false;
 }
 
 /* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again. */
