@@ -25,28 +25,65 @@ struct wanted {
     int64_t upper_bound; /* below this */
 };
 
+/* A walk over the records of a v2 batch, uncompressed piece by piece. NULL: an unknown codec. The walker is
+ * given back by end_walk. */
+static struct record_walker *begin_walk(struct partition_log *log, const struct record_batch *batch)
+{
+    if ((int)batch->codec >= CODEC_COUNT)
+        return NULL;
+    struct record_walker *walker = record_walkers_take(log->walkers);
+    record_walker_start(walker, batch, batch->codec, batch->records, DECOMPRESSED_BYTES_MAX);
+    return walker;
+}
+
+static void end_walk(struct partition_log *log, struct record_walker *walker)
+{
+    record_walker_trim(walker);
+    record_walkers_give_back(log->walkers, walker);
+}
+
+static int64_t offset_in(const struct record_batch *batch, const struct record_outline *record)
+{
+    return (int64_t)((uint64_t)batch->base_offset + (uint64_t)(int64_t)record->offset_delta);
+}
+
 /* The first wanted record among those of a v2 batch. 1, 0, -errno. */
 static int find_in_records(struct partition_log *log, const struct record_batch *batch,
                            const struct wanted *wanted, struct log_timestamp_offset *found)
 {
-    struct slice records;
-    buffer_clear(&log->scratch);
-    int error = record_batch_decompress(batch, DECOMPRESSED_BYTES_MAX, &log->scratch, &records);
-    if (error)
-        return error;
-    struct record_iterator iterator;
-    struct record record;
-    record_iterator_init(&iterator, batch, records);
+    struct record_walker *walker = begin_walk(log, batch);
+    if (!walker)
+        return -EINVAL;
+    struct record_outline record;
     int result;
-    while ((result = record_iterator_next(&iterator, &record)) > 0) {
-        if (record.timestamp < wanted->timestamp || record.offset < wanted->low_offset)
+    while ((result = record_walker_next(walker, &record)) > 0) {
+        int64_t offset = offset_in(batch, &record);
+        if (record.timestamp < wanted->timestamp || offset < wanted->low_offset)
             continue;
-        if (record.offset >= wanted->upper_bound)
-            return 0;
-        *found = (struct log_timestamp_offset){record.timestamp, record.offset, batch->leader_epoch};
-        return 1;
+        result = offset < wanted->upper_bound;
+        if (result)
+            *found = (struct log_timestamp_offset){record.timestamp, offset, batch->leader_epoch};
+        break;
     }
+    end_walk(log, walker);
     return result;
+}
+
+/* The greatest timestamp of the records within the bounds; what cannot be read has none. */
+static int64_t newest_in_records(struct partition_log *log, const struct record_batch *batch,
+                                 const struct wanted *wanted)
+{
+    int64_t newest = RECORD_NO_TIMESTAMP;
+    struct record_walker *walker = begin_walk(log, batch);
+    struct record_outline record;
+    while (walker && record_walker_next(walker, &record) > 0) {
+        int64_t offset = offset_in(batch, &record);
+        if (offset >= wanted->low_offset && offset < wanted->upper_bound)
+            newest = max_i64(newest, record.timestamp);
+    }
+    if (walker)
+        end_walk(log, walker);
+    return newest;
 }
 
 /* 1 with the first offset of a batch whose records cannot be read. */
@@ -87,8 +124,9 @@ static int find_in_messages(struct partition_log *log, const struct old_message 
         messages = buffer_slice(&log->scratch);
         if (!error)
             error = last_inner_offset(messages, &last);
-        if (!error && outer->magic == RECORD_MAGIC_V1)
-            base = max_i64(0, outer->offset - last);
+        if (!error && outer->magic == RECORD_MAGIC_V1 && __builtin_sub_overflow(outer->offset, last, &base))
+            error = -EBADMSG;
+        base = max_i64(0, base);
     }
     while (!error && messages.length > 0) {
         struct old_message message;
@@ -96,7 +134,9 @@ static int find_in_messages(struct partition_log *log, const struct old_message 
         if (error)
             break;
         int64_t timestamp = outer->append_time ? outer->timestamp : message.timestamp;
-        int64_t offset = base + message.offset;
+        int64_t offset;
+        if (__builtin_add_overflow(base, message.offset, &offset))
+            return -EBADMSG;
         messages = slice_make(messages.data + message.size_bytes, messages.length - message.size_bytes);
         if (timestamp < wanted->timestamp || offset < wanted->low_offset)
             continue;
@@ -110,7 +150,8 @@ static int find_in_messages(struct partition_log *log, const struct old_message 
 
 static bool is_unreadable(int error)
 {
-    return error == -EBADMSG || error == -EINVAL || error == -EMSGSIZE || error == -ENODATA;
+    return error == -EBADMSG || error == -EINVAL || error == -EMSGSIZE || error == -ENODATA ||
+           error == -EILSEQ;
 }
 
 static int find_in_old(struct partition_log *log, struct batch_scanner *scanner,
@@ -202,12 +243,38 @@ int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestam
     return result < 0 ? partition_log_disk_error(log, result, "looking up a timestamp") : KAFKA_NONE;
 }
 
-/* The greatest timestamp of the segment's batches, as far as they can be wanted. 0, or -errno. */
+/*
+ * What a batch may add to the search for the greatest timestamp. Its header tells, but for one in which the
+ * log starts, and for one that tells of more than there can be: compaction has left it without that record.
+ */
+static int newest_of_batch(struct partition_log *log, struct batch_scanner *scanner,
+                           const struct scanned_batch *scanned, const struct wanted *wanted, int64_t ceiling,
+                           int64_t *newest)
+{
+    *newest = scanned->max_timestamp;
+    if (scanned->magic == RECORD_MAGIC_V2 &&
+        (scanned->base_offset < wanted->low_offset || scanned->max_timestamp > ceiling)) {
+        const uint8_t *bytes;
+        struct record_batch batch;
+        int error = batch_scanner_bytes(scanner, scanned, &bytes);
+        if (!error)
+            error = record_batch_parse(slice_make(bytes, (size_t)scanned->size_bytes), &batch);
+        if (error)
+            return error;
+        *newest = newest_in_records(log, &batch, wanted);
+    }
+    if (*newest > ceiling)
+        *newest = RECORD_NO_TIMESTAMP;
+    return 0;
+}
+
+/* The greatest timestamp up to `ceiling` of the segment's batches, as far as they can be wanted; a larger one
+ * perhaps than any record has. 0, or -errno. */
 static int greatest_of_segment(struct partition_log *log, size_t number, const struct wanted *wanted,
-                               int64_t *greatest)
+                               int64_t ceiling, int64_t *greatest)
 {
     struct segment *segment = log->segments[number];
-    if (segment->base_offset >= wanted->low_offset &&
+    if (segment->base_offset >= wanted->low_offset && segment->max_timestamp <= ceiling &&
         partition_log_segment_end(log, number) <= wanted->upper_bound) {
         *greatest = segment->max_timestamp;
         return 0;
@@ -219,34 +286,56 @@ static int greatest_of_segment(struct partition_log *log, size_t number, const s
         return result;
     struct batch_scanner scanner;
     batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_HEADERS);
-    while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.last_offset < wanted->upper_bound)
-        *greatest = max_i64(*greatest, batch.max_timestamp);
+    while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.last_offset < wanted->upper_bound) {
+        int64_t newest = -1;
+        if (batch.max_timestamp > *greatest)
+            result = newest_of_batch(log, &scanner, &batch, wanted, ceiling, &newest);
+        if (result < 0)
+            break;
+        *greatest = max_i64(*greatest, newest);
+    }
     batch_scanner_release(&scanner);
     return result < 0 ? result : 0;
 }
 
-int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t upper_bound,
-                                         struct log_timestamp_offset *found)
+/* The same of all segments. 0, or -errno. */
+static int greatest_of_log(struct partition_log *log, const struct wanted *wanted, int64_t ceiling,
+                           int64_t *greatest)
 {
-    *found = (struct log_timestamp_offset){-1, -1, -1};
-    if (partition_log_failure(log))
-        return KAFKA_KAFKA_STORAGE_ERROR;
-    const struct wanted wanted = {0, log->start_offset, min_i64(upper_bound, log->end_offset)};
-    int64_t greatest = -1;
     int error = 0;
+    *greatest = -1;
     for (size_t i = partition_log_segment_number(log, log->start_offset); i < log->segments_count && !error;
          i++) {
-        if (log->segments[i]->base_offset >= wanted.upper_bound)
+        if (log->segments[i]->base_offset >= wanted->upper_bound)
             break;
         int64_t of_segment = -1;
         error = segment_load_times(log->segments[i], log->settings.index_interval_bytes);
         if (!error)
             error = segment_open_file(log->segments[i]);
         if (!error)
-            error = greatest_of_segment(log, i, &wanted, &of_segment);
-        greatest = max_i64(greatest, of_segment);
+            error = greatest_of_segment(log, i, wanted, ceiling, &of_segment);
+        *greatest = max_i64(*greatest, of_segment);
     }
-    if (error)
-        return partition_log_disk_error(log, error, "looking up the greatest timestamp");
-    return greatest < 0 ? KAFKA_NONE : partition_log_find_timestamp(log, greatest, upper_bound, found);
+    return error;
+}
+
+int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t upper_bound,
+                                         struct log_timestamp_offset *found)
+{
+    *found = (struct log_timestamp_offset){-1, -1, -1};
+    const struct wanted wanted = {0, log->start_offset, min_i64(upper_bound, log->end_offset)};
+    int64_t greatest, ceiling = INT64_MAX;
+    int16_t result = partition_log_failure(log) ? KAFKA_KAFKA_STORAGE_ERROR : KAFKA_NONE;
+    /* Usually once: headers tell of timestamps that no record has only where compaction or the log start took
+     * the record. */
+    while (result == KAFKA_NONE && found->offset < 0) {
+        int error = greatest_of_log(log, &wanted, ceiling, &greatest);
+        if (error)
+            return partition_log_disk_error(log, error, "looking up the greatest timestamp");
+        if (greatest < 0)
+            break;
+        result = partition_log_find_timestamp(log, greatest, upper_bound, found);
+        ceiling = greatest - 1;
+    }
+    return result;
 }
