@@ -178,10 +178,15 @@ static int16_t append_batch(struct partition_log *log, uint8_t *batch, size_t le
     struct record_validation validation;
     int16_t error = validate(log, slice_make(batch, length), produce_version, now_ms, &validation, result);
     if (error == KAFKA_NONE)
-        error = choose_bytes(log, &validation, &batch, &length, &result->error_message);
-    if (error == KAFKA_NONE)
         error = check_producer(log, &validation.batch, result);
     if (error != KAFKA_NONE || result->duplicate)
+        return error;
+    if (partition_log_is_full(log)) { /* a repeat needs no room */
+        result->error_message = "The log directory of this partition is full.";
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    }
+    error = choose_bytes(log, &validation, &batch, &length, &result->error_message);
+    if (error != KAFKA_NONE)
         return error;
     patch_batch(log, batch, length, validation.max_timestamp, leader_epoch);
     struct scanned_batch scanned;
@@ -206,10 +211,6 @@ int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch
     if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     result->log_start_offset = log->start_offset;
-    if (partition_log_is_full(log)) {
-        result->error_message = "The log directory of this partition is full.";
-        return KAFKA_KAFKA_STORAGE_ERROR;
-    }
     int16_t error = append_batch(log, batch, length, produce_version, leader_epoch, now_ms, result);
     partition_log_trim_buffers(log);
     return error;

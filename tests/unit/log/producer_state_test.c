@@ -255,6 +255,30 @@ static void a_log_answers_repeats_with_the_old_offsets(void **state)
     log_fixture_release(&fixture);
 }
 
+/* A repeat takes no room: who sends it again gets its answer on a full disk too. */
+static void a_full_disk_answers_repeats(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    struct log_append_result result;
+    struct log_health health = {0};
+    log_fixture_init(&fixture, 32);
+    fixture.options.health = &health;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_int_equal(append_sequence(&fixture, 7, 0, 0, 2, &result), KAFKA_NONE);
+    atomic_store(&health.full, -28);
+    assert_int_equal(append_sequence(&fixture, 7, 0, 0, 2, &result), KAFKA_NONE);
+    assert_true(result.duplicate);
+    assert_int_equal(result.base_offset, 0);
+    assert_int_equal(append_sequence(&fixture, 7, 0, 2, 2, &result), KAFKA_KAFKA_STORAGE_ERROR);
+    assert_non_null(result.error_message);
+    assert_int_equal(append_sequence(&fixture, 7, 0, 5, 2, &result), KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    assert_int_equal(partition_log_end_offset(fixture.log), 2);
+    atomic_store(&health.full, 0);
+    assert_int_equal(append_sequence(&fixture, 7, 0, 2, 2, &result), KAFKA_NONE);
+    log_fixture_release(&fixture);
+}
+
 /* A producer's timestamps are its own affair, at any distance from the clock. */
 static void any_timestamp_can_expire(void **state)
 {
@@ -281,6 +305,7 @@ int main(void)
         cmocka_unit_test(transactions_open_and_close),
         cmocka_unit_test(snapshots_have_the_documented_bytes),
         cmocka_unit_test(a_log_answers_repeats_with_the_old_offsets),
+        cmocka_unit_test(a_full_disk_answers_repeats),
         cmocka_unit_test(any_timestamp_can_expire),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
