@@ -75,6 +75,7 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
         .expect_none = opening->expect_none,
         .recovery_point = managed->recovery_point,
         .log_start_offset = managed->log_start_offset,
+        .high_watermark = managed->high_watermark,
         .first_dirty_offset = managed->first_dirty_offset,
         .now_ms = log_manager_now_ms(manager),
         .seed = opening->seed,

@@ -209,6 +209,7 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->first_dirty_offset = options->first_dirty_offset;
     log->durable_rolls = options->durable_rolls;
     log->walkers = options->walkers;
+    log->known_high_watermark = options->high_watermark;
     log->keep_checkpoints = options->keep_checkpoints;
     log->keep_checkpoints_context = options->keep_checkpoints_context;
     log->open_files = open_files_acquire(options->open_files);

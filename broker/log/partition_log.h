@@ -109,6 +109,7 @@ struct partition_log_options {
                                all is checked, and gaps between segments are believed */
     bool durable_rolls; /* a segment is durable before the next one begins: recovery may believe all gaps */
     int64_t log_start_offset;               /* checkpointed; 0 where none */
+    int64_t high_watermark;                 /* checkpointed; 0 where none */
     atomic_int_least64_t *checked_bytes;    /* recovery adds what it has checked; may be NULL */
     int64_t first_dirty_offset;             /* of the cleaner's checkpoint; 0, -1: nothing was cleaned */
     int64_t now_ms;                         /* wall clock */

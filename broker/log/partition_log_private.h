@@ -75,6 +75,7 @@ struct partition_log {
     uint64_t epochs_version;       /* of the newest text */
     uint64_t epochs_durable;       /* of the text that is known to be on disk */
     struct producer_state *producers;
+    int64_t known_high_watermark; /* as it was told last */
     int64_t next_expiry_ms;
     int64_t next_index_look_ms; /* of open_files' clock: for indexes that nobody uses */
     int64_t *snapshots;         /* offsets of the .snapshot files, ascending */

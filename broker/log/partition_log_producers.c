@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
@@ -162,6 +163,9 @@ void partition_log_note_producer(struct partition_log *log, struct segment *segm
     if (partition_log_producer_batch(scanned, bytes, &batch) &&
         producer_state_update(log->producers, &batch, &completed) && completed.aborted)
         segment_note_abort(segment, &completed);
+    /* Else a long recovery would gather every transaction that ever ended. */
+    if (scanned->control)
+        producer_state_forget_replicated(log->producers, log->known_high_watermark);
 }
 
 /* Takes note of the batches of one segment in [from, to); index: its aborted transactions are added to its
@@ -187,6 +191,8 @@ static int replay_segment(struct partition_log *log, size_t number, int64_t from
             partition_log_note_producer(log, segment, &batch, bytes);
         else if (partition_log_producer_batch(&batch, bytes, &producer))
             producer_state_update(log->producers, &producer, NULL);
+        if (batch.control)
+            producer_state_forget_replicated(log->producers, log->known_high_watermark);
     }
     batch_scanner_release(&scanner);
     return result < 0 ? result : 0;
@@ -249,6 +255,7 @@ int partition_log_begin_recovery(struct partition_log *log, size_t first_segment
 
 int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, int64_t now_ms)
 {
+    log->known_high_watermark = min_i64(log->known_high_watermark, offset);
     int error = replay_to(log, offset);
     if (!error)
         producer_state_expire(log->producers, now_ms, log->settings.producer_id_expiration_ms);
@@ -257,7 +264,9 @@ int partition_log_rebuild_producers(struct partition_log *log, int64_t offset, i
 
 /* ---- aborted transactions ---- */
 
-/* Makes the index of a segment below the recovery point anew. 0, or -errno. */
+/* Makes the index of a segment below the recovery point anew. Where the disk is full or the process lacks
+ * something, what is in memory does: a later flush writes it, or the next start finds the damage again. 0, or
+ * -errno. */
 static int rebuild_transactions(struct partition_log *log, size_t number)
 {
     struct segment *segment = log->segments[number];
@@ -270,10 +279,14 @@ static int rebuild_transactions(struct partition_log *log, size_t number)
     if (error == -EBADMSG)
         error = 0;
     transaction_index_truncate(&segment->transactions, end); /* a damaged segment may go too far */
-    if (!error)
-        error = transaction_index_replace(&segment->transactions);
+    int replace_error = error ? 0 : transaction_index_replace(&segment->transactions);
     log->names_changed++;
-    return error;
+    if (replace_error && disk_error_of(replace_error) != DISK_ERROR_FAILED) {
+        log_warn(log->logger, "log", "%s is written later: %s", segment->transactions.path,
+                 strerror(-replace_error));
+        return 0;
+    }
+    return error ? error : replace_error;
 }
 
 int partition_log_load_transactions(struct partition_log *log)
@@ -308,5 +321,6 @@ int64_t partition_log_last_stable_offset(const struct partition_log *log, int64_
 
 void partition_log_on_high_watermark(struct partition_log *log, int64_t high_watermark)
 {
+    log->known_high_watermark = high_watermark;
     producer_state_forget_replicated(log->producers, high_watermark);
 }

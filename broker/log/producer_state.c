@@ -293,6 +293,11 @@ void producer_state_forget_replicated(struct producer_state *state, int64_t high
     state->ended_count -= gone;
 }
 
+size_t producer_state_ended_count(const struct producer_state *state)
+{
+    return state->ended_count;
+}
+
 void producer_state_each(const struct producer_state *state, producer_visit *visit, void *context)
 {
     size_t position = 0;

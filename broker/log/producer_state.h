@@ -84,6 +84,8 @@ int64_t producer_state_first_unstable_offset(const struct producer_state *state,
 /* Forgets what it kept of ended transactions whose marker is below the high watermark. Cheap when nothing is
  * to be done; to be called when that has moved. */
 void producer_state_forget_replicated(struct producer_state *state, int64_t high_watermark);
+/* How many it keeps. */
+size_t producer_state_ended_count(const struct producer_state *state);
 
 /* Visits what is known of each producer: its epoch, and the last offset of its newest batch of data, -1 where
  * none is known. In no particular order. */

@@ -172,6 +172,10 @@ int transaction_index_write(struct transaction_index *index, bool *name_changed)
 {
     if (!index->loaded || (index->file_known && index->written == index->count))
         return 0;
+    if (index->must_replace) { /* half of it, after a crash, might pass for the whole */
+        *name_changed = true;
+        return transaction_index_replace(index);
+    }
     if (index->count == 0) {
         *name_changed = true;
         return transaction_index_remove(index);
@@ -194,6 +198,7 @@ int transaction_index_write(struct transaction_index *index, bool *name_changed)
 
 int transaction_index_replace(struct transaction_index *index)
 {
+    index->must_replace = index->count > 0;
     if (index->count == 0)
         return transaction_index_remove(index);
     struct buffer bytes;
@@ -203,6 +208,7 @@ int transaction_index_replace(struct transaction_index *index)
     buffer_release(&bytes);
     if (error)
         return error;
+    index->must_replace = false;
     index->written = index->count;
     index->file_known = true;
     index->synced = ++index->version;

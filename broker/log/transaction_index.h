@@ -39,8 +39,9 @@ struct transaction_index {
     size_t written;  /* the first entries are in the file as they are here */
     bool file_known; /* the file has `written` entries and nothing else; no file: none */
     bool loaded;
-    uint64_t version; /* counts writes of the file */
-    uint64_t synced;  /* the version that is durable */
+    bool must_replace; /* the file is damaged where it must not be, and could not be replaced */
+    uint64_t version;  /* counts writes of the file */
+    uint64_t synced;   /* the version that is durable */
 };
 
 /* Takes a copy of the path. Touches no file. */
@@ -67,6 +68,7 @@ void transaction_index_truncate(struct transaction_index *index, int64_t offset)
  * Brings the file to what is in memory: what is missing is added, or what is too much cut. *name_changed is
  * set (never cleared) where the file was made or removed. Syncs nothing; whoever syncs notes `version` before
  * and sets `synced` to it after. 0, or -errno: the file may have a part, a later call puts it right.
+ * After a transaction_index_replace that failed it does that again.
  */
 MUST_CHECK int transaction_index_write(struct transaction_index *index, bool *name_changed);
 /* The same for one that is below the recovery point: the old or the new content survives a crash, durable

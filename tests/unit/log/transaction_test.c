@@ -472,6 +472,73 @@ static void a_damaged_index_is_made_anew(void **state)
     }
 }
 
+/* Where there is no room for the new file, the log opens all the same, and the damage is found again; half a
+ * file never passes for a whole one. */
+static void a_damaged_index_waits_for_room(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0; after < 40; after++) {
+        struct workload workload;
+        struct log_fixture *fixture = &workload.fixture;
+        workload_init(&workload, 5);
+        fixture->options.settings.segment_bytes = 1 << 20;
+        assert_int_equal(log_fixture_open(fixture, true), 0);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(append_data(&workload, FIRST_PRODUCER, 2), KAFKA_NONE);
+            assert_int_equal(append_marker(&workload, FIRST_PRODUCER, false), KAFKA_NONE);
+        }
+        char *path = memory_copy_string(fixture->log->segments[0]->transactions.path);
+        assert_int_equal(partition_log_close(fixture->log), 0);
+        log_fixture_drop(fixture);
+        assert_int_equal(memory_files_flip(fixture->disk, path, 18, 0x40), 0);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_WRITE),
+                                                 .error = -ENOSPC,
+                                                 .short_bytes = 7,
+                                                 .repeat = true,
+                                                 .path_part = ".txnindex"};
+        memory_files_set_fault(fixture->disk, &fault);
+        assert_int_equal(log_fixture_open(fixture, true), 0);
+        assert_int_equal(partition_log_failure(fixture->log), 0);
+        check(&workload);
+        memory_files_set_fault(fixture->disk, NULL);
+        memory_files_stop_after(fixture->disk, after);
+        int error = partition_log_flush(fixture->log);
+        if (error == 0)
+            fixture->checkpointed_recovery_point = partition_log_recovery_point(fixture->log);
+        log_fixture_crash(fixture, MEMORY_FILES_PROCESS_CRASH);
+        check(&workload);
+        free(path);
+        log_fixture_release(fixture);
+    }
+}
+
+/* What readers below the high watermark do not ask for is not kept, however long the replay. */
+static void replicated_transactions_are_not_gathered(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 4; round++) {
+        struct workload workload;
+        struct log_fixture *fixture = &workload.fixture;
+        workload_init(&workload, 6);
+        fixture->options.settings.segment_bytes = 1 << 20;
+        assert_int_equal(log_fixture_open(fixture, true), 0);
+        for (int i = 0; i < 100; i++) {
+            assert_int_equal(append_data(&workload, FIRST_PRODUCER, 2), KAFKA_NONE);
+            assert_int_equal(append_marker(&workload, FIRST_PRODUCER, false), KAFKA_NONE);
+        }
+        int64_t end = partition_log_end_offset(fixture->log);
+        assert_int_equal(producer_state_ended_count(fixture->log->producers), 100);
+        log_fixture_drop(fixture);
+        fixture->options.high_watermark = round % 2 == 0 ? end - 3 : 0;
+        fixture->options.recovery_point = round < 2 ? 0 : end;
+        assert_int_equal(log_fixture_open(fixture, round >= 2), 0);
+        assert_int_equal(producer_state_ended_count(fixture->log->producers), round % 2 == 0 ? 1 : 100);
+        assert_int_equal(partition_log_last_stable_offset(fixture->log, end - 3), end - 3);
+        assert_int_equal(partition_log_last_stable_offset(fixture->log, end), end);
+        log_fixture_release(fixture);
+    }
+}
+
 static void no_room_for_the_index_puts_the_flush_off(void **state)
 {
     (void)state;
@@ -510,6 +577,8 @@ int main(void)
         cmocka_unit_test(crashes_of_the_process),
         cmocka_unit_test(power_cuts),
         cmocka_unit_test(a_damaged_index_is_made_anew),
+        cmocka_unit_test(a_damaged_index_waits_for_room),
+        cmocka_unit_test(replicated_transactions_are_not_gathered),
         cmocka_unit_test(no_room_for_the_index_puts_the_flush_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
