@@ -123,15 +123,23 @@ def test_replicas_spread_over_the_directories(cluster, small):
     assert here | there == set(ASSIGNMENT) and not here & there
 
 
+def wait_leaders(cluster, partitions, brokers):
+    def leaders():
+        rows = cluster.brokers[2].metadata([TOPIC])["topics"][TOPIC]["partitions"]
+        return {partition: rows[partition]["leader"] for partition in partitions}
+
+    wait_until(lambda: all(leader in brokers for leader in leaders().values()), 20, lambda: str(leaders()))
+
+
 def test_a_full_disk_is_waited_out(cluster, small):
     broker = cluster.brokers[1]
     there = on_small(small)
     producer = start_producing(cluster)
     small.fill()
     broker.wait_log(r"log directory \S+/small/logs is full", seconds=30)
-    # The others go on, those that only follow on the full disk too, once they have left the ISR.
-    led_there = {partition for partition in there if ASSIGNMENT[partition][0] == 1}
-    wait_acknowledged(producer, set(ASSIGNMENT) - led_there, seconds=30)
+    # Who has room leads, so all go on, once the replicas on the full disk have left the ISR.
+    wait_leaders(cluster, there, (2, 3))
+    wait_acknowledged(producer, ASSIGNMENT, seconds=30)
     assert wire.metadata_of(broker.port) is not None
     small.make_room()
     broker.wait_log(r"log directory \S+/small/logs has room again", seconds=10)
