@@ -45,7 +45,6 @@ struct replica_thread {
     bool started;
     struct mail stop_mail;
     struct loop_timer tick_timer;
-    struct loop_timer high_watermark_timer;
 
     pthread_mutex_t lock; /* guards the three below; nothing else is locked inside it */
     struct map *wanted;   /* partition address -> partition, a reference each */
@@ -194,16 +193,6 @@ static void on_tick(struct loop_timer *timer)
     loop_timer_set(thread->loop, timer, now_ms + REPLICA_TICK_MS);
 }
 
-static void on_high_watermark_timer(struct loop_timer *timer)
-{
-    struct replica_thread *thread = container_of(timer, struct replica_thread, high_watermark_timer);
-    if (replica_manager_checkpoint_high_watermarks(thread->context->replicas) != 0)
-        log_error(thread->context->logger, "replica", "cannot write the replication-offset-checkpoint");
-    loop_timer_set(thread->loop, timer,
-                   clock_monotonic_ms() +
-                       thread->context->config->replica_high_watermark_checkpoint_interval_ms);
-}
-
 /* ---- life ---- */
 
 struct replica_thread *replica_thread_new(void)
@@ -214,7 +203,6 @@ struct replica_thread *replica_thread_new(void)
     thread->wanted = map_new(0);
     thread->wanted_mail.handle = handle_wanted;
     thread->tick_timer.fire = on_tick;
-    thread->high_watermark_timer.fire = on_high_watermark_timer;
     pthread_mutex_init(&thread->lock, NULL);
     return thread;
 }
@@ -229,11 +217,8 @@ static void *run_replica_thread(void *argument)
 int replica_thread_start(struct replica_thread *thread, struct api_context *context)
 {
     int64_t now_ms = clock_monotonic_ms();
-    const struct broker_config *config = context->config;
     thread->context = context;
     loop_timer_set(thread->loop, &thread->tick_timer, now_ms + REPLICA_TICK_MS);
-    loop_timer_set(thread->loop, &thread->high_watermark_timer,
-                   now_ms + config->replica_high_watermark_checkpoint_interval_ms);
     int error = thread_start(&thread->thread, "replicas", run_replica_thread, thread);
     thread->started = error == 0;
     return error;
@@ -244,7 +229,6 @@ static void handle_stop(struct mail *mail)
     struct replica_thread *thread = container_of(mail, struct replica_thread, stop_mail);
     thread->stopping = true;
     loop_timer_cancel(thread->loop, &thread->tick_timer);
-    loop_timer_cancel(thread->loop, &thread->high_watermark_timer);
     loop_stop(thread->loop);
 }
 

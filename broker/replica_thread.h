@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The replica thread: carries out the controller's messages in the order of their arrival (they open logs and
- * may take their time), looks after ISRs, sends ISR proposals to the controller, and writes the checkpoint of
- * high watermarks.
+ * may take their time), looks after ISRs and sends ISR proposals to the controller. Periodic checkpoints are
+ * the storage threads' (storage.h): nothing here waits for a disk but what the controller asks for.
  */
 #ifndef BROKER_REPLICA_THREAD_H
 #define BROKER_REPLICA_THREAD_H

@@ -428,7 +428,7 @@ static int close_logs(struct server *server)
 {
     int result = 0;
     if (server->replicas != NULL) {
-        result = replica_manager_checkpoint_high_watermarks(server->replicas);
+        result = replica_manager_checkpoint_high_watermarks(server->replicas, LOG_DIRECTORIES_ALL);
         replica_manager_free(server->replicas);
         server->replicas = NULL;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lanes of flushes, one for each log directory, and two threads that do the periodic work by a timetable. */
+/* For each log directory a lane of flushes, and two threads that do the periodic work by a timetable. */
 #include "broker/storage.h"
 
 #include <errno.h>
@@ -36,18 +36,23 @@ struct flush_request {
     enum flush_urgency urgency;
 };
 
+struct keeper;
+
 /* Work of one kind, done again and again. */
 struct duty {
-    void (*run)(struct storage *storage);
+    void (*run)(struct keeper *keeper);
     int64_t interval_ms;
     int64_t due_ms; /* monotonic */
 };
 
 #define DUTIES_MAX 4
 
-/* A thread with a timetable. */
+/* A thread with a timetable, for one log directory: one that hangs stops nobody else's work. */
 struct keeper {
     struct storage *storage;
+    size_t number; /* of the directory */
+    const struct log_health *directory;
+    int64_t clock_difference_ms; /* wall clock less monotonic clock, last time */
     pthread_t thread;
     bool started;
     struct duty duties[DUTIES_MAX];
@@ -62,9 +67,8 @@ struct storage {
     atomic_bool stopping; /* set under the lock */
     struct flush_lane *lanes;
     struct log_limiter complaints;
-    struct keeper files;
-    struct keeper keeper;
-    int64_t clock_difference_ms; /* the files' thread's: wall clock less monotonic clock, last time */
+    struct keeper *files; /* of each directory, as the next */
+    struct keeper *keepers;
 };
 
 /* ---- flushes ---- */
@@ -138,92 +142,116 @@ void storage_flush_wanted(struct storage *storage, struct partition *partition, 
 /* ---- periodic work ---- */
 
 struct round {
-    struct storage *storage;
+    const struct keeper *keeper;
+    void (*visit)(const struct round *round, struct partition *partition);
     int64_t wall_ms;
     int64_t now_ms;
 };
 
-/* Calls visit for each partition, but for those that are left when the threads are to end. */
-static void go_round(struct storage *storage, void (*visit)(void *context, struct partition *partition))
+/* A log that tells of no directory is the first one's. */
+static bool is_mine(const struct keeper *keeper, struct partition *partition)
 {
-    struct round round = {.storage = storage, .wall_ms = clock_wall_ms(), .now_ms = clock_monotonic_ms()};
-    replica_manager_each(storage->replicas, visit, &round);
+    const struct log_health *directory = partition_directory_health(partition);
+    return directory == keeper->directory || (directory == NULL && keeper->number == 0);
 }
 
-static bool round_goes_on(const struct round *round)
+static void visit_mine(void *context, struct partition *partition)
 {
-    return !atomic_load(&round->storage->stopping);
+    const struct round *round = context;
+    if (!atomic_load(&round->keeper->storage->stopping) && is_mine(round->keeper, partition))
+        round->visit(round, partition);
+}
+
+/* Calls visit for each partition of the directory, but for those that are left when the threads are to end.
+ */
+static void go_round(const struct keeper *keeper,
+                     void (*visit)(const struct round *round, struct partition *partition))
+{
+    struct round round = {
+        .keeper = keeper, .visit = visit, .wall_ms = clock_wall_ms(), .now_ms = clock_monotonic_ms()};
+    replica_manager_each(keeper->storage->replicas, visit_mine, &round);
 }
 
 /* The errors of both have been said where they came up. */
-static void retain_one(void *context, struct partition *partition)
+static void retain_one(const struct round *round, struct partition *partition)
 {
-    const struct round *round = context;
-    if (round_goes_on(round))
-        (void)partition_retain(partition, round->wall_ms, round->now_ms);
+    (void)partition_retain(partition, round->wall_ms, round->now_ms);
 }
 
-static void remove_garbage_of(void *context, struct partition *partition)
+static void remove_garbage_of(const struct round *round, struct partition *partition)
 {
-    const struct round *round = context;
-    if (round_goes_on(round))
-        (void)partition_remove_garbage(partition, round->now_ms);
+    (void)partition_remove_garbage(partition, round->now_ms);
 }
 
-static void look_at_flush_age(void *context, struct partition *partition)
+static void look_at_flush_age(const struct round *round, struct partition *partition)
 {
-    const struct round *round = context;
-    if (round_goes_on(round))
-        partition_ask_for_aged_flush(partition, round->now_ms);
+    partition_ask_for_aged_flush(partition, round->now_ms);
 }
 
-/* Whether the wall clock can be believed: by it files are removed for good. */
-static bool clock_has_jumped(struct storage *storage)
+bool storage_clock_has_jumped(int64_t *difference_ms, int64_t wall_ms, int64_t monotonic_ms, int64_t *jump_ms)
 {
-    int64_t difference_ms = clock_wall_ms() - clock_monotonic_ms();
-    int64_t jump_ms = difference_ms - storage->clock_difference_ms;
-    storage->clock_difference_ms = difference_ms;
-    if (jump_ms <= CLOCK_JUMP_MS && jump_ms >= -CLOCK_JUMP_MS)
-        return false;
-    log_warn(storage->options.logger, "storage",
-             "the clock was set by %lld s: nothing is removed by its age until the next check",
-             (long long)(jump_ms / 1000));
-    return true;
+    int64_t before_ms = *difference_ms;
+    *difference_ms = wall_ms - monotonic_ms;
+    *jump_ms = *difference_ms - before_ms;
+    return *jump_ms > CLOCK_JUMP_MS || *jump_ms < -CLOCK_JUMP_MS;
 }
 
-static void retain(struct storage *storage)
+static void retain(struct keeper *keeper)
 {
-    if (!clock_has_jumped(storage))
-        go_round(storage, retain_one);
+    int64_t jump_ms;
+    if (!storage_clock_has_jumped(&keeper->clock_difference_ms, clock_wall_ms(), clock_monotonic_ms(),
+                                  &jump_ms))
+        go_round(keeper, retain_one);
+    else if (keeper->number == 0) /* it is everybody's clock */
+        log_warn(keeper->storage->options.logger, "storage",
+                 "the clock was set by %lld s: nothing is removed by its age until the next check",
+                 (long long)(jump_ms / 1000));
 }
 
-static void remove_files(struct storage *storage)
+static void remove_files(struct keeper *keeper)
 {
-    go_round(storage, remove_garbage_of);
+    struct storage *storage = keeper->storage;
+    go_round(keeper, remove_garbage_of);
     if (!atomic_load(&storage->stopping))
-        log_manager_remove_due(replica_manager_logs(storage->replicas), clock_wall_ms());
+        log_manager_remove_due_in(replica_manager_logs(storage->replicas), keeper->number, clock_wall_ms());
 }
 
-static void flush_aged(struct storage *storage)
+static void flush_aged(struct keeper *keeper)
 {
-    go_round(storage, look_at_flush_age);
+    go_round(keeper, look_at_flush_age);
 }
 
-static void probe_directories(struct storage *storage)
+static void probe_directory(struct keeper *keeper)
 {
-    log_manager_probe(replica_manager_logs(storage->replicas));
+    log_manager_probe_in(replica_manager_logs(keeper->storage->replicas), keeper->number);
 }
 
-static void checkpoint_recovery(struct storage *storage)
+static void check_written(const struct keeper *keeper, int error, const char *what)
 {
-    if (replica_manager_checkpoint_recovery(storage->replicas) != 0)
-        log_error(storage->options.logger, "storage",
-                  "cannot write the recovery-point and log-start checkpoints");
+    struct log_directory_info info;
+    if (error == 0)
+        return;
+    log_manager_directory_info(replica_manager_logs(keeper->storage->replicas), keeper->number, &info);
+    log_error(keeper->storage->options.logger, "storage", "%s: cannot write the %s: %s", info.path, what,
+              strerror(-error));
+}
+
+static void checkpoint_recovery(struct keeper *keeper)
+{
+    check_written(keeper, replica_manager_checkpoint_recovery(keeper->storage->replicas, keeper->number),
+                  "recovery-point and log-start checkpoints");
+}
+
+static void checkpoint_high_watermarks(struct keeper *keeper)
+{
+    check_written(keeper,
+                  replica_manager_checkpoint_high_watermarks(keeper->storage->replicas, keeper->number),
+                  "replication-offset-checkpoint");
 }
 
 /* ---- timetables ---- */
 
-static void add_duty(struct keeper *keeper, void (*run)(struct storage *storage), int64_t interval_ms,
+static void add_duty(struct keeper *keeper, void (*run)(struct keeper *keeper), int64_t interval_ms,
                      int64_t first_ms)
 {
     interval_ms = min_i64(max_i64(interval_ms, INTERVAL_MIN_MS), INTERVAL_MAX_MS);
@@ -262,14 +290,21 @@ static void *run_keeper(void *argument)
         sleep_until(storage, duty->due_ms);
         if (atomic_load(&storage->stopping))
             return NULL;
-        duty->run(storage);
+        duty->run(keeper);
         duty->due_ms = clock_monotonic_ms() + duty->interval_ms;
     }
 }
 
-static int start_keeper(struct storage *storage, struct keeper *keeper, const char *name)
+static void init_keeper(struct keeper *keeper, struct storage *storage, size_t number)
 {
     keeper->storage = storage;
+    keeper->number = number;
+    keeper->directory = log_manager_directory_health(replica_manager_logs(storage->replicas), number);
+    keeper->clock_difference_ms = clock_wall_ms() - clock_monotonic_ms();
+}
+
+static int start_keeper(struct keeper *keeper, const char *name)
+{
     int error = thread_start(&keeper->thread, name, run_keeper, keeper);
     keeper->started = error == 0;
     return error;
@@ -294,6 +329,8 @@ int storage_new(const struct storage_options *options, struct storage **out)
     init_condition(&storage->stop_wanted);
     atomic_init(&storage->stopping, false);
     storage->lanes = memory_allocate_zeroed(options->directories, sizeof(storage->lanes[0]));
+    storage->files = memory_allocate_zeroed(options->directories, sizeof(storage->files[0]));
+    storage->keepers = memory_allocate_zeroed(options->directories, sizeof(storage->keepers[0]));
     int threads = options->config->background_threads / 2 / (int)options->directories;
     int error = 0;
     for (size_t i = 0; i < options->directories && error == 0; i++) {
@@ -309,25 +346,38 @@ int storage_new(const struct storage_options *options, struct storage **out)
     return 0;
 }
 
-int storage_start(struct storage *storage, struct replica_manager *replicas)
+/* Files to be removed, and the rest, of one directory: 0 or -errno. */
+static int start_keepers(struct storage *storage, size_t number)
 {
     const struct broker_config *config = storage->options.config;
-    storage->replicas = replicas;
-    storage->clock_difference_ms = clock_wall_ms() - clock_monotonic_ms();
-    add_duty(&storage->files, retain, config->log_retention_check_interval_ms,
-             config->log_initial_task_delay_ms);
-    add_duty(&storage->files, remove_files, FILES_INTERVAL_MS, FILES_INTERVAL_MS);
+    struct keeper *files = &storage->files[number];
+    init_keeper(files, storage, number);
+    add_duty(files, retain, config->log_retention_check_interval_ms, config->log_initial_task_delay_ms);
+    add_duty(files, remove_files, FILES_INTERVAL_MS, FILES_INTERVAL_MS);
 
+    struct keeper *keeper = &storage->keepers[number];
     int64_t flush_ms = config->log_flush_scheduler_interval_ms;
     flush_ms = flush_ms == INT64_MAX ? FLUSH_AGE_INTERVAL_MS : flush_ms;
     /* Both offsets are in one pair of files and written together. */
     int64_t recovery_ms = min_i64(config->log_flush_offset_checkpoint_interval_ms,
                                   config->log_flush_start_offset_checkpoint_interval_ms);
-    add_duty(&storage->keeper, flush_aged, flush_ms, flush_ms);
-    add_duty(&storage->keeper, checkpoint_recovery, recovery_ms, recovery_ms);
-    add_duty(&storage->keeper, probe_directories, FILES_INTERVAL_MS, FILES_INTERVAL_MS);
-    int error = start_keeper(storage, &storage->files, "storage-files");
-    return error != 0 ? error : start_keeper(storage, &storage->keeper, "storage-keeper");
+    int64_t high_watermark_ms = config->replica_high_watermark_checkpoint_interval_ms;
+    init_keeper(keeper, storage, number);
+    add_duty(keeper, flush_aged, flush_ms, flush_ms);
+    add_duty(keeper, checkpoint_recovery, recovery_ms, recovery_ms);
+    add_duty(keeper, checkpoint_high_watermarks, high_watermark_ms, high_watermark_ms);
+    add_duty(keeper, probe_directory, FILES_INTERVAL_MS, FILES_INTERVAL_MS);
+    int error = start_keeper(files, "storage-files");
+    return error != 0 ? error : start_keeper(keeper, "storage-keeper");
+}
+
+int storage_start(struct storage *storage, struct replica_manager *replicas)
+{
+    int error = 0;
+    storage->replicas = replicas;
+    for (size_t i = 0; i < storage->options.directories && error == 0; i++)
+        error = start_keepers(storage, i);
+    return error;
 }
 
 static void end_keeper(struct keeper *keeper)
@@ -345,9 +395,9 @@ void storage_stop(struct storage *storage)
     atomic_store(&storage->stopping, true);
     pthread_cond_broadcast(&storage->stop_wanted);
     pthread_mutex_unlock(&storage->lock);
-    end_keeper(&storage->files);
-    end_keeper(&storage->keeper);
     for (size_t i = 0; i < storage->options.directories; i++) {
+        end_keeper(&storage->files[i]);
+        end_keeper(&storage->keepers[i]);
         worker_free(storage->lanes[i].awaited);
         worker_free(storage->lanes[i].at_ease);
     }
@@ -361,5 +411,7 @@ void storage_free(struct storage *storage)
     pthread_cond_destroy(&storage->stop_wanted);
     pthread_mutex_destroy(&storage->lock);
     free(storage->lanes);
+    free(storage->files);
+    free(storage->keepers);
     free(storage);
 }

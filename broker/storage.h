@@ -5,14 +5,14 @@
  *     flushes          for each log directory, so that a slow or hanging disk holds up nobody else's: several
  *                      threads for flushes that acknowledgements wait for, one for those of whole segments
  *                      and of flush.ms
- *     storage-files    retention, files and folders whose time to go has come
- *     storage-keeper   checkpoints of recovery points and log starts, logs that are to be flushed by
- * flush.ms, directories that were full
+ *     storage-files    for each log directory: retention, files and folders whose time to go has come
+ *     storage-keeper   for each log directory: checkpoints of recovery points, log starts and high
+ * watermarks, logs that are to be flushed by flush.ms, whether a full directory has room again
  *
- * background.threads is about how many there are together: half of them flush.
+ * background.threads is about how many there are together with one directory: half of them flush.
  *
- * The files' thread compares timestamps with the wall clock. Where that has jumped against the monotonic
- * clock between two rounds of retention, one round is left out, with a line in the log.
+ * Retention compares timestamps with the wall clock. Where that has jumped against the monotonic clock
+ * between two rounds, one round is left out, with a line in the log.
  */
 #ifndef BROKER_STORAGE_H
 #define BROKER_STORAGE_H
@@ -27,7 +27,7 @@ struct storage;
 struct storage_options {
     const struct broker_config *config;
     struct logger *logger;
-    size_t directories; /* of log.dirs */
+    size_t directories; /* of log.dirs, as many as the log manager has */
 };
 
 /* Starts the threads that flush. 0 or -errno. */
@@ -42,6 +42,11 @@ MUST_CHECK int storage_start(struct storage *storage, struct replica_manager *re
 void storage_stop(struct storage *storage);
 /* Stops if need be. NULL is fine. */
 void storage_free(struct storage *storage);
+
+/* Whether the wall clock was set since the last look, by more than the clocks drift apart: by it files are
+ * removed for good. *difference_ms: wall less monotonic clock, then and afterwards; *jump_ms: by how much. */
+MUST_CHECK bool storage_clock_has_jumped(int64_t *difference_ms, int64_t wall_ms, int64_t monotonic_ms,
+                                         int64_t *jump_ms);
 
 /* From any thread: flush it (struct partition_host). Once stopped nothing happens. */
 void storage_flush_wanted(struct storage *storage, struct partition *partition, enum flush_urgency urgency);

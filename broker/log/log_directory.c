@@ -18,6 +18,7 @@ static const char clean_mark[] = "{\"version\":0,\"brokerEpoch\":-1}";
 void log_directory_init(struct log_directory *directory, struct file_system *files, const char *path)
 {
     *directory = (struct log_directory){.files = files, .path = memory_copy_string(path)};
+    pthread_mutex_init(&directory->checkpoint_mutex, NULL);
     list_init(&directory->logs);
 }
 
@@ -26,6 +27,7 @@ void log_directory_release(struct log_directory *directory)
     if (directory->lock)
         file_close(directory->files, directory->lock);
     free(directory->path);
+    pthread_mutex_destroy(&directory->checkpoint_mutex);
     *directory = (struct log_directory){0};
 }
 

@@ -6,11 +6,12 @@
  * thing written at a clean stop and, at start, removed durably before anything is loaded (invariant I8): a
  * crash at any time between leaves none.
  *
- * Not thread-safe, the health excepted: used by log_manager.
+ * Not thread-safe but for the health and what says so: used by log_manager.
  */
 #ifndef BROKER_LOG_LOG_DIRECTORY_H
 #define BROKER_LOG_LOG_DIRECTORY_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "broker/log/partition_log.h"
@@ -38,6 +39,10 @@ struct log_directory {
     bool was_clean;    /* the last stop was */
     struct log_health health;
     atomic_size_t logs_count;
+    /* Guards the checkpoint files, the three below and what the logs last said for the files; held while
+     * those are written. Taken last: under the manager's mutex, a partition's lock, or none; of several
+     * directories one at a time. */
+    pthread_mutex_t checkpoint_mutex;
     struct list logs;     /* the log manager's list of what lies here */
     bool recovery_unsure; /* the last writing of the recovery point checkpoint failed: it may say less */
     unsigned unwritten; /* checkpoint files that still tell of logs that are gone: written before a new log is

@@ -33,21 +33,21 @@ struct managed_log *managed_log_new(struct log_manager *manager, struct log_dire
     managed->directory = directory;
     managed->topic = memory_copy_bytes(topic.data, topic.length);
     managed->partition = partition;
+    managed->instance = atomic_fetch_add(&manager->instances, 1) + 1;
     list_init(&managed->link);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     list_push_back(&directory->logs, &managed->link);
     atomic_fetch_add(&directory->logs_count, 1);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     return managed;
 }
 
 void managed_log_free(struct managed_log *managed)
 {
-    struct log_manager *manager = managed->manager;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(managed->directory);
     list_remove(&managed->link);
     atomic_fetch_sub(&managed->directory->logs_count, 1);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(managed->directory);
     partition_log_free(managed->log);
     free(managed->topic);
     free(managed);
@@ -85,14 +85,16 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
         .keep_checkpoints = log_manager_keep_checkpoints,
         .keep_checkpoints_context = managed,
     };
-    int error = partition_log_open(&options, &managed->log);
+    struct partition_log *log;
+    int error = partition_log_open(&options, &log);
     buffer_release(&path);
     if (error)
         return error;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    managed->recovery_point = partition_log_recovery_point(managed->log);
+    log_manager_lock_checkpoints(managed->directory);
+    managed->log = log;
+    managed->recovery_point = partition_log_recovery_point(log);
     log_manager_check_cleaned(managed);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(managed->directory);
     return 0;
 }
 
@@ -109,7 +111,6 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->wall_clock_ms = options->wall_clock_ms;
     manager->wall_clock_context = options->wall_clock_context;
     pthread_mutex_init(&manager->mutex, NULL);
-    pthread_mutex_init(&manager->checkpoint_mutex, NULL);
     prng_init(&manager->prng, options->seed ? options->seed : random_u64());
     manager->logs = map_new(prng_next(&manager->prng));
     manager->high_watermarks = map_new(prng_next(&manager->prng));
@@ -191,7 +192,6 @@ void log_manager_free(struct log_manager *manager)
     record_walkers_free(manager->walkers);
     open_files_release(manager->open_files);
     pthread_mutex_destroy(&manager->mutex);
-    pthread_mutex_destroy(&manager->checkpoint_mutex);
     free(manager);
 }
 
@@ -199,7 +199,7 @@ void log_manager_free(struct log_manager *manager)
 static int close_directory(struct log_manager *manager, struct log_directory *directory)
 {
     int first_error = 0;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     list_for_each(node, &directory->logs)
     {
         struct managed_log *managed = container_of(node, struct managed_log, link);
@@ -212,7 +212,7 @@ static int close_directory(struct log_manager *manager, struct log_directory *di
     }
     int error =
         log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     first_error = first_error ? first_error : error;
     return first_error ? first_error : log_directory_mark_clean(directory);
 }
@@ -257,10 +257,10 @@ struct partition_log *log_manager_find(struct log_manager *manager, struct slice
  * name must not find that. */
 static int forget_former(struct log_manager *manager, struct log_directory *directory)
 {
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     int error =
         directory->unwritten ? log_manager_write_checkpoints(manager, directory, directory->unwritten) : 0;
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     return error;
 }
 
@@ -349,6 +349,20 @@ void log_manager_each(struct log_manager *manager,
         const struct managed_log *managed = value;
         if (managed->log)
             visit(context, slice_of(managed->topic), managed->partition, managed->log);
+    }
+    pthread_mutex_unlock(&manager->mutex);
+}
+
+void log_manager_each_in(struct log_manager *manager, size_t number, log_instance_visit *visit, void *context)
+{
+    pthread_mutex_lock(&manager->mutex);
+    size_t position = 0;
+    void *value;
+    while (map_next(manager->logs, &position, NULL, &value)) {
+        const struct managed_log *managed = value;
+        if (managed->log &&
+            (number == LOG_DIRECTORIES_ALL || managed->directory == &manager->directories[number]))
+            visit(context, slice_of(managed->topic), managed->partition, managed->instance, managed->log);
     }
     pthread_mutex_unlock(&manager->mutex);
 }

@@ -88,6 +88,8 @@ MUST_CHECK int log_manager_delete(struct log_manager *manager, struct slice topi
  * clock when the next one is due, INT64_MAX where there is none.
  */
 int64_t log_manager_remove_due(struct log_manager *manager, int64_t now_ms);
+/* The same in one directory (the number below); several directories at a time. */
+int64_t log_manager_remove_due_in(struct log_manager *manager, size_t number, int64_t now_ms);
 
 /* ---- directories ---- */
 
@@ -123,6 +125,10 @@ bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic,
  * thread that may wait for the disk; costs nothing while none is full.
  */
 void log_manager_probe(struct log_manager *manager);
+/* The same of one directory. */
+void log_manager_probe_in(struct log_manager *manager, size_t number);
+/* What its logs share; as long as the manager. */
+const struct log_health *log_manager_directory_health(const struct log_manager *manager, size_t number);
 
 /* Calls visit for each -future folder that was found at start, in a directory that is not offline: the name
  * of the folder, and what it is named for. Not loaded; whoever moves logs removes it or goes on with it. */
@@ -142,10 +148,21 @@ void log_manager_each(struct log_manager *manager,
 int64_t log_manager_checkpointed_high_watermark(struct log_manager *manager, struct slice topic,
                                                 int32_t partition);
 
+/* All of log.dirs, where a number of one is asked for. */
+#define LOG_DIRECTORIES_ALL SIZE_MAX
+
+/* `instance` tells the log from others of its name that come after it. */
+typedef void log_instance_visit(void *context, struct slice topic, int32_t partition, uint64_t instance,
+                                struct partition_log *log);
+/* As log_manager_each, the logs of one directory. */
+void log_manager_each_in(struct log_manager *manager, size_t number, log_instance_visit *visit,
+                         void *context);
+
 struct high_watermark_entry {
     struct slice topic;
     int32_t partition;
     int64_t high_watermark;
+    uint64_t instance; /* of log_manager_each_in: not for another log that has its name by now; 0: for any */
 };
 
 /* Writes the replication-offset-checkpoint of every directory from the entries (each in its log's directory);
@@ -153,6 +170,10 @@ struct high_watermark_entry {
 MUST_CHECK int log_manager_checkpoint_high_watermarks(struct log_manager *manager,
                                                       const struct high_watermark_entry *entries,
                                                       size_t count);
+/* The same in one directory, whose disk alone is waited for; the other directories' entries do not matter. */
+MUST_CHECK int log_manager_checkpoint_high_watermarks_in(struct log_manager *manager, size_t number,
+                                                         const struct high_watermark_entry *entries,
+                                                         size_t count);
 /* The recovery-point and log-start checkpoints likewise. The offsets are those that the caller collected
  * under the partitions' locks. */
 struct recovery_entry {
@@ -160,9 +181,12 @@ struct recovery_entry {
     int32_t partition;
     int64_t recovery_point;
     int64_t log_start_offset;
+    uint64_t instance; /* as above */
 };
 MUST_CHECK int log_manager_checkpoint_recovery(struct log_manager *manager,
                                                const struct recovery_entry *entries, size_t count);
+MUST_CHECK int log_manager_checkpoint_recovery_in(struct log_manager *manager, size_t number,
+                                                  const struct recovery_entry *entries, size_t count);
 /* Writes the cleaner-offset-checkpoint of the log's directory: its first dirty offset has moved up (it falls
  * by itself, with the recovery point). 0 or -errno; -ENOENT where there is no such log. */
 MUST_CHECK int log_manager_checkpoint_cleaned(struct log_manager *manager, struct slice topic,

@@ -10,6 +10,16 @@
 
 #include "broker/log/log_manager_private.h"
 
+void log_manager_lock_checkpoints(struct log_directory *directory)
+{
+    pthread_mutex_lock(&directory->checkpoint_mutex);
+}
+
+void log_manager_unlock_checkpoints(struct log_directory *directory)
+{
+    pthread_mutex_unlock(&directory->checkpoint_mutex);
+}
+
 static int64_t offset_of(const struct managed_log *managed, unsigned which)
 {
     if (which == LOG_CHECKPOINT_RECOVERY)
@@ -73,87 +83,135 @@ int log_manager_write_checkpoints(struct log_manager *manager, struct log_direct
     return first_error;
 }
 
-/* In every directory that is online. A full one was told of, and its files of before are still good. */
-static int write_all(struct log_manager *manager, unsigned which)
-{
-    int first_error = 0;
-    for (size_t i = 0; i < manager->directories_count; i++) {
-        if (log_directory_is_offline(&manager->directories[i]))
-            continue;
-        int error = log_manager_write_checkpoints(manager, &manager->directories[i], which);
-        if (error && error != -ENOSPC && error != -EDQUOT)
-            first_error = first_error ? first_error : error;
-    }
-    return first_error;
-}
-
 int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds)
 {
     struct managed_log *managed = context;
-    struct log_manager *manager = managed->manager;
+    struct log_directory *directory = managed->directory;
     bool all_open = bounds->recovery_point_min <= 0 && bounds->recovery_point_max == INT64_MAX &&
                     bounds->log_start_offset_max == INT64_MAX;
     if (all_open && atomic_load(&managed->has_entry))
         return 0; /* the common roll: no waiting for somebody else's checkpoint */
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     int64_t recovery_point =
         max_i64(bounds->recovery_point_min, min_i64(managed->recovery_point, bounds->recovery_point_max));
     int64_t log_start_offset = min_i64(managed->log_start_offset, bounds->log_start_offset_max);
-    unsigned which = (recovery_point != managed->recovery_point || !managed->has_entry ||
-                              managed->directory->recovery_unsure
-                          ? LOG_CHECKPOINT_RECOVERY
-                          : 0) |
-                     (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0) |
-                     (bounds->recovery_point_max < managed->first_dirty_offset ? LOG_CHECKPOINT_CLEANER : 0);
+    unsigned which =
+        (recovery_point != managed->recovery_point || !managed->has_entry || directory->recovery_unsure
+             ? LOG_CHECKPOINT_RECOVERY
+             : 0) |
+        (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0) |
+        (bounds->recovery_point_max < managed->first_dirty_offset ? LOG_CHECKPOINT_CLEANER : 0);
     managed->first_dirty_offset = min_i64(managed->first_dirty_offset, bounds->recovery_point_max);
     managed->recovery_point = recovery_point;
     managed->log_start_offset = log_start_offset;
-    int error = log_manager_write_checkpoints(manager, managed->directory, which);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    int error = log_manager_write_checkpoints(managed->manager, directory, which);
+    log_manager_unlock_checkpoints(directory);
+    return error;
+}
+
+/* ---- the periodic ones ---- */
+
+/* What somebody collected of all logs, or of those of one directory. */
+struct collected {
+    struct map *by_name; /* "<topic>-<partition>" -> an entry of the caller's */
+    unsigned which;
+    void (*take)(struct managed_log *managed, const void *entry); /* under the directory's lock */
+};
+
+static void take_high_watermark(struct managed_log *managed, const void *entry)
+{
+    const struct high_watermark_entry *collected = entry;
+    /* A partition that was made anew since does not inherit it. */
+    if (collected->instance == 0 || collected->instance == managed->instance)
+        managed->high_watermark = collected->high_watermark;
+}
+
+static void take_recovery(struct managed_log *managed, const void *entry)
+{
+    const struct recovery_entry *collected = entry;
+    if (!managed->log || (collected->instance != 0 && collected->instance != managed->instance))
+        return;
+    /* A truncation may have come since the caller looked, or a gap have been crossed. */
+    managed->recovery_point = min_i64(max_i64(collected->recovery_point, managed->recovery_point),
+                                      partition_log_recovery_point(managed->log));
+    managed->log_start_offset =
+        min_i64(collected->log_start_offset, partition_log_start_offset(managed->log));
+}
+
+/* A full directory was told of, and its files of before are still good. 0, or -errno. */
+static int write_collected(struct log_manager *manager, struct log_directory *directory,
+                           const struct collected *collected)
+{
+    if (log_directory_is_offline(directory))
+        return 0;
+    struct buffer key;
+    buffer_init(&key);
+    log_manager_lock_checkpoints(directory);
+    list_for_each(node, &directory->logs)
+    {
+        struct managed_log *managed = container_of(node, struct managed_log, link);
+        const void *entry =
+            map_get(collected->by_name, log_manager_key(&key, slice_of(managed->topic), managed->partition));
+        if (entry)
+            collected->take(managed, entry);
+    }
+    int error = log_manager_write_checkpoints(manager, directory, collected->which);
+    log_manager_unlock_checkpoints(directory);
+    buffer_release(&key);
+    return error == -ENOSPC || error == -EDQUOT ? 0 : error;
+}
+
+/* In one directory, or in all of them, one after the other. */
+static int write_in(struct log_manager *manager, size_t number, const struct collected *collected)
+{
+    if (number != LOG_DIRECTORIES_ALL)
+        return write_collected(manager, &manager->directories[number], collected);
+    int first_error = 0;
+    for (size_t i = 0; i < manager->directories_count; i++) {
+        int error = write_collected(manager, &manager->directories[i], collected);
+        first_error = first_error ? first_error : error;
+    }
+    return first_error;
+}
+
+int log_manager_checkpoint_high_watermarks_in(struct log_manager *manager, size_t number,
+                                              const struct high_watermark_entry *entries, size_t count)
+{
+    struct collected collected = {map_new(0), LOG_CHECKPOINT_HIGH_WATERMARK, take_high_watermark};
+    struct buffer key;
+    buffer_init(&key);
+    for (size_t i = 0; i < count; i++)
+        map_put(collected.by_name, log_manager_key(&key, entries[i].topic, entries[i].partition),
+                (void *)&entries[i]);
+    int error = write_in(manager, number, &collected);
+    buffer_release(&key);
+    map_free(collected.by_name);
     return error;
 }
 
 int log_manager_checkpoint_high_watermarks(struct log_manager *manager,
                                            const struct high_watermark_entry *entries, size_t count)
 {
+    return log_manager_checkpoint_high_watermarks_in(manager, LOG_DIRECTORIES_ALL, entries, count);
+}
+
+int log_manager_checkpoint_recovery_in(struct log_manager *manager, size_t number,
+                                       const struct recovery_entry *entries, size_t count)
+{
+    struct collected collected = {map_new(0), LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START, take_recovery};
     struct buffer key;
     buffer_init(&key);
-    pthread_mutex_lock(&manager->mutex);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    for (size_t i = 0; i < count; i++) {
-        struct managed_log *managed =
-            map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
-        if (managed)
-            managed->high_watermark = entries[i].high_watermark;
-    }
-    pthread_mutex_unlock(&manager->mutex);
-    int error = write_all(manager, LOG_CHECKPOINT_HIGH_WATERMARK);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    for (size_t i = 0; i < count; i++)
+        map_put(collected.by_name, log_manager_key(&key, entries[i].topic, entries[i].partition),
+                (void *)&entries[i]);
+    int error = write_in(manager, number, &collected);
     buffer_release(&key);
+    map_free(collected.by_name);
     return error;
 }
 
 int log_manager_checkpoint_recovery(struct log_manager *manager, const struct recovery_entry *entries,
                                     size_t count)
 {
-    struct buffer key;
-    buffer_init(&key);
-    pthread_mutex_lock(&manager->mutex);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    for (size_t i = 0; i < count; i++) {
-        struct managed_log *managed =
-            map_get(manager->logs, log_manager_key(&key, entries[i].topic, entries[i].partition));
-        if (!managed || !managed->log)
-            continue;
-        /* A truncation may have come since the caller looked, or a gap have been crossed. */
-        managed->recovery_point = min_i64(max_i64(entries[i].recovery_point, managed->recovery_point),
-                                          partition_log_recovery_point(managed->log));
-        managed->log_start_offset =
-            min_i64(entries[i].log_start_offset, partition_log_start_offset(managed->log));
-    }
-    pthread_mutex_unlock(&manager->mutex);
-    int error = write_all(manager, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
-    buffer_release(&key);
-    return error;
+    return log_manager_checkpoint_recovery_in(manager, LOG_DIRECTORIES_ALL, entries, count);
 }

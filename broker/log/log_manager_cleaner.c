@@ -27,14 +27,24 @@ void log_manager_check_cleaned(struct managed_log *managed)
 int log_manager_checkpoint_cleaned(struct log_manager *manager, struct slice topic, int32_t partition)
 {
     pthread_mutex_lock(&manager->mutex);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
     struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
     bool found = managed && managed->log;
     struct log_directory *directory = found ? managed->directory : NULL;
-    if (found)
-        managed->first_dirty_offset = partition_log_first_dirty_offset(managed->log);
+    uint64_t instance = found ? managed->instance : 0;
     pthread_mutex_unlock(&manager->mutex);
-    int error = found ? log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_CLEANER) : -ENOENT;
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    if (!found)
+        return -ENOENT;
+    /* The log may be gone by now: only those in the list are there for certain. */
+    int error = -ENOENT;
+    log_manager_lock_checkpoints(directory);
+    list_for_each(node, &directory->logs)
+    {
+        managed = container_of(node, struct managed_log, link);
+        if (managed->instance != instance || !managed->log)
+            continue;
+        managed->first_dirty_offset = partition_log_first_dirty_offset(managed->log);
+        error = log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_CLEANER);
+    }
+    log_manager_unlock_checkpoints(directory);
     return error;
 }

@@ -55,17 +55,17 @@ static int forget_log(struct log_manager *manager, struct managed_log *managed)
     free(map_remove(manager->high_watermarks, key_text));
     buffer_release(&key);
     struct log_directory *directory = managed->directory;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     unsigned which = (atomic_load(&managed->has_entry) ? LOG_CHECKPOINT_RECOVERY : 0) |
                      (managed->log_start_offset > 0 ? LOG_CHECKPOINT_START : 0) |
                      (managed->high_watermark > 0 ? LOG_CHECKPOINT_HIGH_WATERMARK : 0) |
                      (managed->first_dirty_offset > 0 ? LOG_CHECKPOINT_CLEANER : 0);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     managed_log_free(managed);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     directory->unwritten |= which;
     int error = log_manager_write_checkpoints(manager, directory, which);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     return error == -ENOSPC || error == -EDQUOT ? 0 : error;
 }
 
@@ -92,8 +92,10 @@ int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t 
     return error;
 }
 
-/* The next one to be removed, out of the list, or NULL; *next_ms: when there will be one. */
-static struct due_removal *take_due(struct log_manager *manager, int64_t now_ms, int64_t *next_ms)
+/* The next one to be removed of the directory (NULL: of any), out of the list, or NULL; *next_ms: when there
+ * will be one. */
+static struct due_removal *take_due(struct log_manager *manager, const struct log_directory *directory,
+                                    int64_t now_ms, int64_t *next_ms)
 {
     struct due_removal *due = NULL;
     *next_ms = INT64_MAX;
@@ -101,6 +103,8 @@ static struct due_removal *take_due(struct log_manager *manager, int64_t now_ms,
     list_for_each_safe(node, after, &manager->removals)
     {
         struct due_removal *removal = container_of(node, struct due_removal, link);
+        if (directory && removal->directory != directory)
+            continue;
         if (removal->due_ms > now_ms) {
             *next_ms = min_i64(*next_ms, removal->due_ms);
             continue;
@@ -113,11 +117,11 @@ static struct due_removal *take_due(struct log_manager *manager, int64_t now_ms,
     return due;
 }
 
-int64_t log_manager_remove_due(struct log_manager *manager, int64_t now_ms)
+static int64_t remove_due(struct log_manager *manager, const struct log_directory *directory, int64_t now_ms)
 {
     struct due_removal *due;
     int64_t next_ms;
-    while ((due = take_due(manager, now_ms, &next_ms))) {
+    while ((due = take_due(manager, directory, now_ms, &next_ms))) {
         int error =
             log_directory_is_offline(due->directory) ? 0 : file_system_remove_tree(manager->files, due->path);
         /* What is left is found again at the next start. */
@@ -127,4 +131,14 @@ int64_t log_manager_remove_due(struct log_manager *manager, int64_t now_ms)
         free(due);
     }
     return next_ms;
+}
+
+int64_t log_manager_remove_due(struct log_manager *manager, int64_t now_ms)
+{
+    return remove_due(manager, NULL, now_ms);
+}
+
+int64_t log_manager_remove_due_in(struct log_manager *manager, size_t number, int64_t now_ms)
+{
+    return remove_due(manager, &manager->directories[number], now_ms);
 }

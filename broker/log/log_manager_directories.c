@@ -211,15 +211,24 @@ static void look_whether_there(struct log_directory *directory)
     buffer_release(&path);
 }
 
+void log_manager_probe_in(struct log_manager *manager, size_t number)
+{
+    struct log_directory *directory = &manager->directories[number];
+    if (log_directory_is_offline(directory))
+        return;
+    if (log_directory_is_full(directory))
+        probe_full(directory);
+    else
+        look_whether_there(directory);
+}
+
 void log_manager_probe(struct log_manager *manager)
 {
-    for (size_t i = 0; i < manager->directories_count; i++) {
-        struct log_directory *directory = &manager->directories[i];
-        if (log_directory_is_offline(directory))
-            continue;
-        if (log_directory_is_full(directory))
-            probe_full(directory);
-        else
-            look_whether_there(directory);
-    }
+    for (size_t i = 0; i < manager->directories_count; i++)
+        log_manager_probe_in(manager, i);
+}
+
+const struct log_health *log_manager_directory_health(const struct log_manager *manager, size_t number)
+{
+    return &manager->directories[number].health;
 }

@@ -374,12 +374,12 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
     struct slice topic = slice_of(former->topic);
     struct managed_log *managed = managed_log_new(manager, target, topic, former->partition);
     *successor = managed;
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(target);
     managed->log_start_offset = partition_log_start_offset(former->log);
     managed->recovery_point = partition_log_end_offset(former->log);
     managed->high_watermark = high_watermark;
     managed->first_dirty_offset = partition_log_first_dirty_offset(former->log);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(target);
     const struct managed_log_opening opening = {
         .clean = true, .settings = settings, .seed = prng_next(&manager->prng)};
     int error = managed_log_open(managed, &opening);
@@ -388,9 +388,9 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
     if (partition_log_end_offset(managed->log) != partition_log_end_offset(former->log))
         return -EBADMSG;
     partition_log_succeed(managed->log, former->log);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(target);
     error = log_manager_write_checkpoints(manager, target, LOG_CHECKPOINT_ALL);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(target);
     return error;
 }
 
@@ -501,10 +501,10 @@ void log_manager_retire(struct log_manager *manager, struct retired_log *retired
     struct log_directory *directory = retired->managed->directory;
     int64_t delay_ms = manager->defaults.file_delete_delay_ms;
     managed_log_free(retired->managed);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
+    log_manager_lock_checkpoints(directory);
     directory->unwritten |= LOG_CHECKPOINT_ALL;
     int error = log_manager_write_checkpoints(manager, directory, directory->unwritten);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    log_manager_unlock_checkpoints(directory);
     if (error)
         log_warn(manager->logger, "log", "%s: a log that was moved away is still in its checkpoints: %s",
                  directory->path, strerror(-error));

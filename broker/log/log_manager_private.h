@@ -18,12 +18,14 @@
 struct managed_log {
     struct log_manager *manager;
     struct log_directory *directory;
-    struct list link; /* in the directory's list; guarded by checkpoint_mutex */
+    struct list link;  /* in the directory's list; guarded by its checkpoint_mutex */
+    uint64_t instance; /* tells it from another log of the name, before or after it */
     char *topic;
     int32_t partition;
     struct partition_log *log; /* NULL: could not be opened, and its directory is offline */
     atomic_bool has_entry;     /* the recovery point checkpoint on disk has a line for this log */
-    /* What the checkpoint files say, or are to say; guarded by checkpoint_mutex once the log is open. */
+    /* What the checkpoint files say, or are to say; guarded by the
+     * directory's checkpoint_mutex once the log is open. */
     int64_t recovery_point;
     int64_t log_start_offset;
     int64_t high_watermark;
@@ -77,9 +79,7 @@ struct log_manager {
     struct future_folder *futures;
     size_t futures_count;
     size_t futures_capacity;
-    /* Guards the checkpoint files, the directories' lists and what the logs last said. Taken last: under
-     * `mutex`, under a partition's lock, or under none. */
-    pthread_mutex_t checkpoint_mutex;
+    atomic_uint_least64_t instances; /* of logs, so far */
 };
 
 int64_t log_manager_now_ms(const struct log_manager *manager);
@@ -176,12 +176,14 @@ enum log_checkpoint {
     LOG_CHECKPOINT_CLEANER = 8,
     LOG_CHECKPOINT_ALL = 15
 };
-/* Rewrites the files of the set `which` in one directory, checkpoint_mutex held; the directory's failure
+void log_manager_lock_checkpoints(struct log_directory *directory);
+void log_manager_unlock_checkpoints(struct log_directory *directory);
+/* Rewrites the files of the set `which` in one directory, its checkpoint_mutex held; the directory's failure
  * where it is offline. */
 MUST_CHECK int log_manager_write_checkpoints(struct log_manager *manager, struct log_directory *directory,
                                              unsigned which);
 /* log_manager_cleaner.c: what the cleaner's checkpoint says of a log that was just opened lies within it, or
- * is forgotten. checkpoint_mutex held. */
+ * is forgotten. The directory's checkpoint_mutex held. */
 void log_manager_check_cleaned(struct managed_log *managed);
 /* log_keep_checkpoints of a managed log. */
 int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);

@@ -91,6 +91,23 @@ static void inherit(struct log_manager *manager, struct managed_log *winner, con
         winner->log_start_offset = partition_log_start_offset(winner->log);
 }
 
+/* The winner's first: what it took over must be on disk before the loser's is forgotten. 0, or -errno. */
+static int write_after(struct log_manager *manager, struct log_directory *winner, struct log_directory *loser)
+{
+    log_manager_lock_checkpoints(loser);
+    loser->unwritten |= LOG_CHECKPOINT_ALL;
+    log_manager_unlock_checkpoints(loser);
+    log_manager_lock_checkpoints(winner);
+    int error = log_manager_write_checkpoints(manager, winner, LOG_CHECKPOINT_ALL);
+    log_manager_unlock_checkpoints(winner);
+    if (error)
+        return error;
+    log_manager_lock_checkpoints(loser);
+    error = log_manager_write_checkpoints(manager, loser, LOG_CHECKPOINT_ALL);
+    log_manager_unlock_checkpoints(loser);
+    return error;
+}
+
 static void settle(struct log_manager *manager, struct managed_log *first, struct managed_log *twin)
 {
     struct buffer key, from, aside;
@@ -118,12 +135,7 @@ static void settle(struct log_manager *manager, struct managed_log *first, struc
     if (!error && !stray)
         log_manager_remove_later(manager, directory, buffer_string(&aside),
                                  log_manager_now_ms(manager) + manager->defaults.file_delete_delay_ms);
-    pthread_mutex_lock(&manager->checkpoint_mutex);
-    directory->unwritten |= error ? 0 : LOG_CHECKPOINT_ALL;
-    int written = error ? 0 : log_manager_write_checkpoints(manager, winner->directory, LOG_CHECKPOINT_ALL);
-    if (!error && !written)
-        written = log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_ALL);
-    pthread_mutex_unlock(&manager->checkpoint_mutex);
+    int written = error ? 0 : write_after(manager, winner->directory, directory);
     if (written)
         log_warn(manager->logger, "log", "the checkpoints are written later: %s", strerror(-written));
     buffer_release(&aside);

@@ -205,7 +205,6 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     log->directory = memory_copy_string(options->directory);
     log->settings = options->settings;
     log->health = options->health;
-    log->instance = options->instance;
     log->first_dirty_offset = options->first_dirty_offset;
     log->durable_rolls = options->durable_rolls;
     log->walkers = options->walkers;
@@ -362,11 +361,6 @@ bool partition_log_is_full(const struct partition_log *log)
 struct log_health *partition_log_health(const struct partition_log *log)
 {
     return log->health;
-}
-
-uint64_t partition_log_instance(const struct partition_log *log)
-{
-    return log->instance;
 }
 
 struct uuid partition_log_topic_id(const struct partition_log *log)

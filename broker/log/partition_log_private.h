@@ -67,7 +67,6 @@ struct partition_log {
     atomic_int_least64_t first_dirty_offset; /* compaction: all below was cleaned; -1: nothing was */
     atomic_int failure;                      /* -errno; ask partition_log_failure */
     struct log_health *health;               /* NULL: none */
-    uint64_t instance;
 
     struct epoch_cache epochs;     /* changed: since the newest version of its text was made */
     struct epoch_file *epoch_file; /* shared with flushes */

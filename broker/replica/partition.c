@@ -30,6 +30,7 @@ struct partition *partition_new(const struct partition_options *options)
     partition->number = options->partition;
     partition->host = options->host;
     partition->log = options->log;
+    atomic_init(&partition->health, partition_log_health(options->log));
     pthread_mutex_init(&partition->mutex, NULL);
     list_init(&partition->watchers);
     forget_watched(partition);

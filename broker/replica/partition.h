@@ -283,8 +283,8 @@ int partition_flush_end(struct partition *partition, struct log_flush *flush, in
 int partition_flush(struct partition *partition, int64_t now_ms);
 /* Asks the host for a flush, at ease, where records have waited for theirs for flush.ms. */
 void partition_ask_for_aged_flush(struct partition *partition, int64_t now_ms);
-/* What the logs of the same directory share: tells directories apart. NULL: none, or the partition is closed.
- */
+/* What the logs of the same directory share: tells directories apart, and outlives them. NULL: none. Takes no
+ * lock: the directory may be one that hangs. */
 const struct log_health *partition_directory_health(struct partition *partition);
 
 /* ---- work on the log by others ---- */

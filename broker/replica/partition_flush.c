@@ -136,8 +136,5 @@ void partition_ask_for_aged_flush(struct partition *partition, int64_t now_ms)
 
 const struct log_health *partition_directory_health(struct partition *partition)
 {
-    pthread_mutex_lock(&partition->mutex);
-    const struct log_health *health = partition->closed ? NULL : partition_log_health(partition->log);
-    pthread_mutex_unlock(&partition->mutex);
-    return health;
+    return atomic_load(&partition->health);
 }

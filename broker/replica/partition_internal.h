@@ -21,6 +21,8 @@ struct partition {
     int32_t number;
     struct partition_host *host;
 
+    _Atomic(const struct log_health *) health; /* the log's; changes under the mutex */
+
     pthread_mutex_t mutex; /* guards all below */
     struct partition_log *log;
     struct partition_core core;

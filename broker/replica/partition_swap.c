@@ -7,5 +7,6 @@ void partition_put_log(struct partition *partition, struct partition_log *log)
 {
     CHECK(!partition->closed && partition_log_end_offset(log) == partition_log_end_offset(partition->log));
     partition->log = log;
+    atomic_store(&partition->health, partition_log_health(log));
     partition->flushes_running = 0; /* those that run are of the other log */
 }

@@ -11,6 +11,7 @@
 struct offsets_entry {
     char *topic;
     int32_t partition;
+    uint64_t instance;
     int64_t high_watermark;
     int64_t recovery_point;
     int64_t log_start_offset;
@@ -22,7 +23,8 @@ struct collection {
     size_t capacity;
 };
 
-static void collect_log(void *context, struct slice topic, int32_t partition, struct partition_log *log)
+static void collect_log(void *context, struct slice topic, int32_t partition, uint64_t instance,
+                        struct partition_log *log)
 {
     struct collection *collection = context;
     collection->entries = memory_grow(collection->entries, collection->count, &collection->capacity,
@@ -30,15 +32,16 @@ static void collect_log(void *context, struct slice topic, int32_t partition, st
     collection->entries[collection->count++] =
         (struct offsets_entry){.topic = memory_copy_bytes(topic.data, topic.length),
                                .partition = partition,
+                               .instance = instance,
                                .recovery_point = partition_log_recovery_point(log),
                                .log_start_offset = partition_log_start_offset(log)};
 }
 
-/* The high watermark is the partition's; where there is none yet, what the checkpoint had. */
-static void collect(struct replica_manager *manager, struct log_manager *logs, struct collection *collection)
+/* The high watermark is the partition's; where there is none yet, what the checkpoint had. A partition that
+ * is found has this log, or a later one of the name: then the entry counts for nothing. */
+static void find_high_watermarks(struct replica_manager *manager, struct log_manager *logs,
+                                 struct collection *collection)
 {
-    *collection = (struct collection){.entries = NULL};
-    log_manager_each(logs, collect_log, collection);
     for (size_t i = 0; i < collection->count; i++) {
         struct offsets_entry *entry = &collection->entries[i];
         struct slice topic = slice_of(entry->topic);
@@ -60,34 +63,37 @@ static void collection_release(struct collection *collection)
     free(collection->entries);
 }
 
-int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager)
+int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager, size_t directory)
 {
     struct log_manager *logs = replica_manager_logs(manager);
-    struct collection collection;
-    collect(manager, logs, &collection);
+    struct collection collection = {.entries = NULL};
+    log_manager_each_in(logs, directory, collect_log, &collection);
+    find_high_watermarks(manager, logs, &collection);
     struct high_watermark_entry *entries = memory_allocate_zeroed(collection.count + 1, sizeof(*entries));
     for (size_t i = 0; i < collection.count; i++)
         entries[i] = (struct high_watermark_entry){.topic = slice_of(collection.entries[i].topic),
                                                    .partition = collection.entries[i].partition,
-                                                   .high_watermark = collection.entries[i].high_watermark};
-    int error = log_manager_checkpoint_high_watermarks(logs, entries, collection.count);
+                                                   .high_watermark = collection.entries[i].high_watermark,
+                                                   .instance = collection.entries[i].instance};
+    int error = log_manager_checkpoint_high_watermarks_in(logs, directory, entries, collection.count);
     free(entries);
     collection_release(&collection);
     return error;
 }
 
-int replica_manager_checkpoint_recovery(struct replica_manager *manager)
+int replica_manager_checkpoint_recovery(struct replica_manager *manager, size_t directory)
 {
     struct log_manager *logs = replica_manager_logs(manager);
-    struct collection collection;
-    collect(manager, logs, &collection);
+    struct collection collection = {.entries = NULL};
+    log_manager_each_in(logs, directory, collect_log, &collection);
     struct recovery_entry *entries = memory_allocate_zeroed(collection.count + 1, sizeof(*entries));
     for (size_t i = 0; i < collection.count; i++)
         entries[i] = (struct recovery_entry){.topic = slice_of(collection.entries[i].topic),
                                              .partition = collection.entries[i].partition,
                                              .recovery_point = collection.entries[i].recovery_point,
-                                             .log_start_offset = collection.entries[i].log_start_offset};
-    int error = log_manager_checkpoint_recovery(logs, entries, collection.count);
+                                             .log_start_offset = collection.entries[i].log_start_offset,
+                                             .instance = collection.entries[i].instance};
+    int error = log_manager_checkpoint_recovery_in(logs, directory, entries, collection.count);
     free(entries);
     collection_release(&collection);
     return error;

@@ -3,8 +3,8 @@
  * All partitions of this broker: carries out the controller's messages (leader-and-isr, stop replica), looks
  * partitions up for requests, keeps the periodic work (ISR ticks, checkpoints) and hands ISR proposals on.
  *
- * Threads: lookups from any thread. Control messages, ticks and the checkpoint of high watermarks come from
- * one thread (the replica worker), so they are carried out in the order of their arrival.
+ * Threads: lookups and checkpoints from any thread. Control messages and ticks come from one thread (the
+ * replica worker), so they are carried out in the order of their arrival.
  */
 #ifndef BROKER_REPLICA_REPLICA_MANAGER_H
 #define BROKER_REPLICA_REPLICA_MANAGER_H
@@ -87,10 +87,10 @@ void replica_manager_each(struct replica_manager *manager,
 
 /* ISR ticks of all partitions; call every replica.lag.time.max.ms / 2 or more often. */
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms);
-/* Writes the replication-offset-checkpoint, on the thread that makes and deletes partitions: a partition made
- * anew must not get the former one's. 0 or the first -errno. */
-int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager);
-/* Likewise the recovery-point and log-start checkpoints, on any thread. */
-int replica_manager_checkpoint_recovery(struct replica_manager *manager);
+/* Writes the replication-offset-checkpoint of one log directory, or of all (LOG_DIRECTORIES_ALL). Waits for
+ * the disk; any thread: a partition made anew does not get the former one's. 0 or the first -errno. */
+int replica_manager_checkpoint_high_watermarks(struct replica_manager *manager, size_t directory);
+/* Likewise the recovery-point and log-start checkpoints. */
+int replica_manager_checkpoint_recovery(struct replica_manager *manager, size_t directory);
 
 #endif

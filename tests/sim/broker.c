@@ -242,9 +242,9 @@ static void checkpoint(struct world *world, int32_t index, void *data)
     }
     for (int32_t p = 0; p < world->partition_count; p++)
         retain(world, index, p);
-    int error = replica_manager_checkpoint_high_watermarks(broker->replicas);
+    int error = replica_manager_checkpoint_high_watermarks(broker->replicas, LOG_DIRECTORIES_ALL);
     if (error == 0)
-        error = replica_manager_checkpoint_recovery(broker->replicas);
+        error = replica_manager_checkpoint_recovery(broker->replicas, LOG_DIRECTORIES_ALL);
     if (error != 0 && broker_acts(broker))
         world_fail(world, "I7", "broker %lld cannot write its checkpoints: %lld",
                    TRACE_OF(broker->id, error));
@@ -417,7 +417,7 @@ void broker_stop(struct world *world, int32_t index)
     check_remember(world, index);
     memory_files_stop_after(broker->disk, UINT64_MAX); /* no crash half-way: another fault */
     controller_stop(broker->controller);
-    if (replica_manager_checkpoint_high_watermarks(broker->replicas) != 0)
+    if (replica_manager_checkpoint_high_watermarks(broker->replicas, LOG_DIRECTORIES_ALL) != 0)
         world_fail(world, "I8", "broker %lld cannot write its checkpoint", TRACE_OF(broker->id));
     broker->dying = true;
     tear_down(world, index, true);

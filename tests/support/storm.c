@@ -442,8 +442,9 @@ static void collect_offsets(void *context, struct slice topic, int32_t partition
 {
     struct offsets *offsets = context;
     (void)topic;
-    offsets->entries[offsets->count++] = (struct recovery_entry){
-        slice_of(STORM_TOPIC), partition, partition_log_recovery_point(log), partition_log_start_offset(log)};
+    offsets->entries[offsets->count++] =
+        (struct recovery_entry){slice_of(STORM_TOPIC), partition, partition_log_recovery_point(log),
+                                partition_log_start_offset(log), 0};
 }
 
 static bool checkpoint(struct storm *storm)
@@ -464,7 +465,7 @@ static bool checkpoint_high_watermarks(struct storm *storm)
     for (int i = 0; i < STORM_PARTITIONS; i++)
         if (storm->model.partitions[i].existence == STORM_PRESENT)
             entries[count++] = (struct high_watermark_entry){slice_of(STORM_TOPIC), i,
-                                                             storm->model.partitions[i].high_watermark};
+                                                             storm->model.partitions[i].high_watermark, 0};
     return log_manager_checkpoint_high_watermarks(storm->manager, entries, count) == 0;
 }
 

@@ -274,8 +274,8 @@ static void nothing_is_written_to_a_failed_directory(void **state)
         obtain(&world, IN_B + 2, true, -EIO);
         obtain(&world, 50, false, -EIO);
         assert_true(append(&world, obtain(&world, 51, true, 0)));
-        const struct recovery_entry recovery = {slice_of("orders"), IN_B, 5, 0};
-        const struct high_watermark_entry watermark = {slice_of("orders"), IN_B, 5};
+        const struct recovery_entry recovery = {slice_of("orders"), IN_B, 5, 0, 0};
+        const struct high_watermark_entry watermark = {slice_of("orders"), IN_B, 5, 0};
         assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
         assert_int_equal(log_manager_checkpoint_high_watermarks(world.manager, &watermark, 1), 0);
         assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), IN_B), -EIO);
@@ -327,7 +327,7 @@ static void live(struct world *world, struct counts *counts)
             continue;
         struct recovery_entry entries[PARTITIONS];
         for (int32_t i = 0; i < PARTITIONS; i++)
-            entries[i] = (struct recovery_entry){slice_of("orders"), i, counts->durable[i], 0};
+            entries[i] = (struct recovery_entry){slice_of("orders"), i, counts->durable[i], 0, 0};
         int ignored = log_manager_checkpoint_recovery(world->manager, entries, PARTITIONS);
         (void)ignored;
         log_manager_probe(world->manager);
@@ -472,7 +472,8 @@ static void a_deletion_on_a_full_disk_leaves_nothing_behind(void **state)
     world_fill(&world, 8, 30);
     for (int32_t i = 0; i < PARTITIONS; i++)
         assert_int_equal(partition_log_flush(obtain(&world, i, false, 0)), 0);
-    const struct recovery_entry entries[] = {{slice_of("orders"), 0, 30, 10}, {slice_of("orders"), 2, 30, 0}};
+    const struct recovery_entry entries[] = {{slice_of("orders"), 0, 30, 10, 0},
+                                             {slice_of("orders"), 2, 30, 0, 0}};
     assert_int_equal(log_manager_checkpoint_recovery(world.manager, entries, 2), 0);
     memory_files_set_capacity(world.disk, memory_files_used_bytes(world.disk));
     assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), IN_A), 0);

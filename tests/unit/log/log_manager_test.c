@@ -131,7 +131,7 @@ static void a_stop_and_a_start_keep_everything(void **state)
         }
         assert_true(exists(&world, "/data/a/orders-0") && exists(&world, "/data/b/orders-1"));
         assert_null(log_manager_find(world.manager, slice_of("orders"), 10));
-        const struct high_watermark_entry watermark = {slice_of("orders"), 3, 17};
+        const struct high_watermark_entry watermark = {slice_of("orders"), 3, 17, 0};
         assert_int_equal(log_manager_checkpoint_high_watermarks(world.manager, &watermark, 1), 0);
         assert_int_equal(log_manager_close(world.manager), 0);
         world_drop(&world);
@@ -238,8 +238,8 @@ static void a_deleted_log_leaves_nothing_to_its_namesake(void **state)
         assert_true(append(&world, log));
     assert_int_equal(partition_log_flush(log), 0);
     assert_int_equal(partition_log_advance_start(log, 20), KAFKA_NONE);
-    const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 20};
-    const struct high_watermark_entry watermark = {slice_of("orders"), 0, 40};
+    const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 20, 0};
+    const struct high_watermark_entry watermark = {slice_of("orders"), 0, 40, 0};
     assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
     assert_int_equal(log_manager_checkpoint_high_watermarks(world.manager, &watermark, 1), 0);
     assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 50\n");
@@ -248,10 +248,16 @@ static void a_deleted_log_leaves_nothing_to_its_namesake(void **state)
     assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), 0), 0);
     assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), 0), -ENOENT);
     assert_false(exists(&world, "/data/a/orders-0"));
+    /* The checkpoints forget it before there is a namesake, at the latest; also in another life. */
+    world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(world_open(&world), 0);
+    assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 50\n");
+    assert_int_equal(log_manager_checkpointed_high_watermark(world.manager, slice_of("orders"), 0), 0);
+    log = obtain(&world, "orders", 0);
     assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n0\n");
     assert_content(&world, "/data/a/log-start-offset-checkpoint", "0\n0\n");
     assert_content(&world, "/data/a/replication-offset-checkpoint", "0\n0\n");
-    log = obtain(&world, "orders", 0);
     assert_int_equal(partition_log_end_offset(log), 0);
     for (int i = 0; i < 5; i++)
         assert_true(append(&world, log));
@@ -261,6 +267,77 @@ static void a_deleted_log_leaves_nothing_to_its_namesake(void **state)
     log = log_manager_find(world.manager, slice_of("orders"), 0);
     assert_int_equal(partition_log_start_offset(log), 0);
     assert_int_equal(partition_log_end_offset(log), 5);
+    world_release(&world);
+}
+
+/* Many deletions do not write the checkpoints many times. */
+static void deletions_write_checkpoints_together(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 16);
+    assert_int_equal(world_open(&world), 0);
+    struct recovery_entry entries[40];
+    for (int32_t i = 0; i < 40; i++) {
+        struct partition_log *log = obtain(&world, "orders", i);
+        assert_true(append(&world, log));
+        assert_int_equal(partition_log_flush(log), 0);
+        entries[i] = (struct recovery_entry){slice_of("orders"), i, 1, 0, 0};
+    }
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, entries, 40), 0);
+    uint32_t changes = MEMORY_FILES_BIT(MEMORY_FILES_SYNC) | MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY) |
+                       MEMORY_FILES_BIT(MEMORY_FILES_WRITE) | MEMORY_FILES_BIT(MEMORY_FILES_RENAME);
+    uint64_t before = memory_files_operations(world.disk, changes);
+    for (int32_t i = 0; i < 40; i++)
+        assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), i), 0);
+    /* The folder's new name, durable. */
+    assert_int_equal(memory_files_operations(world.disk, changes) - before, 40 * 2);
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, NULL, 0), 0);
+    assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n0\n");
+    world_release(&world);
+}
+
+struct onlooker {
+    struct log_manager *manager;
+    const char *path_part; /* of what is being done meanwhile */
+    int looks;
+};
+
+/* As a network thread does it, while the disk works for somebody else: nobody waits, or this hangs. */
+static int look_on(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct onlooker *onlooker = context;
+    (void)operation;
+    if (!strstr(path, onlooker->path_part))
+        return 0;
+    onlooker->looks++;
+    assert_false(log_manager_log_is_offline(onlooker->manager, slice_of("orders"), 7));
+    assert_non_null(log_manager_find(onlooker->manager, slice_of("orders"), 1));
+    assert_null(log_manager_find(onlooker->manager, slice_of("orders"), 0));
+    assert_int_equal(log_manager_directory_of(onlooker->manager, slice_of("orders"), 0), -1);
+    return 0;
+}
+
+static void nobody_waits_for_the_disk_of_another_log(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 17);
+    assert_int_equal(world_open(&world), 0);
+    assert_true(append(&world, obtain(&world, "orders", 1)));
+    struct onlooker onlooker = {.manager = world.manager, .path_part = "orders-0"};
+    memory_files_set_hook(world.disk, look_on, &onlooker);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    assert_true(onlooker.looks > 0);
+    memory_files_set_hook(world.disk, NULL, NULL);
+    assert_ptr_equal(log_manager_find(world.manager, slice_of("orders"), 0), log);
+    assert_true(append(&world, log));
+    memory_files_set_hook(world.disk, look_on, &onlooker);
+    onlooker.looks = 0;
+    assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), 0), 0);
+    assert_true(onlooker.looks > 0);
+    memory_files_set_hook(world.disk, NULL, NULL);
+    assert_null(log_manager_find(world.manager, slice_of("orders"), 0));
     world_release(&world);
 }
 
@@ -274,7 +351,7 @@ static void a_truncation_lowers_the_checkpoint_first(void **state)
     for (int i = 0; i < 50; i++)
         assert_true(append(&world, log));
     assert_int_equal(partition_log_flush(log), 0);
-    const struct recovery_entry recovery = {slice_of("orders"), 0, partition_log_recovery_point(log), 0};
+    const struct recovery_entry recovery = {slice_of("orders"), 0, partition_log_recovery_point(log), 0, 0};
     assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
     assert_int_equal(partition_log_truncate(log, 30, 0), KAFKA_NONE);
     assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 30\n");
@@ -294,7 +371,7 @@ static void an_emptied_log_lowers_both_checkpoints(void **state)
         assert_true(append(&world, log));
     assert_int_equal(partition_log_flush(log), 0);
     assert_int_equal(partition_log_advance_start(log, 40), KAFKA_NONE);
-    const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 40};
+    const struct recovery_entry recovery = {slice_of("orders"), 0, 50, 40, 0};
     assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
     assert_content(&world, "/data/a/log-start-offset-checkpoint", "0\n1\norders 0 40\n");
     assert_int_equal(partition_log_truncate_fully(log, 10, 0), KAFKA_NONE);
@@ -479,15 +556,50 @@ static void no_mark_after_a_failed_stop(void **state)
     world_release(&world);
 }
 
+static void note_instance(void *context, struct slice topic, int32_t partition, uint64_t instance,
+                          struct partition_log *log)
+{
+    (void)topic;
+    (void)partition;
+    (void)log;
+    *(uint64_t *)context = instance;
+}
+
+/* A high watermark that was collected before its partition was deleted and made anew is not the new one's. */
+static void a_log_made_anew_inherits_no_high_watermark(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 1);
+    assert_int_equal(world_open(&world), 0);
+    obtain(&world, "orders", 0);
+    uint64_t former = 0, present = 0;
+    log_manager_each_in(world.manager, LOG_DIRECTORIES_ALL, note_instance, &former);
+    assert_int_equal(log_manager_delete(world.manager, slice_of("orders"), 0), 0);
+    obtain(&world, "orders", 0);
+    log_manager_each_in(world.manager, LOG_DIRECTORIES_ALL, note_instance, &present);
+    assert_int_not_equal(former, present);
+    const struct high_watermark_entry stale = {slice_of("orders"), 0, 17, former};
+    assert_int_equal(log_manager_checkpoint_high_watermarks(world.manager, &stale, 1), 0);
+    world_drop(&world);
+    assert_int_equal(world_open(&world), 0);
+    assert_int_equal(log_manager_checkpointed_high_watermark(world.manager, slice_of("orders"), 0), 0);
+    world_drop(&world);
+    world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_and_a_start_keep_everything),
+        cmocka_unit_test(a_log_made_anew_inherits_no_high_watermark),
         cmocka_unit_test(a_directory_in_use_is_refused),
         cmocka_unit_test(a_directory_of_another_broker_or_cluster_is_refused),
         cmocka_unit_test(a_partition_lies_in_one_directory),
         cmocka_unit_test(leftover_folders_are_removed_or_kept),
         cmocka_unit_test(a_deleted_log_leaves_nothing_to_its_namesake),
+        cmocka_unit_test(deletions_write_checkpoints_together),
+        cmocka_unit_test(nobody_waits_for_the_disk_of_another_log),
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
         cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
         cmocka_unit_test(the_first_roll_makes_an_entry),

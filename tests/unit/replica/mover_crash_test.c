@@ -46,7 +46,7 @@ static bool crash_at(uint64_t after, enum memory_files_crash crash, uint64_t see
     for (int i = 0; i < 60; i++)
         assert_true(mover_world_produce(&world));
     assert_true(mover_world_flush(&world));
-    assert_int_equal(replica_manager_checkpoint_recovery(world.replicas), 0);
+    assert_int_equal(replica_manager_checkpoint_recovery(world.replicas, LOG_DIRECTORIES_ALL), 0);
     memory_files_stop_after(world.disk, after);
     /* What a truncation had cut may be back after a crash, with what was there before. */
     work(&world);

@@ -99,7 +99,7 @@ int mover_world_stop(struct mover_world *world)
 {
     mover_free(world->mover);
     world->mover = NULL;
-    int error = replica_manager_checkpoint_high_watermarks(world->replicas);
+    int error = replica_manager_checkpoint_high_watermarks(world->replicas, LOG_DIRECTORIES_ALL);
     replica_manager_free(world->replicas);
     world->replicas = NULL;
     int closed = log_manager_close(world->logs);

@@ -5,6 +5,7 @@
  */
 #include "broker/storage.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -232,12 +234,157 @@ static void test_the_threads_end_with_work_queued(void **state)
     assert_int_equal(status.recovery_point, 0);
 }
 
+/* ---- the periodic work ---- */
+
+#define DIRECTORIES 2
+
+/* A log manager over two directories, one of which hangs: whoever renames a checkpoint there waits. */
+struct manager_fixture {
+    struct file_operations operations; /* those of the files, but for the hanging */
+    const struct file_operations *originals;
+    struct memory_files *files;
+    struct broker_config config;
+    struct log_manager *logs;
+    struct replica_manager *replicas;
+    struct storage *storage;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool hangs; /* guarded by the mutex, as the next */
+    int hanging;
+};
+
+static int hang_at_rename(struct file_system *system, const char *from, const char *to)
+{
+    const struct manager_fixture *constant =
+        container_of(system->operations, struct manager_fixture, operations);
+    struct manager_fixture *fixture = (struct manager_fixture *)constant;
+    pthread_mutex_lock(&fixture->mutex);
+    bool waits = fixture->hangs && strncmp(to, "/data/a/", 8) == 0;
+    fixture->hanging += waits;
+    pthread_cond_broadcast(&fixture->changed);
+    while (waits && fixture->hangs)
+        pthread_cond_wait(&fixture->changed, &fixture->mutex);
+    pthread_mutex_unlock(&fixture->mutex);
+    return fixture->originals->rename(system, from, to);
+}
+
+static int setup_manager(void **state)
+{
+    static const char *const directories[DIRECTORIES] = {"/data/a", "/data/b"};
+    struct manager_fixture *fixture = memory_allocate_zeroed(1, sizeof(*fixture));
+    pthread_mutex_init(&fixture->mutex, NULL);
+    pthread_cond_init(&fixture->changed, NULL);
+    fixture->files = memory_files_new(1);
+    struct file_system *system = memory_files_system(fixture->files);
+    fixture->originals = system->operations;
+    fixture->operations = *system->operations;
+    fixture->operations.rename = hang_at_rename;
+    system->operations = &fixture->operations;
+    struct log_manager_options options = {.files = system,
+                                          .directories = directories,
+                                          .directories_count = DIRECTORIES,
+                                          .broker_id = SELF,
+                                          .cluster_id = "cluster",
+                                          .seed = 1};
+    log_settings_init(&options.defaults);
+    struct buffer error;
+    buffer_init(&error);
+    assert_int_equal(log_manager_open(&options, &fixture->logs, &error), 0);
+    buffer_release(&error);
+    struct replica_manager_options replicas = {.broker_id = SELF, .logs = fixture->logs};
+    fixture->replicas = replica_manager_new(&replicas);
+    fixture->config = (struct broker_config){.background_threads = 4,
+                                             .log_retention_check_interval_ms = 10,
+                                             .log_flush_scheduler_interval_ms = 10,
+                                             .log_flush_offset_checkpoint_interval_ms = 10,
+                                             .log_flush_start_offset_checkpoint_interval_ms = 10,
+                                             .replica_high_watermark_checkpoint_interval_ms = 10};
+    const struct storage_options storage = {.config = &fixture->config, .directories = DIRECTORIES};
+    assert_int_equal(storage_new(&storage, &fixture->storage), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown_manager(void **state)
+{
+    struct manager_fixture *fixture = *state;
+    storage_free(fixture->storage);
+    replica_manager_free(fixture->replicas);
+    log_manager_free(fixture->logs);
+    memory_files_system(fixture->files)->operations = fixture->originals;
+    memory_files_free(fixture->files);
+    pthread_cond_destroy(&fixture->changed);
+    pthread_mutex_destroy(&fixture->mutex);
+    free(fixture);
+    return 0;
+}
+
+/* Waits until the checkpoint of the sound directory has been written anew. */
+static void await_checkpoint(struct manager_fixture *fixture, const char *path)
+{
+    struct file_system *system = memory_files_system(fixture->files);
+    int64_t deadline_ms = clock_monotonic_ms() + DEADLINE_MS;
+    int removed = file_system_remove(system, path);
+    assert_true(removed == 0 || removed == -ENOENT);
+    struct file_status status;
+    while (file_system_status(system, path, &status) != 0) {
+        assert_true(clock_monotonic_ms() < deadline_ms);
+        sched_yield();
+    }
+}
+
+static void test_a_hanging_directory_holds_up_its_own_checkpoints_only(void **state)
+{
+    struct manager_fixture *fixture = *state;
+    struct log_settings settings;
+    struct partition_log *log;
+    log_settings_init(&settings);
+    fixture->hangs = true;
+    assert_int_equal(storage_start(fixture->storage, fixture->replicas), 0);
+    pthread_mutex_lock(&fixture->mutex);
+    while (fixture->hanging == 0)
+        pthread_cond_wait(&fixture->changed, &fixture->mutex);
+    pthread_mutex_unlock(&fixture->mutex);
+    for (int i = 0; i < 3; i++) {
+        await_checkpoint(fixture, "/data/b/replication-offset-checkpoint");
+        await_checkpoint(fixture, "/data/b/recovery-point-offset-checkpoint");
+    }
+    /* Whoever looks for a log need not wait either. */
+    assert_null(log_manager_find(fixture->logs, slice_of("none"), 0));
+    pthread_mutex_lock(&fixture->mutex);
+    fixture->hangs = false;
+    pthread_cond_broadcast(&fixture->changed);
+    pthread_mutex_unlock(&fixture->mutex);
+    await_checkpoint(fixture, "/data/a/replication-offset-checkpoint");
+    assert_int_equal(log_manager_obtain(fixture->logs, slice_of("topic"), 0, true, &settings, &log), 0);
+}
+
+/* By the wall clock files are removed for good: where it was set, one round is left out, and one only. */
+static void test_a_clock_that_was_set_is_not_believed_at_once(void **state)
+{
+    (void)state;
+    int64_t difference_ms = 1000000, jump_ms;
+    assert_false(storage_clock_has_jumped(&difference_ms, 1005000, 5000, &jump_ms));
+    /* A little is drift. */
+    assert_false(storage_clock_has_jumped(&difference_ms, 1015000 + 59000, 15000, &jump_ms));
+    assert_int_equal(jump_ms, 59000);
+    const int64_t day_ms = 86400000;
+    assert_true(storage_clock_has_jumped(&difference_ms, 1085000 + day_ms, 26000, &jump_ms));
+    assert_int_equal(jump_ms, day_ms);
+    assert_false(storage_clock_has_jumped(&difference_ms, 1095000 + day_ms, 36000, &jump_ms));
+    assert_true(storage_clock_has_jumped(&difference_ms, 1105000, 46000, &jump_ms));
+    assert_int_equal(jump_ms, -day_ms);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_is_asked_for_is_flushed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_hanging_disk_holds_up_its_own_logs_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_threads_end_with_work_queued, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_hanging_directory_holds_up_its_own_checkpoints_only,
+                                        setup_manager, teardown_manager),
+        cmocka_unit_test(test_a_clock_that_was_set_is_not_believed_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
