@@ -14,7 +14,7 @@
 #include "common/worker.h"
 #include "proto/kafka/error.h"
 
-#define WAIT_MS 200
+#define WAIT_MS 1000
 #define PAUSE_MS 5000
 #define IDLE_MS 60000
 #define KEY_MAX (255 + 4)
@@ -23,7 +23,8 @@ static struct slice move_key(uint8_t key[KEY_MAX], struct slice topic, int32_t p
 {
     size_t length = min_size(topic.length, KEY_MAX - 4);
     memcpy(key, &partition, 4);
-    memcpy(key + 4, topic.data, length);
+    if (length > 0)
+        memcpy(key + 4, topic.data, length);
     return slice_make(key, length + 4);
 }
 
@@ -121,6 +122,15 @@ bool move_is_wanted(struct mover *mover, const struct move *move, size_t directo
     return wanted;
 }
 
+int64_t move_throttled_ms(struct mover *mover)
+{
+    int64_t now_ms = mover->monotonic_ms(mover->clock_context);
+    pthread_mutex_lock(&mover->lock);
+    int64_t wait_ms = move_throttle_wait_ms(&mover->throttle, now_ms);
+    pthread_mutex_unlock(&mover->lock);
+    return wait_ms;
+}
+
 void move_tell(struct mover *mover, struct move *move, int64_t size_bytes, int64_t end_offset)
 {
     pthread_mutex_lock(&mover->lock);
@@ -135,13 +145,12 @@ void move_tell(struct mover *mover, struct move *move, int64_t size_bytes, int64
 static struct move *take_due(struct mover *mover, int64_t now_ms, int64_t *wait_ms)
 {
     *wait_ms = IDLE_MS;
-    int64_t throttled_ms = move_throttle_wait_ms(&mover->throttle, now_ms);
     list_for_each(node, &mover->queue)
     {
         struct move *move = container_of(node, struct move, link);
         if (move->busy)
             continue;
-        int64_t due_ms = max_i64(move->due_ms - now_ms, throttled_ms);
+        int64_t due_ms = move->due_ms - now_ms;
         if (due_ms <= 0) {
             move->busy = true;
             return move;
@@ -151,16 +160,19 @@ static struct move *take_due(struct mover *mover, int64_t now_ms, int64_t *wait_
     return NULL;
 }
 
-static void put_back(struct mover *mover, struct move *move, enum move_outcome outcome, int64_t copied)
+static void put_back(struct mover *mover, struct move *move, const struct move_result *result)
 {
-    static const int64_t pauses_ms[] = {[MOVE_AGAIN] = 0, [MOVE_WAIT] = WAIT_MS, [MOVE_PAUSE] = PAUSE_MS};
-    move_throttle_spend(&mover->throttle, copied);
+    const int64_t pauses_ms[] = {
+        [MOVE_AGAIN] = 0, [MOVE_THROTTLED] = result->wait_ms, [MOVE_WAIT] = WAIT_MS, [MOVE_PAUSE] = PAUSE_MS};
+    bool redirected = move->directory != move->attempted;
+    move_throttle_spend(&mover->throttle, result->copied_bytes);
     move->busy = false;
     list_remove(&move->link);
     list_push_back(&mover->queue, &move->link);
-    if (outcome != MOVE_ENDED) {
-        move->due_ms = mover->monotonic_ms(mover->clock_context) + pauses_ms[outcome];
-    } else if (move->directory == move->attempted) {
+    if (result->outcome != MOVE_ENDED) {
+        int64_t pause_ms = redirected ? 0 : pauses_ms[result->outcome];
+        move->due_ms = mover->monotonic_ms(mover->clock_context) + pause_ms;
+    } else if (!redirected) {
         drop_move(mover, move);
     } else {
         /* Another directory was asked for in the last moment. */
@@ -178,10 +190,9 @@ static bool run_one(struct mover *mover, struct buffer *piece, int64_t *wait_ms)
     if (move == NULL)
         return false;
     pthread_mutex_unlock(&mover->lock);
-    int64_t copied = 0;
-    enum move_outcome outcome = move_step(mover, move, piece, &copied);
+    struct move_result result = move_step(mover, move, piece);
     pthread_mutex_lock(&mover->lock);
-    put_back(mover, move, outcome, copied);
+    put_back(mover, move, &result);
     return true;
 }
 
@@ -232,7 +243,7 @@ static void resume(void *context, struct slice topic, int32_t partition, size_t 
     struct mover *mover = context;
     pthread_mutex_lock(&mover->lock);
     if (find_move(mover, topic, partition) == NULL)
-        add_move(mover, topic, partition, directory);
+        add_move(mover, topic, partition, directory)->stale = true;
     pthread_mutex_unlock(&mover->lock);
 }
 

@@ -26,8 +26,13 @@ struct move {
     struct uuid topic_id; /* zero: not known yet */
     bool known;           /* the future log was a prefix of the live one ... */
     uint64_t truncations; /* ... when that had been truncated so often */
+    bool seen;            /* the partition was there in this life of the broker */
+    bool stale;           /* the live log may have been compacted since what the future log has was copied */
     bool announced;       /* that it waits for room */
-    size_t attempted;     /* the directory that the last step was for */
+    int64_t waits_since_ms;
+    bool yielded;     /* it has waited so long that compaction goes on meanwhile */
+    unsigned hurried; /* so often too much was left for the exchange */
+    size_t attempted; /* the directory that the last step was for */
 };
 
 struct mover {
@@ -50,17 +55,26 @@ struct mover {
 };
 
 enum move_outcome {
-    MOVE_AGAIN, /* there is more to do at once */
-    MOVE_WAIT,  /* for the partition, shortly */
-    MOVE_PAUSE, /* something is in the way: longer */
-    MOVE_ENDED, /* the future log is gone, or has become the live one */
+    MOVE_AGAIN,     /* there is more to do at once */
+    MOVE_THROTTLED, /* there is more to copy, later */
+    MOVE_WAIT,      /* for the partition, shortly */
+    MOVE_PAUSE,     /* something is in the way: longer */
+    MOVE_ENDED,     /* the future log is gone, or has become the live one */
 };
 
-/* Does the next piece. *copied: bytes, for the throttle. No lock is held. */
-enum move_outcome move_step(struct mover *mover, struct move *move, struct buffer *piece, int64_t *copied);
+struct move_result {
+    enum move_outcome outcome;
+    int64_t copied_bytes; /* for the throttle */
+    int64_t wait_ms;      /* where it is throttled */
+};
+
+/* Does the next piece. No lock is held. */
+struct move_result move_step(struct mover *mover, struct move *move, struct buffer *piece);
 
 /* Whether that directory is still the one that is wanted. Takes the mover's lock. */
 bool move_is_wanted(struct mover *mover, const struct move *move, size_t directory);
+/* How long the throttle wants a piece to wait; 0: not at all. Takes the mover's lock. */
+int64_t move_throttled_ms(struct mover *mover);
 /* For those who ask. Takes the mover's lock. */
 void move_tell(struct mover *mover, struct move *move, int64_t size_bytes, int64_t end_offset);
 

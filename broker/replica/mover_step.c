@@ -8,13 +8,19 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "broker/log/log_garbage.h"
 #include "broker/log/log_manager_future.h"
+#include "broker/log/partition_log_clean.h"
 #include "broker/replica/mover_internal.h"
 #include "proto/kafka/error.h"
 
 #define PIECE_BYTES ((int64_t)1 << 20)
 /* What may be left to be copied under the partition's lock, before the exchange. */
 #define LAST_LEG_BYTES ((int64_t)1 << 20)
+/* So often that doubles, where the log grows faster than it is copied. */
+#define LAST_LEG_DOUBLINGS 4
+/* So long a full target keeps the live log from being compacted. */
+#define FULL_PATIENCE_MS ((int64_t)600 * 1000)
 
 /* What a step works with. */
 struct step {
@@ -26,6 +32,7 @@ struct step {
     struct partition_log *future;
     struct buffer *piece;
     int64_t copied;
+    int64_t throttled_ms;
 };
 
 /* What was chosen under the partition's lock. */
@@ -76,17 +83,37 @@ static enum move_outcome abandon(const struct step *step, const char *why)
     return MOVE_ENDED;
 }
 
+/* A target that stays full must not let the live log grow without end. What was copied up to here is of no
+ * use then. */
+static void yield_to_cleaning(const struct step *step)
+{
+    struct partition_log *live = partition_enter_log(step->partition);
+    if (live == NULL)
+        return;
+    if (partition_log_settings(live)->compacted) {
+        partition_log_pause_cleaning(live, false);
+        step->move->yielded = true;
+        step->move->stale = true;
+    }
+    partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
+}
+
 /* After an error of the future log's disk. */
 static enum move_outcome future_failed(const struct step *step, int error)
 {
+    int64_t now_ms = step->mover->monotonic_ms(step->mover->clock_context);
     struct log_directory_info info;
     log_manager_directory_info(step->mover->logs, step->directory, &info);
     if (info.state == LOG_DIRECTORY_OFFLINE ||
         (step->future != NULL && partition_log_failure(step->future) != 0))
         return abandon(step, "the log directory there has failed");
-    if (!step->move->announced)
+    if (!step->move->announced) {
         say(step, LOG_WARN, "waits", error ? strerror(-error) : "nothing can be written there now");
+        step->move->waits_since_ms = now_ms;
+    }
     step->move->announced = true;
+    if (info.state == LOG_DIRECTORY_FULL && now_ms - step->move->waits_since_ms >= FULL_PATIENCE_MS)
+        yield_to_cleaning(step);
     return MOVE_PAUSE;
 }
 
@@ -109,7 +136,8 @@ static struct move_view look(const struct step *step, const struct partition_log
 }
 
 /* Under the partition's lock. A Kafka error of the live log; the range is the caller's. */
-static int16_t choose(const struct step *step, struct partition_log *live, struct choice *choice)
+static int16_t choose(const struct step *step, struct partition_log *live, int64_t max_bytes,
+                      struct choice *choice)
 {
     struct move_view view = look(step, live);
     *choice = (struct choice){
@@ -120,7 +148,7 @@ static int16_t choose(const struct step *step, struct partition_log *live, struc
     step->move->truncations = choice->truncations;
     if (choice->plan.action != MOVE_COPY)
         return KAFKA_NONE;
-    return partition_log_read(live, choice->plan.offset, PIECE_BYTES, view.live_end, true, &choice->range);
+    return partition_log_read(live, choice->plan.offset, max_bytes, view.live_end, true, &choice->range);
 }
 
 /* Reads what was chosen. 0 or -errno. */
@@ -147,6 +175,20 @@ static int16_t append_piece(struct step *step, const struct choice *choice)
     return error;
 }
 
+/* Looks at the live log for what is next. MOVE_AGAIN: it is chosen; its range is the caller's. */
+static enum move_outcome choose_next(struct step *step, int64_t max_bytes, struct choice *choice)
+{
+    struct partition_log *live = partition_enter_log(step->partition);
+    if (live == NULL)
+        return MOVE_WAIT;
+    int16_t error = choose(step, live, max_bytes, choice);
+    partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
+    if (error == KAFKA_NONE)
+        return MOVE_AGAIN;
+    say(step, LOG_WARN, "waits", "the log cannot be read");
+    return MOVE_PAUSE;
+}
+
 static bool still_there(const struct step *step, const struct choice *choice)
 {
     struct partition_log *live = partition_enter_log(step->partition);
@@ -157,16 +199,21 @@ static bool still_there(const struct step *step, const struct choice *choice)
     return same;
 }
 
+/* MOVE_AGAIN also where the log was truncated meanwhile, and nothing was copied. */
 static enum move_outcome copy_piece(struct step *step, struct choice *choice)
 {
     int error = read_piece(step, &choice->range);
+    /* The end of a file that was cut meanwhile looks like a failure of the disk, and is none. */
+    bool same = still_there(step, choice);
+    if (error && same)
+        log_range_failed(&choice->range, error);
     log_range_release(&choice->range);
+    if (!same)
+        return MOVE_AGAIN;
     if (error) {
         say(step, LOG_WARN, "waits: the log cannot be read", strerror(-error));
         return MOVE_PAUSE;
     }
-    if (!still_there(step, choice))
-        return MOVE_AGAIN;
     choice->range.length = (int64_t)step->piece->length;
     int16_t refused = append_piece(step, choice);
     if (refused == KAFKA_CORRUPT_MESSAGE || refused == KAFKA_OFFSET_OUT_OF_RANGE)
@@ -184,13 +231,18 @@ static enum move_outcome copy_piece(struct step *step, struct choice *choice)
 static int last_leg(struct step *step, struct partition_log *live)
 {
     int64_t before = step->copied;
-    while (step->copied - before <= LAST_LEG_BYTES) {
+    int64_t bytes_max = LAST_LEG_BYTES << step->move->hurried;
+    while (step->copied - before <= bytes_max) {
         struct choice choice;
-        if (choose(step, live, &choice) != KAFKA_NONE)
+        if (choose(step, live, PIECE_BYTES, &choice) != KAFKA_NONE)
             return -EIO;
         if (choice.plan.action == MOVE_SWAP)
             return move_is_wanted(step->mover, step->move, step->directory) ? 0 : -EAGAIN;
-        int error = choice.plan.action == MOVE_COPY ? read_piece(step, &choice.range) : -EAGAIN;
+        if (choice.plan.action != MOVE_COPY)
+            return -EAGAIN;
+        int error = read_piece(step, &choice.range);
+        if (error)
+            log_range_failed(&choice.range, error);
         log_range_release(&choice.range);
         if (error)
             return error;
@@ -198,16 +250,14 @@ static int last_leg(struct step *step, struct partition_log *live)
         if (append_piece(step, &choice) != KAFKA_NONE)
             return -EIO;
     }
+    if (step->move->hurried < LAST_LEG_DOUBLINGS)
+        step->move->hurried++;
     return -EAGAIN;
 }
 
 static int exchange_locked(struct step *step, struct partition_log *live, struct retired_log **retired)
 {
     int error = last_leg(step, live);
-    int32_t epoch = partition_log_latest_epoch(live);
-    /* An epoch in which nothing was written yet is in no batch. */
-    if (!error && epoch > partition_log_latest_epoch(step->future))
-        error = partition_log_begin_epoch(step->future, epoch);
     if (error)
         return error;
     struct log_settings settings = *partition_log_settings(live);
@@ -220,12 +270,29 @@ static int exchange_locked(struct step *step, struct partition_log *live, struct
     return error;
 }
 
+/* So that little is left to be copied and synced for the lock: what came while the first flush ran is copied,
+ * and what is flushed then is small. */
+static enum move_outcome prepare_exchange(struct step *step)
+{
+    struct choice choice;
+    int error = partition_log_flush(step->future);
+    if (error)
+        return future_failed(step, error);
+    enum move_outcome outcome = choose_next(step, PIECE_BYTES, &choice);
+    if (outcome == MOVE_AGAIN && choice.plan.action == MOVE_COPY) {
+        outcome = copy_piece(step, &choice);
+        error = outcome == MOVE_AGAIN ? partition_log_flush(step->future) : 0;
+    }
+    return error ? future_failed(step, error) : outcome;
+}
+
 static enum move_outcome exchange(struct step *step)
 {
     struct log_manager *logs = step->mover->logs;
-    int error = partition_log_flush(step->future); /* so that little is left for the lock */
-    if (error)
-        return future_failed(step, error);
+    int error = 0;
+    enum move_outcome outcome = prepare_exchange(step);
+    if (outcome != MOVE_AGAIN)
+        return outcome;
     struct retired_log *retired = NULL;
     log_manager_hold(logs);
     struct partition_log *live = partition_enter_log(step->partition);
@@ -245,6 +312,20 @@ static enum move_outcome exchange(struct step *step)
 
 /* ---- the step ---- */
 
+/* Who waited for a next step to see that all is there would wait forever for a log that is written to. */
+static enum move_outcome copy_on(struct step *step, struct choice *choice)
+{
+    if (choice->range.length > 0)
+        step->throttled_ms = move_throttled_ms(step->mover);
+    if (step->throttled_ms > 0) {
+        log_range_release(&choice->range);
+        return MOVE_THROTTLED;
+    }
+    enum move_outcome outcome = copy_piece(step, choice);
+    bool all = outcome == MOVE_AGAIN && partition_log_end_offset(step->future) >= choice->live_end;
+    return all ? exchange(step) : outcome;
+}
+
 static enum move_outcome carry_out(struct step *step, struct choice *choice)
 {
     int64_t wall_ms = step->mover->wall_ms(step->mover->clock_context);
@@ -260,7 +341,7 @@ static enum move_outcome carry_out(struct step *step, struct choice *choice)
         error = partition_log_advance_start(step->future, choice->plan.offset);
         break;
     case MOVE_COPY:
-        return copy_piece(step, choice);
+        return copy_on(step, choice);
     case MOVE_SWAP:
         return exchange(step);
     }
@@ -276,14 +357,20 @@ static enum move_outcome open_future(struct step *step)
     struct log_settings settings = *partition_log_settings(live);
     int64_t start_offset = partition_log_start_offset(live);
     int failure = partition_log_failure(live);
+    bool stale = step->move->stale && (settings.compacted || partition_log_first_dirty_offset(live) > 0);
     partition_log_pause_cleaning(live, failure == 0);
     partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
     if (failure != 0)
         return abandon(step, "the log itself is offline");
+    /* It may have a record and not the tombstone that deleted it, which is not in the live log any more. */
+    int error = stale ? log_manager_remove_future(step->mover->logs, step->topic, step->move->partition) : 0;
+    step->move->stale = false;
+    if (error)
+        return future_failed(step, error);
     settings.flush_messages = INT64_MAX; /* nobody waits for it */
     struct uuid topic_id = partition_topic_id(step->partition);
-    int error = log_manager_open_future(step->mover->logs, step->topic, step->move->partition,
-                                        step->directory, &settings, start_offset, &step->future);
+    error = log_manager_open_future(step->mover->logs, step->topic, step->move->partition, step->directory,
+                                    &settings, start_offset, &step->future);
     if (error == -EXDEV) {
         /* Another directory was asked for since. */
         step->move->known = false;
@@ -299,30 +386,47 @@ static enum move_outcome open_future(struct step *step)
     return error ? future_failed(step, error) : MOVE_AGAIN;
 }
 
+/* Nobody reads the future log: what it lets go of goes at once. */
+static void remove_garbage(const struct step *step)
+{
+    if (partition_log_failure(step->future) != 0)
+        return;
+    struct log_garbage *garbage = partition_log_take_garbage(step->future, 0, true);
+    int error = garbage ? log_garbage_remove(garbage) : 0;
+    if (error)
+        partition_log_garbage_failed(step->future, error);
+}
+
+static bool target_is_full(const struct step *step)
+{
+    struct log_directory_info info;
+    log_manager_directory_info(step->mover->logs, step->directory, &info);
+    return info.state == LOG_DIRECTORY_FULL;
+}
+
 static enum move_outcome move_partition(struct step *step)
 {
+    if (step->move->yielded && target_is_full(step))
+        return MOVE_PAUSE;
+    step->move->yielded = false;
     enum move_outcome outcome = open_future(step);
     if (outcome != MOVE_AGAIN)
         return outcome;
+    /* No more than what a second may have, so that nobody waits long to pay for it. */
     struct choice choice;
-    struct partition_log *live = partition_enter_log(step->partition);
-    if (live == NULL)
-        return MOVE_WAIT;
-    int16_t error = choose(step, live, &choice);
-    partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
-    if (error != KAFKA_NONE) {
-        say(step, LOG_WARN, "waits", "the log cannot be read");
-        return MOVE_PAUSE;
-    }
-    outcome = carry_out(step, &choice);
+    outcome = choose_next(step, min_i64(PIECE_BYTES, step->mover->throttle.bytes_per_second), &choice);
+    if (outcome == MOVE_AGAIN)
+        outcome = carry_out(step, &choice);
     if (outcome == MOVE_AGAIN && step->future != NULL && partition_log_wants_flush(step->future)) {
         int flush_error = partition_log_flush(step->future);
         if (flush_error)
             outcome = future_failed(step, flush_error);
     }
-    if (outcome != MOVE_ENDED && step->future != NULL)
+    if (outcome != MOVE_ENDED && step->future != NULL) {
+        remove_garbage(step);
         move_tell(step->mover, step->move, partition_log_size_bytes(step->future),
                   partition_log_end_offset(step->future));
+    }
     return outcome;
 }
 
@@ -331,12 +435,12 @@ static enum move_outcome without_partition(struct step *step)
 {
     struct log_manager *logs = step->mover->logs;
     if (log_manager_directory_of(logs, step->topic, step->move->partition) >= 0 ||
-        log_manager_log_is_offline(logs, step->topic, step->move->partition))
+        (!step->move->seen && log_manager_log_is_offline(logs, step->topic, step->move->partition)))
         return MOVE_WAIT;
     return end_move(step, LOG_INFO, "has ended", "the partition is gone");
 }
 
-enum move_outcome move_step(struct mover *mover, struct move *move, struct buffer *piece, int64_t *copied)
+struct move_result move_step(struct mover *mover, struct move *move, struct buffer *piece)
 {
     struct step step = {.mover = mover, .move = move, .topic = slice_of(move->topic), .piece = piece};
     pthread_mutex_lock(&mover->lock);
@@ -346,6 +450,7 @@ enum move_outcome move_step(struct mover *mover, struct move *move, struct buffe
     step.partition = replica_manager_find(mover->replicas, step.topic, move->partition);
     if (step.partition != NULL && uuid_is_zero(move->topic_id))
         move->topic_id = partition_topic_id(step.partition);
+    move->seen = move->seen || step.partition != NULL;
     enum move_outcome outcome;
     if (log_manager_directory_of(mover->logs, step.topic, move->partition) == (int)step.directory)
         outcome = end_move(&step, LOG_INFO, "was cancelled", "");
@@ -355,7 +460,6 @@ enum move_outcome move_step(struct mover *mover, struct move *move, struct buffe
         outcome = end_move(&step, LOG_INFO, "has ended", "the topic was deleted");
     else
         outcome = move_partition(&step);
-    *copied = step.copied;
     partition_release(step.partition);
-    return outcome;
+    return (struct move_result){outcome, step.copied, step.throttled_ms};
 }

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Moves in unlucky moments: of a log that never rests, with gaps, with copies of before a compaction, and
+ * with disks that fail or are full meanwhile. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/log/log_manager_future.h"
+#include "common/buffer.h"
+#include "proto/kafka/error.h"
+#include "tests/unit/replica/mover_fixture.h"
+
+#define PATIENCE_MS 60000
+
+static void open_and_fill(struct mover_world *world, int records)
+{
+    assert_int_equal(mover_world_open(world), 0);
+    assert_int_equal(mover_world_lead(world), KAFKA_NONE);
+    for (int i = 0; i < records; i++)
+        assert_true(mover_world_produce(world));
+}
+
+static void begin(struct mover_world *world, uint64_t seed, int records)
+{
+    mover_world_init(world, seed);
+    open_and_fill(world, records);
+}
+
+static int64_t copied_to(struct mover_world *world)
+{
+    struct move_status status;
+    assert_true(mover_status(world->mover, slice_of("topic"), 0, &status));
+    return status.end_offset;
+}
+
+static void fail_all(struct mover_world *world, const char *path_part)
+{
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_ALL_OPERATIONS,
+                                             .error = -EIO,
+                                             .short_bytes = -1,
+                                             .repeat = true,
+                                             .path_part = path_part};
+    memory_files_set_fault(world->disk, &fault);
+}
+
+static void a_log_that_never_rests_moves(void **state)
+{
+    (void)state;
+    for (int batches = 1; batches <= 11; batches += 5) {
+        struct mover_world world;
+        begin(&world, 1, 100);
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        for (int steps = 0; mover_world_is_moving(&world); steps++) {
+            assert_true(steps < 70);
+            (void)mover_run(world.mover);
+            for (int i = 0; i < batches; i++)
+                assert_true(mover_world_produce(&world));
+        }
+        assert_int_equal(mover_world_directory(&world), 1);
+        mover_world_check(&world, world.end);
+        mover_world_release(&world);
+    }
+}
+
+/* The target fails, the live log is compacted for days, and the target is back. */
+static void a_copy_of_before_a_compaction_is_not_gone_on_with(void **state)
+{
+    (void)state;
+    for (int compacted = 0; compacted < 2; compacted++) {
+        struct mover_world world;
+        mover_world_init(&world, 3);
+        world.settings.compacted = compacted != 0;
+        open_and_fill(&world, 300);
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        assert_true(mover_run(world.mover));
+        int64_t first_piece = copied_to(&world);
+        fail_all(&world, "/b");
+        log_manager_probe(world.logs);
+        mover_world_run(&world, 10000);
+        assert_false(mover_world_is_moving(&world));
+        assert_false(mover_world_cleaning_is_paused(&world));
+        memory_files_set_fault(world.disk, NULL);
+        mover_world_drop(&world);
+        memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+        open_and_fill(&world, 1);
+        assert_true(mover_run(world.mover));
+        if (compacted)
+            assert_int_equal(copied_to(&world), first_piece);
+        else
+            assert_true(copied_to(&world) > first_piece);
+        mover_world_run(&world, PATIENCE_MS);
+        assert_int_equal(mover_world_directory(&world), 1);
+        assert_int_equal(mover_world_folders(&world, "/b", "-future"), 0);
+        mover_world_check(&world, 301);
+        mover_world_release(&world);
+    }
+}
+
+struct search {
+    struct mover_world *world;
+    int found;
+};
+
+static int count_deleted(void *context, const char *name, bool is_directory)
+{
+    struct search *search = context;
+    size_t length = strlen(name);
+    (void)is_directory;
+    search->found += length > 8 && strcmp(name + length - 8, ".deleted") == 0;
+    return 0;
+}
+
+static int look_into(void *context, const char *name, bool is_directory)
+{
+    struct search *search = context;
+    struct buffer path;
+    if (!is_directory)
+        return 0;
+    buffer_init(&path);
+    buffer_print(&path, "/b/%s", name);
+    int error = file_system_list(memory_files_system(search->world->disk), buffer_string(&path),
+                                 count_deleted, search);
+    buffer_release(&path);
+    return error;
+}
+
+static void what_a_copy_lets_go_of_is_removed(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 4, 300);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    for (int i = 0; i < 8; i++)
+        assert_true(mover_run(world.mover));
+    assert_true(mover_world_advance_start(&world, copied_to(&world) + 20)); /* it begins anew */
+    assert_true(mover_run(world.mover));
+    assert_true(mover_world_is_moving(&world));
+    struct search search = {&world, 0};
+    assert_int_equal(file_system_list(memory_files_system(world.disk), "/b", look_into, &search), 0);
+    assert_int_equal(search.found, 0);
+    mover_world_release(&world);
+}
+
+/* Once, at each of the reads in turn: whoever meets it, the directory of the log goes offline (I6). */
+static void a_log_that_cannot_be_read_goes_offline(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0;; after++) {
+        struct mover_world world;
+        mover_world_init(&world, 5);
+        world.settings.segment_bytes = 1 << 20;
+        world.settings.index_interval_bytes = 1 << 20;
+        open_and_fill(&world, 300);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_READ),
+                                                 .after = after,
+                                                 .error = -EIO,
+                                                 .short_bytes = -1,
+                                                 .path_part = "/a/"};
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        memory_files_set_fault(world.disk, &fault);
+        mover_world_run(&world, 10000);
+        bool struck = memory_files_fault_count(world.disk) > 0;
+        memory_files_set_fault(world.disk, NULL);
+        assert_false(mover_world_is_moving(&world));
+        assert_int_equal(log_manager_usable_directories(world.logs), struck ? 2 : 3);
+        assert_int_equal(mover_world_directory(&world), struck ? 0 : 1);
+        mover_world_release(&world);
+        if (!struck) {
+            assert_true(after > 0);
+            return;
+        }
+    }
+}
+
+static void a_move_of_a_deleted_topic_ends_while_a_directory_is_offline(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 8, 300);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    assert_true(mover_run(world.mover));
+    fail_all(&world, "/c");
+    log_manager_probe(world.logs);
+    assert_int_equal(log_manager_usable_directories(world.logs), 2);
+    mover_world_delete(&world);
+    mover_world_run(&world, 10000);
+    assert_false(mover_world_is_moving(&world));
+    assert_int_equal(mover_world_folders(&world, "/b", "-future"), 0);
+    memory_files_set_fault(world.disk, NULL);
+    mover_world_release(&world);
+}
+
+static void only_what_copies_is_throttled(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    mover_world_init(&world, 9);
+    world.bytes_per_second = 100;
+    world.settings.segment_bytes = 1 << 20;
+    open_and_fill(&world, 300);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    while (mover_run(world.mover))
+        continue;
+    assert_true(copied_to(&world) > 0);
+    assert_true(copied_to(&world) < 10); /* about a second's worth, and not a megabyte */
+    assert_int_equal(mover_world_order(&world, "/a"), KAFKA_NONE);
+    assert_true(mover_run(world.mover));
+    assert_false(mover_world_is_moving(&world));
+    assert_int_equal(mover_world_folders(&world, "/b", "-future"), 0);
+    mover_world_release(&world);
+}
+
+static void a_full_target_does_not_keep_the_log_from_compaction(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    mover_world_init(&world, 11);
+    world.settings.compacted = true;
+    open_and_fill(&world, 300);
+    memory_files_set_capacity(world.disk, memory_files_used_bytes(world.disk) + 5000);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    mover_world_run(&world, PATIENCE_MS);
+    assert_true(mover_world_cleaning_is_paused(&world));
+    mover_world_run(&world, 600000);
+    assert_true(mover_world_is_moving(&world));
+    assert_false(mover_world_cleaning_is_paused(&world));
+    mover_world_run(&world, PATIENCE_MS);
+    assert_false(mover_world_cleaning_is_paused(&world));
+    int64_t before = copied_to(&world);
+    memory_files_set_capacity(world.disk, SIZE_MAX);
+    log_manager_probe(world.logs);
+    while (!mover_run(world.mover))
+        world.now_ms += 100;
+    assert_true(mover_world_cleaning_is_paused(&world));
+    assert_true(copied_to(&world) <= before); /* anew */
+    mover_world_run(&world, PATIENCE_MS);
+    assert_int_equal(mover_world_directory(&world), 1);
+    mover_world_check(&world, 300);
+    mover_world_release(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_log_that_never_rests_moves),
+        cmocka_unit_test(a_copy_of_before_a_compaction_is_not_gone_on_with),
+        cmocka_unit_test(what_a_copy_lets_go_of_is_removed),
+        cmocka_unit_test(a_log_that_cannot_be_read_goes_offline),
+        cmocka_unit_test(a_move_of_a_deleted_topic_ends_while_a_directory_is_offline),
+        cmocka_unit_test(only_what_copies_is_throttled),
+        cmocka_unit_test(a_full_target_does_not_keep_the_log_from_compaction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
