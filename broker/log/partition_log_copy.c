@@ -47,8 +47,6 @@ int16_t partition_log_skip_to(struct partition_log *log, int64_t offset, int64_t
         return KAFKA_KAFKA_STORAGE_ERROR;
     if (offset <= log->end_offset)
         return KAFKA_NONE;
-    if (log->start_offset == log->end_offset)
-        return partition_log_truncate_fully(log, offset, now_ms);
     int error = partition_log_begin_segment(log, offset, now_ms);
     if (error)
         return partition_log_disk_error(log, error, "beginning a segment");
@@ -61,6 +59,10 @@ void partition_log_succeed(struct partition_log *log, const struct partition_log
     log->truncations = former->truncations + 1;
     log->names_changed += former->names_changed + 1;
     log->names_synced = log->names_changed;
+    /* An epoch in which nothing was written yet is in no batch (I4). */
+    int32_t epoch = partition_log_latest_epoch(former);
+    if (epoch > partition_log_latest_epoch(log))
+        epoch_cache_assign(&log->epochs, epoch, log->end_offset);
     /* Nothing was cleaned while it was copied. */
     partition_log_set_first_dirty_offset(log, partition_log_first_dirty_offset(former));
 }

@@ -66,6 +66,25 @@ static void a_log_that_never_rests_moves(void **state)
     }
 }
 
+static void a_start_within_a_gap_at_the_end_is_kept(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 2, 100);
+    mover_world_skip(&world, 50);
+    assert_true(mover_world_advance_start(&world, 120));
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    for (int steps = 0; mover_world_is_moving(&world); steps++) {
+        assert_true(steps < 20);
+        (void)mover_run(world.mover);
+    }
+    assert_int_equal(mover_world_directory(&world), 1);
+    assert_int_equal(mover_world_end(&world), 150);
+    assert_true(mover_world_produce(&world));
+    assert_int_equal(mover_world_end(&world), 151);
+    mover_world_release(&world);
+}
+
 /* The target fails, the live log is compacted for days, and the target is back. */
 static void a_copy_of_before_a_compaction_is_not_gone_on_with(void **state)
 {
@@ -176,6 +195,25 @@ static void a_log_that_cannot_be_read_goes_offline(void **state)
     }
 }
 
+static void an_epoch_without_records_moves_along(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 7, 100);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    mover_world_run(&world, PATIENCE_MS);
+    assert_int_equal(mover_world_directory(&world), 1);
+    struct partition_log *log = log_manager_find(world.logs, slice_of("topic"), 0);
+    assert_int_equal(partition_log_latest_epoch(log), 2);
+    int32_t epoch;
+    int64_t end;
+    partition_log_epoch_end(log, 1, &epoch, &end);
+    assert_int_equal(epoch, 1);
+    assert_int_equal(end, 100);
+    mover_world_release(&world);
+}
+
 static void a_move_of_a_deleted_topic_ends_while_a_directory_is_offline(void **state)
 {
     (void)state;
@@ -247,9 +285,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_that_never_rests_moves),
+        cmocka_unit_test(a_start_within_a_gap_at_the_end_is_kept),
         cmocka_unit_test(a_copy_of_before_a_compaction_is_not_gone_on_with),
         cmocka_unit_test(what_a_copy_lets_go_of_is_removed),
         cmocka_unit_test(a_log_that_cannot_be_read_goes_offline),
+        cmocka_unit_test(an_epoch_without_records_moves_along),
         cmocka_unit_test(a_move_of_a_deleted_topic_ends_while_a_directory_is_offline),
         cmocka_unit_test(only_what_copies_is_throttled),
         cmocka_unit_test(a_full_target_does_not_keep_the_log_from_compaction),
