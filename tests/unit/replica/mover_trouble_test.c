@@ -195,6 +195,44 @@ static void a_log_that_cannot_be_read_goes_offline(void **state)
     }
 }
 
+/* The exchange cannot be ended and not be undone either: there are two folders, and the one in the directory
+ * that is read later goes on. */
+static void the_twin_that_goes_on_keeps_its_high_watermark(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 6, 100);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    mover_world_run(&world, PATIENCE_MS);
+    assert_int_equal(mover_world_directory(&world), 1);
+    assert_int_equal(mover_world_order(&world, "/a"), KAFKA_NONE);
+    struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_RENAME),
+                                       .error = -EBUSY,
+                                       .short_bytes = -1,
+                                       .repeat = true,
+                                       .path_part = "/topic-0"};
+    for (; fault.after < 4; fault.after++) {
+        memory_files_set_fault(world.disk, &fault);
+        mover_world_run(&world, 6000);
+        memory_files_set_fault(world.disk, NULL);
+        if (mover_world_folders(&world, "/a", "") == 1)
+            break;
+    }
+    assert_int_equal(mover_world_directory(&world), 1);
+    assert_int_equal(mover_world_folders(&world, "/b", ""), 1);
+    for (int i = 0; i < 50; i++)
+        assert_true(mover_world_produce(&world));
+    assert_true(mover_world_flush(&world));
+    const struct high_watermark_entry entry = {.topic = slice_of("topic"), .high_watermark = 120};
+    assert_int_equal(log_manager_checkpoint_high_watermarks(world.logs, &entry, 1), 0);
+    mover_world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(mover_world_open(&world), 0);
+    assert_int_equal(mover_world_directory(&world), 1);
+    assert_int_equal(log_manager_checkpointed_high_watermark(world.logs, slice_of("topic"), 0), 120);
+    mover_world_release(&world);
+}
+
 static void an_epoch_without_records_moves_along(void **state)
 {
     (void)state;
@@ -289,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_copy_of_before_a_compaction_is_not_gone_on_with),
         cmocka_unit_test(what_a_copy_lets_go_of_is_removed),
         cmocka_unit_test(a_log_that_cannot_be_read_goes_offline),
+        cmocka_unit_test(the_twin_that_goes_on_keeps_its_high_watermark),
         cmocka_unit_test(an_epoch_without_records_moves_along),
         cmocka_unit_test(a_move_of_a_deleted_topic_ends_while_a_directory_is_offline),
         cmocka_unit_test(only_what_copies_is_throttled),
