@@ -401,6 +401,10 @@ static void undo(struct log_manager *manager, struct future_log *future, const c
     bool renamed;
     if (successor)
         managed_log_free(successor);
+    /* Its lines may be in the checkpoints, and a later log of that name must not find them. */
+    log_manager_lock_checkpoints(future->directory);
+    future->directory->unwritten |= LOG_CHECKPOINT_ALL;
+    log_manager_unlock_checkpoints(future->directory);
     int error =
         rename_durably(manager, future->directory, plain, name, &renamed, "taking back the name of a copy");
     if (renamed)
@@ -425,6 +429,15 @@ static int clear_place(struct log_manager *manager, struct log_directory *target
     if (!error)
         log_manager_remove_later(manager, target, buffer_string(&aside), INT64_MIN);
     buffer_release(&aside);
+    return error;
+}
+
+/* What the checkpoints of the target still say of earlier logs of the name. 0, or -errno. */
+static int forget_former(struct log_manager *manager, struct log_directory *target)
+{
+    log_manager_lock_checkpoints(target);
+    int error = target->unwritten ? log_manager_write_checkpoints(manager, target, target->unwritten) : 0;
+    log_manager_unlock_checkpoints(target);
     return error;
 }
 
@@ -455,6 +468,8 @@ static int change_places(struct log_manager *manager, struct managed_log *former
     plain_path(&plain, future->directory, topic, former->partition);
     *successor = NULL;
     int error = clear_place(manager, future->directory, buffer_string(&plain), topic, former->partition);
+    if (!error)
+        error = forget_former(manager, future->directory);
     if (!error)
         error = rename_durably(manager, future->directory, buffer_string(&name), buffer_string(&plain),
                                &renamed, "naming the copy of a log");

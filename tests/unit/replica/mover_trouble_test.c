@@ -290,6 +290,40 @@ static void only_what_copies_is_throttled(void **state)
     mover_world_release(&world);
 }
 
+/* A copy's lines in the checkpoints of its directory would be believed of a later log of that name there. */
+static void an_exchange_undone_leaves_no_lines_behind(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    begin(&world, 10, 100);
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_RENAME),
+                                             .error = -EBUSY,
+                                             .short_bytes = -1,
+                                             .repeat = true,
+                                             .path_part = "/a/topic-0"};
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    memory_files_set_fault(world.disk, &fault);
+    mover_world_run(&world, 1000);
+    assert_true(memory_files_fault_count(world.disk) > 0);
+    memory_files_set_fault(world.disk, NULL);
+    assert_int_equal(mover_world_order(&world, "/a"), KAFKA_NONE);
+    mover_world_run(&world, 10000);
+    mover_world_delete(&world);
+    world.topic_generation++;
+    world.leader_epoch = 0;
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_REPLICA_NOT_AVAILABLE);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    assert_int_equal(mover_world_directory(&world), 1);
+    struct buffer text;
+    buffer_init(&text);
+    assert_int_equal(file_system_read_all(memory_files_system(world.disk),
+                                          "/b/recovery-point-offset-checkpoint", 10000, &text),
+                     0);
+    assert_null(strstr(buffer_string(&text), "topic 0 100"));
+    buffer_release(&text);
+    mover_world_release(&world);
+}
+
 static void a_full_target_does_not_keep_the_log_from_compaction(void **state)
 {
     (void)state;
@@ -331,6 +365,7 @@ int main(void)
         cmocka_unit_test(an_epoch_without_records_moves_along),
         cmocka_unit_test(a_move_of_a_deleted_topic_ends_while_a_directory_is_offline),
         cmocka_unit_test(only_what_copies_is_throttled),
+        cmocka_unit_test(an_exchange_undone_leaves_no_lines_behind),
         cmocka_unit_test(a_full_target_does_not_keep_the_log_from_compaction),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
