@@ -259,19 +259,9 @@ static int decide(struct clean_filter *filter, const struct record_batch *batch,
 static int rewrite(struct clean_filter *filter, const struct record_batch *batch,
                    struct record_iterator iterator, bool has_horizon, int64_t horizon_ms, struct buffer *out)
 {
-    const struct record_batch_parameters parameters = {
-        .base_offset = batch->base_offset,
-        .leader_epoch = batch->leader_epoch,
-        .producer_id = batch->producer_id,
-        .producer_epoch = batch->producer_epoch,
-        .base_sequence = batch->base_sequence,
-        .transactional = batch->transactional,
-        .control = batch->control,
-        .append_time = batch->append_time,
-        .append_time_ms = batch->max_timestamp,
-        .has_delete_horizon = has_horizon,
-        .delete_horizon_ms = horizon_ms,
-    };
+    struct record_batch_parameters parameters = record_batch_parameters_of(batch);
+    parameters.has_delete_horizon = has_horizon;
+    parameters.delete_horizon_ms = horizon_ms;
     struct record_batch_builder *builder = &filter->builder;
     record_batch_builder_clear(builder, &parameters);
     struct record record;

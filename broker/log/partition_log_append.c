@@ -94,23 +94,41 @@ static int level_of(const struct log_settings *settings, enum codec codec)
     return CODEC_DEFAULT_LEVEL;
 }
 
+/* Makes the batch anew in log->rebuilt. A Kafka error. */
+static int16_t rebuild_batch(struct partition_log *log, const struct record_validation *validation,
+                             const char **error_message)
+{
+    size_t needed_bytes = RECORD_REBUILD_FACTOR * validation->uncompressed_bytes;
+    if (!record_walkers_reserve(log->walkers, needed_bytes)) {
+        *error_message = "Too many large batches are being written anew; try again.";
+        return KAFKA_REQUEST_TIMED_OUT; /* clients try again after this one */
+    }
+    buffer_clear(&log->rebuilt);
+    int error =
+        record_batch_rebuild(&validation->batch, validation->uncompressed_bytes, validation->target_codec,
+                             level_of(&log->settings, validation->target_codec), &log->rebuilt);
+    record_walkers_unreserve(log->walkers, needed_bytes);
+    if (error) {
+        *error_message = "The records could not be brought into the form that the topic asks for.";
+        return KAFKA_INVALID_RECORD;
+    }
+    if ((int64_t)log->rebuilt.length > log->settings.max_message_bytes) {
+        *error_message = "The batch is larger than max.message.bytes of the topic allows.";
+        return KAFKA_MESSAGE_TOO_LARGE;
+    }
+    return KAFKA_NONE;
+}
+
 /* The bytes to append: the producer's own, or made anew in log->rebuilt. A Kafka error. */
 static int16_t choose_bytes(struct partition_log *log, const struct record_validation *validation,
                             uint8_t **bytes, size_t *length, const char **error_message)
 {
     if (validation->must_rebuild) {
-        buffer_clear(&log->rebuilt);
-        if (record_batch_rebuild(&validation->batch, validation->records, validation->target_codec,
-                                 level_of(&log->settings, validation->target_codec), &log->rebuilt)) {
-            *error_message = "The records could not be brought into the form that the topic asks for.";
-            return KAFKA_INVALID_RECORD;
-        }
+        int16_t error = rebuild_batch(log, validation, error_message);
+        if (error != KAFKA_NONE)
+            return error;
         *bytes = log->rebuilt.data;
         *length = log->rebuilt.length;
-        if ((int64_t)*length > log->settings.max_message_bytes) {
-            *error_message = "The batch is larger than max.message.bytes of the topic allows.";
-            return KAFKA_MESSAGE_TOO_LARGE;
-        }
     }
     if ((int64_t)*length > log->settings.segment_bytes) {
         *error_message = "The batch is larger than segment.bytes of the topic.";
@@ -162,8 +180,7 @@ static int16_t validate(struct partition_log *log, struct slice payload, int16_t
 {
     const struct record_validation_settings settings = validation_settings(&log->settings, produce_version);
     struct record_walker *walker = record_walkers_take(log->walkers);
-    buffer_clear(&log->scratch);
-    enum kafka_error error = record_validate(payload, &settings, now_ms, walker, &log->scratch, validation);
+    enum kafka_error error = record_validate(payload, &settings, now_ms, walker, validation);
     record_walkers_give_back(log->walkers, walker);
     result->error_message = validation->reason;
     result->record_error_count = validation->error_count;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/check.h"
 #include "common/memory.h"
 
 /* As many as threads append at a time; each holds less than half a MiB after usual batches. */
@@ -14,6 +15,7 @@ struct record_walkers {
     pthread_mutex_t mutex;
     struct record_walker *kept[WALKERS_KEPT];
     size_t count;
+    size_t reserved_bytes;
 };
 
 struct record_walkers *record_walkers_new(void)
@@ -67,4 +69,25 @@ void record_walkers_give_back(struct record_walkers *walkers, struct record_walk
     }
     if (walker)
         free_walker(walker);
+}
+
+bool record_walkers_reserve(struct record_walkers *walkers, size_t bytes)
+{
+    if (!walkers)
+        return true;
+    pthread_mutex_lock(&walkers->mutex);
+    bool fits = bytes <= RECORD_REBUILD_BUDGET_BYTES - walkers->reserved_bytes;
+    walkers->reserved_bytes += fits ? bytes : 0;
+    pthread_mutex_unlock(&walkers->mutex);
+    return fits;
+}
+
+void record_walkers_unreserve(struct record_walkers *walkers, size_t bytes)
+{
+    if (!walkers)
+        return;
+    pthread_mutex_lock(&walkers->mutex);
+    CHECK(bytes <= walkers->reserved_bytes);
+    walkers->reserved_bytes -= bytes;
+    pthread_mutex_unlock(&walkers->mutex);
 }

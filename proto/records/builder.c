@@ -8,6 +8,21 @@
 #include "common/check.h"
 #include "common/crc32c.h"
 
+struct record_batch_parameters record_batch_parameters_of(const struct record_batch *batch)
+{
+    return (struct record_batch_parameters){
+        .base_offset = batch->base_offset,
+        .leader_epoch = batch->leader_epoch,
+        .producer_id = batch->producer_id,
+        .producer_epoch = batch->producer_epoch,
+        .base_sequence = batch->base_sequence,
+        .transactional = batch->transactional,
+        .control = batch->control,
+        .append_time = batch->append_time,
+        .append_time_ms = batch->max_timestamp,
+    };
+}
+
 void record_batch_builder_init(struct record_batch_builder *builder,
                                const struct record_batch_parameters *parameters)
 {
@@ -179,15 +194,7 @@ int record_batch_builder_finish(struct record_batch_builder *builder, enum codec
 void record_batch_append_emptied(const struct record_batch *batch, struct buffer *out)
 {
     const struct record_batch_builder builder = {
-        .parameters = {.base_offset = batch->base_offset,
-                       .leader_epoch = batch->leader_epoch,
-                       .producer_id = batch->producer_id,
-                       .producer_epoch = batch->producer_epoch,
-                       .base_sequence = batch->base_sequence,
-                       .transactional = batch->transactional,
-                       .control = batch->control,
-                       .append_time = batch->append_time,
-                       .append_time_ms = batch->max_timestamp},
+        .parameters = record_batch_parameters_of(batch),
         .last_offset_delta = batch->last_offset_delta,
         .base_timestamp = RECORD_NO_TIMESTAMP,
         .max_timestamp = batch->max_timestamp,
@@ -226,20 +233,12 @@ static int append_all(struct record_batch_builder *builder, const struct record_
     return more;
 }
 
-int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec, int level,
-                         struct buffer *out)
+/* Of the uncompressed records in `scratch`, or in the batch; those in `scratch` go when they are not needed
+ * any more. */
+static int rebuild(const struct record_batch *batch, struct slice records, struct buffer *scratch,
+                   enum codec codec, int level, struct buffer *out)
 {
-    struct record_batch_parameters parameters = {
-        .base_offset = batch->base_offset,
-        .leader_epoch = batch->leader_epoch,
-        .producer_id = batch->producer_id,
-        .producer_epoch = batch->producer_epoch,
-        .base_sequence = batch->base_sequence,
-        .transactional = batch->transactional,
-        .control = batch->control,
-        .append_time = batch->append_time,
-        .append_time_ms = batch->max_timestamp,
-    };
+    const struct record_batch_parameters parameters = record_batch_parameters_of(batch);
     struct record_batch_builder builder;
     int64_t max_timestamp;
     int in_sequence = is_in_sequence(batch, records, &max_timestamp);
@@ -255,9 +254,25 @@ int record_batch_rebuild(const struct record_batch *batch, struct slice records,
         error = finish_with(&builder, records, codec, level, out);
     } else {
         error = append_all(&builder, batch, records);
+        buffer_release(scratch);
         if (!error)
             error = record_batch_builder_finish(&builder, codec, level, out);
     }
     record_batch_builder_release(&builder);
+    return error;
+}
+
+int record_batch_rebuild(const struct record_batch *batch, size_t uncompressed_bytes, enum codec codec,
+                         int level, struct buffer *out)
+{
+    struct buffer scratch;
+    struct slice records;
+    buffer_init(&scratch);
+    /* At once, so that it does not grow by doubling; the reader asks for room up to a step behind the end. */
+    if (batch->codec != CODEC_NONE)
+        buffer_reserve(&scratch, uncompressed_bytes + 1);
+    int error = record_batch_decompress(batch, uncompressed_bytes, &scratch, &records);
+    error = error ? -EBADMSG : rebuild(batch, records, &scratch, codec, level, out);
+    buffer_release(&scratch);
     return error;
 }

@@ -44,6 +44,9 @@ static inline struct record_batch_parameters record_batch_parameters_plain(void)
     };
 }
 
+/* Those of a batch that is there; without its delete horizon. */
+struct record_batch_parameters record_batch_parameters_of(const struct record_batch *batch);
+
 struct record_batch_builder {
     struct record_batch_parameters parameters;
     struct buffer records; /* uncompressed */
@@ -87,11 +90,14 @@ MUST_CHECK int record_batch_builder_finish(struct record_batch_builder *builder,
                                            struct buffer *out);
 
 /*
- * Appends to `out` the batch anew: same parameters and records (`records` are its uncompressed ones), offset
- * deltas 0..n-1, largest timestamp recomputed, compressed with `codec`. 0; -EBADMSG: damaged; as finish.
+ * Appends to `out` the batch anew: same parameters and records, offset deltas 0..n-1, largest timestamp
+ * recomputed, compressed with `codec`. `uncompressed_bytes`: what its records take uncompressed, not less; it
+ * takes RECORD_REBUILD_FACTOR times that for as long as it works, besides what it appends. 0; -EBADMSG:
+ * damaged; as finish.
  */
-MUST_CHECK int record_batch_rebuild(const struct record_batch *batch, struct slice records, enum codec codec,
-                                    int level, struct buffer *out);
+#define RECORD_REBUILD_FACTOR 3
+MUST_CHECK int record_batch_rebuild(const struct record_batch *batch, size_t uncompressed_bytes,
+                                    enum codec codec, int level, struct buffer *out);
 
 /*
  * Appends to `out` what compaction leaves of a batch whose records are all gone but whose producer is still

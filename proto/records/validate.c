@@ -159,38 +159,23 @@ static size_t bytes_allowed(const struct record_validation_settings *settings, i
     return (size_t)min_i64((int64_t)settings->max_message_bytes * RECORD_DECOMPRESSED_RATIO_MAX, most);
 }
 
-/* All records at once, for who writes them anew. */
-static enum kafka_error unpack(const struct record_validation_settings *settings, struct buffer *scratch,
-                               struct record_validation *result)
-{
-    int error = record_batch_decompress(&result->batch, bytes_allowed(settings, RECORD_REBUILT_BYTES_MAX),
-                                        scratch, &result->records);
-    return error ? refuse_damaged(result, error == -EMSGSIZE ? error : -EILSEQ) : KAFKA_NONE;
-}
-
 static enum kafka_error check_records(const struct record_validation_settings *settings, int64_t now_ms,
-                                      struct record_walker *walker, struct buffer *scratch,
-                                      struct record_validation *result)
+                                      struct record_walker *walker, struct record_validation *result)
 {
     const struct record_batch *batch = &result->batch;
-    enum kafka_error error = KAFKA_NONE;
-    if (batch->codec == CODEC_NONE || result->must_rebuild)
-        error = unpack(settings, scratch, result);
-    if (error != KAFKA_NONE)
-        return error;
-    bool whole = !slice_is_null(result->records);
-    record_walker_start(walker, batch, whole ? CODEC_NONE : batch->codec,
-                        whole ? result->records : batch->records,
-                        bytes_allowed(settings, RECORD_DECOMPRESSED_BYTES_MAX));
-    error = walk_records(settings, now_ms, walker, result);
+    record_walker_start(walker, batch, batch->codec, batch->records,
+                        bytes_allowed(settings, result->must_rebuild ? RECORD_REBUILT_BYTES_MAX
+                                                                     : RECORD_DECOMPRESSED_BYTES_MAX));
+    enum kafka_error error = walk_records(settings, now_ms, walker, result);
+    result->uncompressed_bytes = (size_t)record_walker_position(walker);
     record_walker_trim(walker);
-    if (error == KAFKA_NONE && result->must_rebuild && !whole)
-        error = unpack(settings, scratch, result);
+    if (error == KAFKA_NONE && result->must_rebuild && result->uncompressed_bytes > RECORD_REBUILT_BYTES_MAX)
+        error = refuse_damaged(result, -EMSGSIZE);
     return error;
 }
 
 enum kafka_error record_validate(struct slice payload, const struct record_validation_settings *settings,
-                                 int64_t now_ms, struct record_walker *walker, struct buffer *scratch,
+                                 int64_t now_ms, struct record_walker *walker,
                                  struct record_validation *result)
 {
     *result = (struct record_validation){.max_timestamp_offset_delta = -1};
@@ -206,7 +191,7 @@ enum kafka_error record_validate(struct slice payload, const struct record_valid
         result->target_codec = (enum codec)settings->codec;
         result->must_rebuild = true;
     }
-    error = check_records(settings, now_ms, walker, scratch, result);
+    error = check_records(settings, now_ms, walker, result);
     if (error == KAFKA_NONE && settings->append_time) {
         result->max_timestamp = now_ms;
         result->max_timestamp_offset_delta = batch->last_offset_delta;

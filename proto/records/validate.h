@@ -5,9 +5,10 @@
  *
  * As Kafka does, it looks at every record, also inside compressed batches: that there are as many as the
  * batch says and nothing behind them, their timestamps, their keys where the topic is compacted, and their
- * offset deltas. Compressed records are uncompressed a piece at a time and forgotten again (see walk.h); only
- * where they must be written anew (the topic wants another codec, or the deltas have gaps) are they kept
- * whole. What a small batch may unfold to has a bound, for the time that it takes and for its consumers.
+ * offset deltas. Compressed records are uncompressed a piece at a time and forgotten again (see walk.h). What
+ * a small batch may unfold to has a bound, for the time that it takes and for its consumers; where it must be
+ * written anew (the topic wants another codec, or the deltas have gaps) the bound is lower, for then its
+ * records will be held whole, and the result says how much that is, so that the caller may wait or refuse.
  *
  * Pure: the time is an argument.
  */
@@ -28,7 +29,7 @@
 #define RECORD_DECOMPRESSED_RATIO_MAX 256
 /* ... and never more than this: as a whole, and where the broker must hold them whole to write them anew. */
 #define RECORD_DECOMPRESSED_BYTES_MAX ((int64_t)1024 * 1024 * 1024)
-#define RECORD_REBUILT_BYTES_MAX ((int64_t)128 * 1024 * 1024)
+#define RECORD_REBUILT_BYTES_MAX ((int64_t)64 * 1024 * 1024)
 
 /* What holds for the request and the topic. */
 struct record_validation_settings {
@@ -64,22 +65,19 @@ struct record_validation {
     /* The first record that has it, as a delta from the base offset; with append time the last record, by
      * which time indexes know a batch. */
     int32_t max_timestamp_offset_delta;
-    struct slice records; /* uncompressed, in the payload or in the scratch buffer; null unless must_rebuild
-                             or not compressed */
+    size_t uncompressed_bytes; /* of the records */
     /* The topic wants another codec, or the offset deltas are not 0..n-1: append what record_batch_rebuild
-     * makes of batch and records, not the payload, and compare its size to max_message_bytes again. */
+     * makes of the batch, not the payload, and compare its size to max_message_bytes again. */
     bool must_rebuild;
     enum codec target_codec; /* then */
 };
 
 /*
  * Checks the payload of one partition in a Produce request. Returns KAFKA_NONE or the error to answer, with
- * its reason in *result. `walker`: any, for its memory. `scratch` receives uncompressed records where they
- * are needed whole; result->records points there, so it must outlive the result. now_ms: wall time.
+ * its reason in *result. `walker`: any, for its memory. now_ms: wall time.
  */
 MUST_CHECK enum kafka_error record_validate(struct slice payload,
                                             const struct record_validation_settings *settings, int64_t now_ms,
-                                            struct record_walker *walker, struct buffer *scratch,
-                                            struct record_validation *result);
+                                            struct record_walker *walker, struct record_validation *result);
 
 #endif

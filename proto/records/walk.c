@@ -64,8 +64,7 @@ static void pass(struct record_walker *walker, size_t length)
     walker->piece = slice_make(walker->piece.data + length, walker->piece.length - length);
 }
 
-/* Where the walk stands in the uncompressed records. */
-static uint64_t position_of(const struct record_walker *walker)
+uint64_t record_walker_position(const struct record_walker *walker)
 {
     return walker->passed_bytes - walker->piece.length;
 }
@@ -134,7 +133,8 @@ static bool skip_bytes(struct record_walker *walker, uint64_t end)
     int64_t left = read_number(walker, VARINT_BYTES_MAX);
     if (left == -1)
         return false;
-    if (walker->error || left < 0 || position_of(walker) > end || (uint64_t)left > end - position_of(walker))
+    if (walker->error || left < 0 || record_walker_position(walker) > end ||
+        (uint64_t)left > end - record_walker_position(walker))
         return fail(walker, -EBADMSG);
     while (left > 0) {
         size_t step = min_size(walker->piece.length, (size_t)left);
@@ -173,7 +173,7 @@ static bool read_record(struct record_walker *walker, uint64_t end, struct recor
             return fail(walker, -EBADMSG); /* the key of a header is never null */
         skip_bytes(walker, end);
     }
-    return walker->error == 0 && (position_of(walker) == end || fail(walker, -EBADMSG));
+    return walker->error == 0 && (record_walker_position(walker) == end || fail(walker, -EBADMSG));
 }
 
 static bool parse_in_place(struct record_walker *walker, size_t length, struct record_outline *outline)
@@ -210,6 +210,6 @@ int record_walker_next(struct record_walker *walker, struct record_outline *outl
         return walker->error;
     bool good = walker->piece.length >= (size_t)length
                     ? parse_in_place(walker, (size_t)length, outline)
-                    : read_record(walker, position_of(walker) + (uint64_t)length, outline);
+                    : read_record(walker, record_walker_position(walker) + (uint64_t)length, outline);
     return good ? 1 : walker->error;
 }

@@ -55,6 +55,8 @@ void record_walker_start(struct record_walker *walker, const struct record_batch
  * limit. After 0 or an error there is nothing more.
  */
 MUST_CHECK int record_walker_next(struct record_walker *walker, struct record_outline *outline);
+/* How many uncompressed bytes the walk has passed. */
+uint64_t record_walker_position(const struct record_walker *walker);
 /* Gives back memory beyond a usual amount; see codec_reader_trim. */
 void record_walker_trim(struct record_walker *walker);
 

@@ -103,17 +103,16 @@ static void validate(struct slice payload, uint8_t choice)
         .codec = choice & 64 ? choice % CODEC_COUNT : RECORD_CODEC_OF_PRODUCER,
     };
     struct record_validation result;
-    struct buffer scratch, rebuilt;
+    struct buffer rebuilt;
     struct record_walker walker;
     record_walker_init(&walker);
-    buffer_init(&scratch);
     buffer_init(&rebuilt);
-    enum kafka_error error = record_validate(payload, &settings, NOW_MS, &walker, &scratch, &result);
+    enum kafka_error error = record_validate(payload, &settings, NOW_MS, &walker, &result);
     CHECK((error == KAFKA_NONE) == (result.reason == NULL));
     if (error == KAFKA_NONE)
         CHECK(result.batch.size_bytes == payload.length && result.record_count > 0);
     if (error == KAFKA_NONE && result.must_rebuild) {
-        int failed = record_batch_rebuild(&result.batch, result.records, result.target_codec,
+        int failed = record_batch_rebuild(&result.batch, result.uncompressed_bytes, result.target_codec,
                                           CODEC_DEFAULT_LEVEL, &rebuilt);
         CHECK(failed == 0);
         struct record_batch batch;
@@ -121,7 +120,6 @@ static void validate(struct slice payload, uint8_t choice)
         CHECK(failed == 0 && batch.record_count == result.record_count);
     }
     record_walker_release(&walker);
-    buffer_release(&scratch);
     buffer_release(&rebuilt);
 }
 

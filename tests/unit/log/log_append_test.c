@@ -198,13 +198,41 @@ static void walkers_are_shared(void **state)
     record_walkers_free(NULL);
 }
 
+/* Records are held whole to be written anew: all logs together have so much room for that, and no more. */
+static void the_budget_is_shared(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    struct buffer sent;
+    struct log_append_result result;
+    struct record_walkers *walkers = record_walkers_new();
+    log_fixture_init(&fixture, 10);
+    fixture.options.settings.compression = CODEC_ZSTD;
+    fixture.options.walkers = walkers;
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    buffer_init(&sent);
+    build(CODEC_GZIP, true, &sent);
+    assert_true(record_walkers_reserve(walkers, RECORD_REBUILD_BUDGET_BYTES - 100));
+    assert_false(record_walkers_reserve(walkers, 101));
+    assert_int_equal(append(&fixture, &sent, &result), KAFKA_REQUEST_TIMED_OUT);
+    assert_non_null(result.error_message);
+    assert_int_equal(partition_log_end_offset(fixture.log), 0);
+    record_walkers_unreserve(walkers, RECORD_REBUILD_BUDGET_BYTES - 100);
+    assert_int_equal(append(&fixture, &sent, &result), KAFKA_NONE);
+    assert_true(record_walkers_reserve(walkers, RECORD_REBUILD_BUDGET_BYTES)); /* all is given back */
+    record_walkers_unreserve(walkers, RECORD_REBUILD_BUDGET_BYTES);
+    assert_true((size_t)RECORD_REBUILT_BYTES_MAX * RECORD_REBUILD_FACTOR <= RECORD_REBUILD_BUDGET_BYTES);
+    buffer_release(&sent);
+    log_fixture_release(&fixture);
+    record_walkers_free(walkers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_topic_chooses_the_codec),
-        cmocka_unit_test(the_topic_chooses_the_level),
-        cmocka_unit_test(records_without_keys_are_named),
-        cmocka_unit_test(walkers_are_shared),
+        cmocka_unit_test(the_topic_chooses_the_codec),    cmocka_unit_test(the_topic_chooses_the_level),
+        cmocka_unit_test(records_without_keys_are_named), cmocka_unit_test(walkers_are_shared),
+        cmocka_unit_test(the_budget_is_shared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

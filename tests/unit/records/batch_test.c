@@ -320,7 +320,8 @@ static void test_random_batches_come_back(void **state)
         assert_int_equal(record_batch_parse(buffer_slice(&first), &batch), 0);
         assert_true(record_batch_check_crc(&batch));
         assert_int_equal(record_batch_decompress(&batch, 1 << 20, &scratch, &records), 0);
-        assert_int_equal(record_batch_rebuild(&batch, records, codec, CODEC_DEFAULT_LEVEL, &second), 0);
+        assert_int_equal(record_batch_rebuild(&batch, records.length, codec, CODEC_DEFAULT_LEVEL, &second),
+                         0);
         if (!parameters.append_time)
             assert_true(slice_equals(buffer_slice(&first), buffer_slice(&second)));
         assert_int_equal(record_batch_parse(buffer_slice(&second), &batch), 0);
@@ -362,7 +363,8 @@ static void test_batches_with_gaps(void **state)
     assert_int_equal(record.offset, 1009);
     assert_int_equal(record.timestamp, 40);
     assert_int_equal(record_iterator_next(&iterator, &record), 0);
-    assert_int_equal(record_batch_rebuild(&batch, records, CODEC_NONE, CODEC_DEFAULT_LEVEL, &closed), 0);
+    assert_int_equal(record_batch_rebuild(&batch, records.length, CODEC_NONE, CODEC_DEFAULT_LEVEL, &closed),
+                     0);
     assert_int_equal(record_batch_parse(buffer_slice(&closed), &batch), 0);
     assert_int_equal(batch.last_offset_delta, 1);
     assert_int_equal(batch.max_timestamp, 50);
