@@ -4,7 +4,9 @@
  * struct file_system. file_posix.c is the real one; tests put one in its place that keeps files in memory,
  * loses what was not synced, or makes the n-th call fail.
  *
- * All functions return 0 (or a count) or -errno. Paths are absolute or relative to the process.
+ * All functions return 0 (or a count) or -errno. Paths are absolute or relative to the process. What a file
+ * system says where its own sums are wrong (-EBADMSG, -EUCLEAN on XFS, ext4 and others) comes as -EIO: to us
+ * -EBADMSG means that the disk has faithfully brought back something that is not sane.
  * Crash behaviour: what was written is durable after file_sync; a created, renamed or removed name is durable
  * after file_system_sync_directory on its directory.
  */
@@ -57,28 +59,35 @@ struct file_operations {
     int (*set_modified)(struct file_system *system, const char *path, int64_t modified_ms);
     int (*free_bytes)(struct file_system *system, const char *path, int64_t *bytes);  /* may be NULL */
     int (*total_bytes)(struct file_system *system, const char *path, int64_t *bytes); /* may be NULL */
+    void (*forget)(struct file_system *system, struct file *file);                    /* may be NULL */
 };
 
 /* The operating system's files. One object for all; stateless. */
 struct file_system *file_system_posix(void);
 
+/* Of an operation: a count, 0, or -errno. */
+static inline ssize_t file_result(ssize_t result)
+{
+    return result == -EBADMSG || result == -EUCLEAN ? -EIO : result;
+}
+
 MUST_CHECK static inline int file_open(struct file_system *system, const char *path, enum file_mode mode,
                                        struct file **file)
 {
-    return system->operations->open(system, path, mode, file);
+    return (int)file_result(system->operations->open(system, path, mode, file));
 }
 
 /* The file is gone afterwards, also on error (an error of close is an error of an earlier write). */
 static inline int file_close(struct file_system *system, struct file *file)
 {
-    return system->operations->close(system, file);
+    return (int)file_result(system->operations->close(system, file));
 }
 
 /* Reads at `offset`; fewer than `length` bytes only at the end of the file (0: at or behind it). */
 MUST_CHECK static inline ssize_t file_read(struct file_system *system, struct file *file, void *data,
                                            size_t length, int64_t offset)
 {
-    return system->operations->read(system, file, data, length, offset);
+    return file_result(system->operations->read(system, file, data, length, offset));
 }
 
 /* Writes at `offset`. May be short (disk full half-way): the caller compares, and cuts back what is half; so
@@ -86,24 +95,32 @@ MUST_CHECK static inline ssize_t file_read(struct file_system *system, struct fi
 MUST_CHECK static inline ssize_t file_write(struct file_system *system, struct file *file,
                                             const struct iovec *parts, int count, int64_t offset)
 {
-    return system->operations->write(system, file, parts, count, offset);
+    return file_result(system->operations->write(system, file, parts, count, offset));
 }
 
 MUST_CHECK static inline int file_truncate(struct file_system *system, struct file *file, int64_t size)
 {
-    return system->operations->truncate(system, file, size);
+    return (int)file_result(system->operations->truncate(system, file, size));
 }
 
 /* Data and size are durable when this returns 0. After an error nothing may be assumed; never call again to
  * 'retry' (I6). */
 MUST_CHECK static inline int file_sync(struct file_system *system, struct file *file)
 {
-    return system->operations->sync(system, file);
+    return (int)file_result(system->operations->sync(system, file));
+}
+
+/* Lets go of what is cached of the file and clean: what is read next is what the disk has. After a sync that
+ * failed in another process those are two things. What is not written yet stays. */
+static inline void file_forget(struct file_system *system, struct file *file)
+{
+    if (system->operations->forget)
+        system->operations->forget(system, file);
 }
 
 MUST_CHECK static inline int file_size(struct file_system *system, struct file *file, int64_t *size)
 {
-    return system->operations->size(system, file, size);
+    return (int)file_result(system->operations->size(system, file, size));
 }
 
 /* The descriptor for sendfile, or -1 where there is none (simulation). Stays the file's. */
@@ -114,29 +131,29 @@ static inline int file_descriptor(struct file_system *system, struct file *file)
 
 MUST_CHECK static inline int file_system_rename(struct file_system *system, const char *from, const char *to)
 {
-    return system->operations->rename(system, from, to);
+    return (int)file_result(system->operations->rename(system, from, to));
 }
 
 MUST_CHECK static inline int file_system_remove(struct file_system *system, const char *path)
 {
-    return system->operations->remove(system, path);
+    return (int)file_result(system->operations->remove(system, path));
 }
 
 /* One level; -EEXIST when it is there. */
 MUST_CHECK static inline int file_system_make_directory(struct file_system *system, const char *path)
 {
-    return system->operations->make_directory(system, path);
+    return (int)file_result(system->operations->make_directory(system, path));
 }
 
 /* An empty one. */
 MUST_CHECK static inline int file_system_remove_directory(struct file_system *system, const char *path)
 {
-    return system->operations->remove_directory(system, path);
+    return (int)file_result(system->operations->remove_directory(system, path));
 }
 
 MUST_CHECK static inline int file_system_sync_directory(struct file_system *system, const char *path)
 {
-    return system->operations->sync_directory(system, path);
+    return (int)file_result(system->operations->sync_directory(system, path));
 }
 
 /*
@@ -147,13 +164,13 @@ MUST_CHECK static inline int
 file_system_list(struct file_system *system, const char *path,
                  int (*visit)(void *context, const char *name, bool is_directory), void *context)
 {
-    return system->operations->list(system, path, visit, context);
+    return (int)file_result(system->operations->list(system, path, visit, context));
 }
 
 MUST_CHECK static inline int file_system_status(struct file_system *system, const char *path,
                                                 struct file_status *status)
 {
-    return system->operations->status(system, path, status);
+    return (int)file_result(system->operations->status(system, path, status));
 }
 
 /* The room that is left for us on the file system that holds `path`; INT64_MAX where nobody can tell. A quota
@@ -162,14 +179,18 @@ MUST_CHECK static inline int file_system_free_bytes(struct file_system *system, 
                                                     int64_t *bytes)
 {
     *bytes = INT64_MAX;
-    return system->operations->free_bytes ? system->operations->free_bytes(system, path, bytes) : 0;
+    return system->operations->free_bytes
+               ? (int)file_result(system->operations->free_bytes(system, path, bytes))
+               : 0;
 }
 
 /* The size of the file system that holds `path`; -ENOSYS where nobody can tell. */
 MUST_CHECK static inline int file_system_total_bytes(struct file_system *system, const char *path,
                                                      int64_t *bytes)
 {
-    return system->operations->total_bytes ? system->operations->total_bytes(system, path, bytes) : -ENOSYS;
+    return system->operations->total_bytes
+               ? (int)file_result(system->operations->total_bytes(system, path, bytes))
+               : -ENOSYS;
 }
 
 /* Creates the file if needed and locks it against other processes; -EBUSY when one holds it. Closing unlocks.
@@ -177,7 +198,7 @@ MUST_CHECK static inline int file_system_total_bytes(struct file_system *system,
 MUST_CHECK static inline int file_system_lock(struct file_system *system, const char *path,
                                               struct file **file)
 {
-    return system->operations->lock(system, path, file);
+    return (int)file_result(system->operations->lock(system, path, file));
 }
 
 /* Sets the time that file_system_status tells, until the file is written to again. Durable when it pleases.
@@ -185,7 +206,7 @@ MUST_CHECK static inline int file_system_lock(struct file_system *system, const 
 MUST_CHECK static inline int file_system_set_modified(struct file_system *system, const char *path,
                                                       int64_t modified_ms)
 {
-    return system->operations->set_modified(system, path, modified_ms);
+    return (int)file_result(system->operations->set_modified(system, path, modified_ms));
 }
 
 /*

@@ -110,7 +110,7 @@ static ssize_t posix_write(struct file_system *system, struct file *file, const 
         if (written < 0 && errno == EINTR)
             continue;
         /* A disk that fails must not pass for a full one (I6). */
-        if (written < 0 && (done == 0 || errno == EIO))
+        if (written < 0 && (done == 0 || file_result(-errno) == -EIO))
             return -errno;
         if (written <= 0)
             return (ssize_t)done;
@@ -290,6 +290,12 @@ static int posix_total_bytes(struct file_system *system, const char *path, int64
     return 0;
 }
 
+/* Advice: where it is not followed, nothing can be done. */
+static void posix_forget(struct file_system *system, struct file *file)
+{
+    (void)posix_fadvise(posix_descriptor(system, file), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 static const struct file_operations posix_operations = {
     .open = posix_open,
     .close = posix_close,
@@ -310,6 +316,7 @@ static const struct file_operations posix_operations = {
     .set_modified = posix_set_modified,
     .free_bytes = posix_free_bytes,
     .total_bytes = posix_total_bytes,
+    .forget = posix_forget,
 };
 
 static const struct file_system posix_system = {&posix_operations};

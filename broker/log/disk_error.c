@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sorting the errors of the disk. ENOENT is no failure: a folder may have been renamed under who works on it
- * without a lock; that a whole directory is gone, the log manager's probe finds.
+ * Sorting the errors of the disk. What is not known to pass is a failure: a disk has many ways to say that it
+ * is broken, and going on with a broken one costs data. What does pass:
+ *
+ * - this process or the machine lacks something for now: descriptors, memory, time; a limit on file sizes
+ * - the name is not what was expected: it is there, it is not (a folder may have been renamed under who works
+ *   on it without a lock; that a whole directory is gone, the log manager's probe finds), somebody uses it,
+ *   it is too long, or there is still something in the folder
+ * - what we say ourselves of content and of work that was given up, none of which comes from the disk
+ * (file.h): EBADMSG, ENOBUFS, ECANCELED
  */
 #include "broker/log/disk_error.h"
 
@@ -13,17 +20,23 @@ enum disk_error disk_error_of(int error)
     case ENOSPC:
     case EDQUOT:
         return DISK_ERROR_FULL;
-    case EIO:
-    case EROFS:
-    case ENODEV:
-    case ENXIO:
-    case ESTALE:
-    case EUCLEAN:
-    case ENOTDIR:
-    case EACCES:
-    case EPERM:
-        return DISK_ERROR_FAILED;
-    default:
+    case 0:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EINTR:
+    case EAGAIN:
+    case EFBIG:
+    case ENOENT:
+    case EEXIST:
+    case EBUSY:
+    case ENAMETOOLONG:
+    case ENOTEMPTY:
+    case EBADMSG:
+    case ENOBUFS:
+    case ECANCELED:
         return DISK_ERROR_PASSING;
+    default:
+        return DISK_ERROR_FAILED;
     }
 }

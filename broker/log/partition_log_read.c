@@ -73,7 +73,7 @@ void log_range_failed(const struct log_range *range, int error)
 {
     int none = 0;
     struct log_health *health = range->health;
-    if (health != NULL && disk_error_of(error) == DISK_ERROR_FAILED &&
+    if (health != NULL && disk_error_of((int)file_result(error)) == DISK_ERROR_FAILED &&
         atomic_compare_exchange_strong(&health->failure, &none, error) && health->failed)
         health->failed(health, error);
 }
