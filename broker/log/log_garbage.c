@@ -3,6 +3,7 @@
  * From a live name to .deleted, and from there to nothing.
  *
  * The .log goes first: indexes without it are orphans, which opening removes, and never the other way round.
+ * So with it the segment is gone, whatever befalls the indexes.
  * A disk that has no room for the longer name (a folder may have to grow for it) is one that must be able to
  * delete: then the file is unlinked at once.
  */
@@ -11,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/log_names.h"
 #include "broker/log/partition_log_private.h"
 #include "common/memory.h"
@@ -62,23 +64,32 @@ static void note_discarded(struct partition_log *log, int64_t offset, uint32_t k
         (struct discarded_files){.offset = offset, .kinds = kinds, .due_ms = DISCARDED_UNSEEN};
 }
 
+/* An index stays where it is. A hint is an orphan then, which opening removes, or a later segment of that
+ * base writes over; aborted transactions that no longer happened must not be found by it. */
+static void index_stays(struct partition_log *log, enum log_file_kind kind, int error)
+{
+    if (kind == LOG_FILE_TRANSACTION_INDEX || disk_error_of(error) == DISK_ERROR_FAILED)
+        partition_log_go_offline(log, error, "removing an index");
+    else
+        partition_log_disk_error(log, error, "removing an index");
+}
+
 int partition_log_discard_segment(struct partition_log *log, struct segment *segment)
 {
     uint32_t kinds = 0;
-    int error = 0;
     for (size_t i = 0; i < ARRAY_SIZE(SEGMENT_KINDS); i++) {
         bool kept;
-        int file_error = discard_file(log, segment->base_offset, SEGMENT_KINDS[i], &kept);
+        int error = discard_file(log, segment->base_offset, SEGMENT_KINDS[i], &kept);
         if (kept)
             kinds |= 1u << SEGMENT_KINDS[i];
-        error = error ? error : file_error;
         if (error && SEGMENT_KINDS[i] == LOG_FILE_LOG)
             return error;
+        if (error) /* the segment is gone with its .log */
+            index_stays(log, SEGMENT_KINDS[i], error);
     }
     note_discarded(log, segment->base_offset, kinds);
-    if (!error)
-        segment_release(segment);
-    return error;
+    segment_release(segment);
+    return 0;
 }
 
 int partition_log_discard_snapshot(struct partition_log *log, int64_t offset)

@@ -317,6 +317,48 @@ static void a_full_disk_can_delete(void **state)
     log_fixture_release(&fixture);
 }
 
+/* With its .log a segment is gone: an index that stays is no reason to keep it in the list. */
+static void an_index_that_stays_keeps_no_segment(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *suffix;
+        int error, failure;
+    } cases[] = {{".index", -EBUSY, 0},
+                 {".timeindex", -EBUSY, 0},
+                 {".index", -EIO, -EIO},
+                 {".txnindex", -EBUSY, -EBUSY}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct log_fixture fixture;
+        open_with_segments(&fixture, 12, 4);
+        assert_int_equal(partition_log_flush(fixture.log), 0);
+        struct log_settings settings = *partition_log_settings(fixture.log);
+        settings.retention_bytes = 0;
+        partition_log_configure(fixture.log, &settings);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_RENAME) |
+                                                               MEMORY_FILES_BIT(MEMORY_FILES_REMOVE),
+                                                 .error = cases[i].error,
+                                                 .short_bytes = -1,
+                                                 .repeat = true,
+                                                 .path_part = cases[i].suffix};
+        memory_files_set_fault(fixture.disk, &fault);
+        int64_t last = fixture.log->segments[3]->base_offset;
+        bool flush_first;
+        assert_int_equal(partition_log_retain(fixture.log, partition_log_end_offset(fixture.log),
+                                              fixture.now_ms, &flush_first),
+                         0);
+        memory_files_set_fault(fixture.disk, NULL);
+        assert_int_equal(first_base(&fixture), last);
+        assert_false(is_there(&fixture, 0, ".log"));
+        assert_int_equal(partition_log_failure(fixture.log), cases[i].failure);
+        fixture.checkpointed_recovery_point = last;
+        log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+        assert_false(is_there(&fixture, 0, ".index"));
+        assert_int_equal(first_base(&fixture), last);
+        log_fixture_release(&fixture);
+    }
+}
+
 /* The epochs' checkpoint may know of a higher log start than that of the log starts. */
 static void epochs_come_back_with_the_log_start(void **state)
 {
@@ -539,6 +581,7 @@ int main(void)
         cmocka_unit_test(what_was_left_goes_with_the_next_opening),
         cmocka_unit_test(cut_segments_are_garbage_too),
         cmocka_unit_test(a_full_disk_can_delete),
+        cmocka_unit_test(an_index_that_stays_keeps_no_segment),
         cmocka_unit_test(many_old_segments_go_in_short_steps),
         cmocka_unit_test(epochs_come_back_with_the_log_start),
         cmocka_unit_test(a_crash_of_the_process_leaves_a_log_without_a_hole),
