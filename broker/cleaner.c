@@ -23,8 +23,9 @@ struct cleaner {
     int64_t backoff_ms;
     pthread_t *threads;
     int threads_count;
-    atomic_bool stopping; /* set under the lock */
-    pthread_mutex_t lock; /* guards the sleep only */
+    atomic_bool stopping;     /* set under the lock */
+    pthread_mutex_t choosing; /* one thread at a time, so that each chooses another log */
+    pthread_mutex_t lock;     /* guards the sleep only */
     pthread_cond_t stop_wanted;
 };
 
@@ -101,21 +102,23 @@ static void offer(void *context, struct partition *partition)
     look->best = partition_acquire(partition);
 }
 
-/* True: something was done, and the next may be waiting. */
+/* True: something was found, and the next may be waiting; one that fails is put off, and not found again. */
 static bool clean_one(struct cleaner *cleaner)
 {
     struct look look = {.cleaner = cleaner};
-    bool done = false;
+    pthread_mutex_lock(&cleaner->choosing);
     log_cleaner_begin(cleaner->logs, &look.round);
     replica_manager_each(cleaner->replicas, offer, &look);
-    if (look.best != NULL && !is_stopped(cleaner) && log_cleaner_take(cleaner->logs, &look.round)) {
+    bool found = !is_stopped(cleaner) && log_cleaner_take(cleaner->logs, &look.round);
+    pthread_mutex_unlock(&cleaner->choosing);
+    if (found) {
         const struct log_cleaner_access access = access_of(look.best);
-        done = log_cleaner_clean(cleaner->logs, &look.round, &access);
+        log_cleaner_clean(cleaner->logs, &look.round, &access);
     }
     log_cleaner_end(cleaner->logs, &look.round);
     if (look.best != NULL)
         partition_release(look.best);
-    return done;
+    return found;
 }
 
 static void *run(void *context)
@@ -164,6 +167,7 @@ int cleaner_start(const struct broker_config *config, struct logger *logger, str
     cleaner->replicas = replicas;
     cleaner->backoff_ms = config->log_cleaner_backoff_ms;
     atomic_init(&cleaner->stopping, false);
+    pthread_mutex_init(&cleaner->choosing, NULL);
     pthread_mutex_init(&cleaner->lock, NULL);
     init_condition(&cleaner->stop_wanted);
     cleaner->threads = memory_allocate((size_t)options.threads * sizeof(*cleaner->threads));
@@ -200,6 +204,7 @@ void cleaner_free(struct cleaner *cleaner)
     cleaner_stop(cleaner);
     log_cleaner_free(cleaner->logs);
     pthread_cond_destroy(&cleaner->stop_wanted);
+    pthread_mutex_destroy(&cleaner->choosing);
     pthread_mutex_destroy(&cleaner->lock);
     free(cleaner->threads);
     free(cleaner);

@@ -85,8 +85,7 @@ static int fill(struct clean_reader *reader, size_t wanted)
         return (int)got;
     reader->chunk.length += (size_t)got;
     throttle(reader->host, (size_t)got);
-    /* A file that ends before the size we know of has lost what it had. */
-    return left + (size_t)got < wanted ? -EIO : 0;
+    return left + (size_t)got < wanted ? CLEAN_ERROR_SHORT : 0;
 }
 
 int clean_reader_next(struct clean_reader *reader, struct slice *bytes)

@@ -27,6 +27,10 @@ struct clean_host {
     void (*throttle)(void *context, size_t bytes);
 };
 
+/* A segment's file ends before the size that the log knows of. A private error: no -errno is as large. It was
+ * cut meanwhile, or is damaged; of the disk it says nothing. */
+#define CLEAN_ERROR_SHORT (-5001)
+
 struct clean_reader {
     struct file_system *files;
     const struct clean_host *host;
@@ -46,7 +50,7 @@ MUST_CHECK int clean_reader_open(struct clean_reader *reader, const char *path, 
 void clean_reader_close(struct clean_reader *reader);
 /*
  * The next batch or old message, valid until the next call: 1; 0 at the end; -EBADMSG where none can begin;
- * -ECANCELED; -errno.
+ * CLEAN_ERROR_SHORT; -ECANCELED: the host wants to stop; -errno.
  */
 MUST_CHECK int clean_reader_next(struct clean_reader *reader, struct slice *bytes);
 

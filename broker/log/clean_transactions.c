@@ -56,6 +56,38 @@ void clean_transactions_release(struct clean_transactions *transactions)
     *transactions = (struct clean_transactions){0};
 }
 
+void clean_transactions_copy(struct clean_transactions *copy, const struct clean_transactions *transactions)
+{
+    size_t position = 0;
+    struct slice key;
+    void *value;
+    clean_transactions_init(copy, transactions->aborted + transactions->next,
+                            transactions->aborted_count - transactions->next);
+    while (map_next(transactions->ongoing_aborted, &position, &key, &value))
+        map_put(copy->ongoing_aborted, key, memory_copy_bytes(value, sizeof(struct ongoing)));
+    position = 0;
+    while (map_next(transactions->ongoing_committed, &position, &key, NULL))
+        map_put(copy->ongoing_committed, key, copy);
+}
+
+void clean_transactions_skip(struct clean_transactions *transactions, int64_t offset)
+{
+    size_t left = transactions->next, position = 0;
+    for (size_t i = left; i < transactions->aborted_count; i++)
+        if (transactions->aborted[i].last_offset >= offset)
+            transactions->aborted[left++] = transactions->aborted[i];
+    transactions->aborted_count = left;
+    struct slice key;
+    void *value;
+    while (map_next(transactions->ongoing_aborted, &position, &key, &value)) {
+        struct ongoing *ongoing = value;
+        if (ongoing->entry.last_offset >= offset)
+            continue;
+        map_remove(transactions->ongoing_aborted, key);
+        free(ongoing);
+    }
+}
+
 /* Those that have begun by `offset` are ongoing. */
 static void begin_up_to(struct clean_transactions *transactions, int64_t offset)
 {

@@ -35,6 +35,11 @@ struct clean_transactions {
 void clean_transactions_init(struct clean_transactions *transactions,
                              const struct aborted_transaction *aborted, size_t count);
 void clean_transactions_release(struct clean_transactions *transactions);
+/* Another walk from where this one stands; it has kept nothing yet. */
+void clean_transactions_copy(struct clean_transactions *copy, const struct clean_transactions *transactions);
+/* The walk goes on at `offset`, and what lies between will not be met: transactions that were aborted there
+ * are over. */
+void clean_transactions_skip(struct clean_transactions *transactions, int64_t offset);
 
 /*
  * Takes note of the next batch (header and records, parsed from the whole batch), of a control batch that it

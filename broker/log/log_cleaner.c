@@ -16,15 +16,31 @@
 
 #define MIB (1024.0 * 1024.0)
 
-enum state { STATE_BUSY = 1, STATE_UNCLEANABLE };
+/* A log whose cleaning has failed waits so long; twice as long after each failure that follows. */
+#define LATER_MIN_MS ((int64_t)15 * 1000)
+#define LATER_MAX_MS ((int64_t)10 * 60 * 1000)
 
-/* What the set points to. */
-static const enum state busy = STATE_BUSY, uncleanable = STATE_UNCLEANABLE;
+enum verdict {
+    VERDICT_NONE,
+    VERDICT_LATER,       /* not before later_ms */
+    VERDICT_UNCLEANABLE, /* not before the next start */
+};
+
+/* What is known of the logs of one name; where nothing is, there is none of these. */
+struct known_log {
+    bool busy;            /* whatever log it is: two cleanings in one folder would take each other's files */
+    struct uuid topic_id; /* of the log that the verdict is about: one made again under its name is another */
+    enum verdict verdict;
+    int64_t later_ms;  /* of the monotonic clock */
+    int64_t delay_ms;  /* the last one */
+    size_t offered_in; /* number of the last round that has met it */
+};
 
 struct log_cleaner {
     struct log_cleaner_options options;
     pthread_mutex_t mutex; /* guards all below; nothing is waited for under it */
-    struct map *states;    /* topic, partition and topic id -> enum state */
+    struct map *known;     /* topic and partition -> struct known_log */
+    size_t rounds;         /* begun */
     struct clean_throttle throttle;
     struct log_cleaner_statistics statistics;
 };
@@ -35,7 +51,7 @@ struct log_cleaner *log_cleaner_new(const struct log_cleaner_options *options)
     cleaner->options = *options;
     cleaner->options.threads = options->threads > 0 ? options->threads : 1;
     pthread_mutex_init(&cleaner->mutex, NULL);
-    cleaner->states = map_new(options->hash_key[0]);
+    cleaner->known = map_new(options->hash_key[0]);
     clean_throttle_init(&cleaner->throttle, options->max_bytes_per_second);
     return cleaner;
 }
@@ -44,7 +60,11 @@ void log_cleaner_free(struct log_cleaner *cleaner)
 {
     if (cleaner == NULL)
         return;
-    map_free(cleaner->states);
+    size_t position = 0;
+    void *known;
+    while (map_next(cleaner->known, &position, NULL, &known))
+        free(known);
+    map_free(cleaner->known);
     pthread_mutex_destroy(&cleaner->mutex);
     free(cleaner);
 }
@@ -56,21 +76,90 @@ void log_cleaner_statistics(struct log_cleaner *cleaner, struct log_cleaner_stat
     pthread_mutex_unlock(&cleaner->mutex);
 }
 
-/* ---- choosing ---- */
+/* ---- what is known of logs; all under the mutex ---- */
 
-/* A topic that was made again under the same name is another log. */
-static void make_key(struct buffer *key, struct slice topic, int32_t partition, struct uuid topic_id)
+static void make_key(struct buffer *key, struct slice topic, int32_t partition)
 {
     buffer_clear(key);
-    buffer_append(key, &topic_id, sizeof(topic_id));
     buffer_print(key, "%.*s-%" PRId32, SLICE_ARGUMENTS(topic), partition);
 }
 
+static void forget(struct log_cleaner *cleaner, struct slice key)
+{
+    struct known_log *known = map_remove(cleaner->known, key);
+    cleaner->statistics.uncleanable -= known != NULL && known->verdict == VERDICT_UNCLEANABLE;
+    free(known);
+}
+
+static struct known_log *know(struct log_cleaner *cleaner, struct slice key)
+{
+    struct known_log *known = map_get(cleaner->known, key);
+    if (known == NULL) {
+        known = memory_allocate_zeroed(1, sizeof(*known));
+        map_put(cleaner->known, key, known);
+    }
+    known->offered_in = cleaner->rounds;
+    return known;
+}
+
+/* Whether this log may be looked at now. */
+static bool is_free(struct log_cleaner *cleaner, struct slice key, struct uuid topic_id, size_t round)
+{
+    struct known_log *known = map_get(cleaner->known, key);
+    if (known == NULL)
+        return true;
+    known->offered_in = max_size(known->offered_in, round);
+    if (known->busy)
+        return false;
+    if (!uuid_equals(known->topic_id, topic_id)) {
+        forget(cleaner, key);
+        return true;
+    }
+    const struct log_cleaner_time *time = &cleaner->options.time;
+    return known->verdict == VERDICT_LATER && time->monotonic_us(time->context) / 1000 >= known->later_ms;
+}
+
+static void set_uncleanable(struct log_cleaner *cleaner, struct slice key, struct uuid topic_id)
+{
+    struct known_log *known = know(cleaner, key);
+    cleaner->statistics.uncleanable += known->verdict != VERDICT_UNCLEANABLE;
+    known->topic_id = topic_id;
+    known->verdict = VERDICT_UNCLEANABLE;
+}
+
+static void set_later(struct log_cleaner *cleaner, struct slice key, struct uuid topic_id)
+{
+    const struct log_cleaner_time *time = &cleaner->options.time;
+    struct known_log *known = know(cleaner, key);
+    bool again = known->verdict == VERDICT_LATER;
+    known->topic_id = topic_id;
+    known->verdict = VERDICT_LATER;
+    known->delay_ms = again ? min_i64(known->delay_ms * 2, LATER_MAX_MS) : LATER_MIN_MS;
+    known->later_ms = time->monotonic_us(time->context) / 1000 + known->delay_ms;
+}
+
+/* Logs that this round, which has met all there are, has not met are gone. */
+static void forget_gone(struct log_cleaner *cleaner, size_t round)
+{
+    size_t position = 0;
+    struct slice key;
+    void *value;
+    while (map_next(cleaner->known, &position, &key, &value)) {
+        const struct known_log *known = value;
+        if (!known->busy && known->offered_in < round)
+            forget(cleaner, key);
+    }
+}
+
+/* ---- choosing ---- */
+
 void log_cleaner_begin(struct log_cleaner *cleaner, struct log_cleaner_round *round)
 {
-    (void)cleaner;
     *round = (struct log_cleaner_round){0};
     buffer_init(&round->key);
+    pthread_mutex_lock(&cleaner->mutex);
+    round->number = ++cleaner->rounds;
+    pthread_mutex_unlock(&cleaner->mutex);
 }
 
 void log_cleaner_end(struct log_cleaner *cleaner, struct log_cleaner_round *round)
@@ -83,36 +172,33 @@ void log_cleaner_end(struct log_cleaner *cleaner, struct log_cleaner_round *roun
     free(round->topic);
 }
 
-static bool is_free(struct log_cleaner *cleaner, const struct buffer *key)
+static const char *why_given_up(int error)
 {
-    pthread_mutex_lock(&cleaner->mutex);
-    bool is_known = map_get(cleaner->states, buffer_slice(key)) != NULL;
-    pthread_mutex_unlock(&cleaner->mutex);
-    return !is_known;
+    switch (error) {
+    case -ENOBUFS:
+        return "not one key fits in log.cleaner.dedupe.buffer.size";
+    case -EFBIG:
+        return "what is left of one segment is too large for one";
+    case CLEAN_ERROR_SHORT:
+        return "a file is shorter than it was";
+    default:
+        return "there is a damaged batch";
+    }
 }
 
-static void set_state(struct log_cleaner *cleaner, const struct buffer *key, const enum state *state)
+/* Whether the log itself is at fault, and another try would find the same. */
+static bool is_for_good(int error)
 {
-    pthread_mutex_lock(&cleaner->mutex);
-    if (state == NULL)
-        map_remove(cleaner->states, buffer_slice(key));
-    else
-        map_put(cleaner->states, buffer_slice(key), (void *)state);
-    if (state == &uncleanable)
-        cleaner->statistics.uncleanable++;
-    pthread_mutex_unlock(&cleaner->mutex);
+    return error == -EBADMSG || error == -ENOBUFS || error == -EFBIG || error == CLEAN_ERROR_SHORT;
 }
 
-/* Says that a log is not compacted any more, and why; -EBADMSG or -ENOBUFS. */
+/* Says that a log is not compacted any more, and why. */
 static void tell_given_up(struct log_cleaner *cleaner, struct slice topic, int32_t partition, int error,
                           struct buffer *where)
 {
     log_error(cleaner->options.logger, "cleaner",
               "%.*s-%" PRId32 " is not compacted any more until the broker starts again: %s (%s)",
-              SLICE_ARGUMENTS(topic), partition,
-              error == -EBADMSG ? "there is a damaged batch"
-                                : "not one key fits in log.cleaner.dedupe.buffer.size",
-              buffer_string(where));
+              SLICE_ARGUMENTS(topic), partition, why_given_up(error), buffer_string(where));
 }
 
 /* Under the log's lock: what could be done. 0, or -errno. */
@@ -130,6 +216,37 @@ static int look_at(struct log_cleaner *cleaner, struct partition_log *log, int64
     return error;
 }
 
+/* A log that cannot even be looked at. */
+static void note_look_error(struct log_cleaner *cleaner, struct slice topic, int32_t partition,
+                            const struct buffer *key, struct uuid topic_id, int error)
+{
+    if (is_for_good(error)) {
+        struct buffer where;
+        buffer_init(&where);
+        buffer_print(&where, "found when its timestamps were looked up");
+        tell_given_up(cleaner, topic, partition, error, &where);
+        buffer_release(&where);
+    }
+    pthread_mutex_lock(&cleaner->mutex);
+    if (is_for_good(error))
+        set_uncleanable(cleaner, buffer_slice(key), topic_id);
+    else
+        set_later(cleaner, buffer_slice(key), topic_id);
+    pthread_mutex_unlock(&cleaner->mutex);
+}
+
+static void remember_best(struct log_cleaner_round *round, struct slice topic, int32_t partition,
+                          struct uuid topic_id, const struct clean_plan *plan)
+{
+    make_key(&round->key, topic, partition);
+    free(round->topic);
+    round->topic = memory_copy_bytes(topic.data, topic.length);
+    round->partition = partition;
+    round->topic_id = topic_id;
+    round->plan = *plan;
+    round->found = true;
+}
+
 bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *round, struct slice topic,
                        int32_t partition, const struct log_cleaner_access *access)
 {
@@ -139,46 +256,42 @@ bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *ro
         return false;
     struct buffer key;
     struct clean_plan plan = {0};
+    struct uuid topic_id = partition_log_topic_id(log);
     buffer_init(&key);
-    make_key(&key, topic, partition, partition_log_topic_id(log));
-    int error = is_free(cleaner, &key) ? look_at(cleaner, log, high_watermark, &plan) : 0;
+    make_key(&key, topic, partition);
+    pthread_mutex_lock(&cleaner->mutex);
+    bool may_look = is_free(cleaner, buffer_slice(&key), topic_id, round->number);
+    pthread_mutex_unlock(&cleaner->mutex);
+    int error = may_look ? look_at(cleaner, log, high_watermark, &plan) : 0;
     access->leave(access->context);
-    if (error == -EBADMSG) {
-        struct buffer where;
-        buffer_init(&where);
-        buffer_print(&where, "found when its timestamps were looked up");
-        tell_given_up(cleaner, topic, partition, error, &where);
-        set_state(cleaner, &key, &uncleanable);
-        buffer_release(&where);
-    }
-    bool due = !error && plan.due;
+    if (error)
+        note_look_error(cleaner, topic, partition, &key, topic_id, error);
+    buffer_release(&key);
     if (plan.dirty_ratio > round->max_dirty_ratio)
         round->max_dirty_ratio = plan.dirty_ratio;
-    bool best = due && (!round->found || clean_plan_is_filthier(&plan, &round->plan));
-    if (best) {
-        buffer_release(&round->key);
-        free(round->topic);
-        round->key = key;
-        round->topic = memory_copy_bytes(topic.data, topic.length);
-        round->partition = partition;
-        round->plan = plan;
-        round->found = true;
-    } else {
-        buffer_release(&key);
-    }
+    bool best = !error && plan.due && (!round->found || clean_plan_is_filthier(&plan, &round->plan));
+    if (best)
+        remember_best(round, topic, partition, topic_id, &plan);
     return best;
 }
 
 bool log_cleaner_take(struct log_cleaner *cleaner, struct log_cleaner_round *round)
 {
-    if (!round->found)
-        return false;
     pthread_mutex_lock(&cleaner->mutex);
-    round->taken = map_get(cleaner->states, buffer_slice(&round->key)) == NULL;
-    if (round->taken)
-        map_put(cleaner->states, buffer_slice(&round->key), (void *)&busy);
+    forget_gone(cleaner, round->number);
+    bool taken = false;
+    if (round->found) {
+        struct known_log *known = know(cleaner, buffer_slice(&round->key));
+        taken = !known->busy;
+        if (taken && !uuid_equals(known->topic_id, round->topic_id)) {
+            cleaner->statistics.uncleanable -= known->verdict == VERDICT_UNCLEANABLE;
+            known->verdict = VERDICT_NONE;
+            known->topic_id = round->topic_id;
+        }
+        known->busy = true;
+    }
     pthread_mutex_unlock(&cleaner->mutex);
-    return round->taken;
+    return taken;
 }
 
 /* ---- one cleaning ---- */
@@ -201,8 +314,9 @@ static void host_throttle(void *context, size_t bytes)
         time->sleep_us(time->context, wait_us);
 }
 
+/* *health: of the log that was begun with; by the end the partition may have another one, elsewhere. */
 static int begin(struct log_cleaner *cleaner, const struct log_cleaner_access *access, struct clean_map *map,
-                 struct log_clean **clean)
+                 struct log_clean **clean, struct log_health **health)
 {
     int64_t high_watermark;
     struct partition_log *log = access->enter(access->context, &high_watermark);
@@ -216,6 +330,7 @@ static int begin(struct log_cleaner *cleaner, const struct log_cleaner_access *a
         .io_buffer_bytes = (size_t)max_i64(options->io_buffer_bytes / options->threads / 2, 1),
         .host = {.context = cleaner, .stopped = host_stopped, .throttle = host_throttle},
     };
+    *health = partition_log_health(log);
     int error = partition_log_failure(log);
     if (!error)
         error = partition_log_clean_begin(log, &cleaning, clean);
@@ -223,15 +338,40 @@ static int begin(struct log_cleaner *cleaner, const struct log_cleaner_access *a
     return error;
 }
 
+/* As partition_log_clean_check. */
+static int check(const struct log_cleaner_access *access, struct log_clean *clean)
+{
+    int64_t high_watermark;
+    struct partition_log *log = access->enter(access->context, &high_watermark);
+    if (log == NULL)
+        return -ECANCELED;
+    int result = partition_log_clean_check(log, clean);
+    access->leave(access->context);
+    return result;
+}
+
+/* What an error of a step means: 0: it came of segments that are gone, and the step is to be done again;
+ * -ECANCELED: it came of something else that was done to the log meanwhile; or it stands. */
+static int judge(const struct log_cleaner_access *access, struct log_clean *clean, int error)
+{
+    if (error == -ECANCELED || error == -ENOBUFS)
+        return error;
+    int result = check(access, clean);
+    return result < 0 ? result : result > 0 ? 0 : error;
+}
+
+/* As partition_log_clean_commit. */
 static int commit(const struct log_cleaner_access *access, struct log_clean *clean)
 {
     int64_t high_watermark;
     struct partition_log *log = access->enter(access->context, &high_watermark);
     if (log == NULL)
         return -ECANCELED;
-    int error = partition_log_clean_commit(log, clean);
+    int result = partition_log_clean_commit(log, clean);
     access->leave(access->context);
-    return error ? error : log_clean_sync_names(clean);
+    if (result)
+        return result;
+    return log_clean_sync_names(clean) ? -EIO : 0; /* whatever a failed sync says, it is never passing */
 }
 
 static int finish(const struct log_cleaner_access *access, struct log_clean *clean)
@@ -247,45 +387,70 @@ static int finish(const struct log_cleaner_access *access, struct log_clean *cle
 
 static int run(const struct log_cleaner_access *access, struct log_clean *clean)
 {
-    int result = log_clean_fill_map(clean);
-    if (result)
-        return result;
-    while ((result = log_clean_write_group(clean)) > 0) {
-        result = commit(access, clean);
+    int result;
+    while ((result = log_clean_fill_map(clean)) < 0) {
+        result = judge(access, clean, result);
         if (result)
             return result;
     }
-    return result ? result : finish(access, clean);
+    for (;;) {
+        /* Nothing is written into the folder of a log that is gone: there may be another one in it. */
+        result = check(access, clean);
+        if (result < 0)
+            return result;
+        result = log_clean_write_group(clean);
+        if (result == 0)
+            return finish(access, clean);
+        if (result > 0)
+            result = commit(access, clean);
+        if (result < 0)
+            result = judge(access, clean, result);
+        if (result < 0)
+            return result;
+    }
 }
 
-/* Tells the log of an error of its disk. */
-static void tell_log(const struct log_cleaner_access *access, int error)
+/* Tells the log of an error of its disk; not where it lies on another one by now. */
+static void tell_log(const struct log_cleaner_access *access, const struct log_health *health, int error)
 {
     int64_t high_watermark;
     struct partition_log *log = access->enter(access->context, &high_watermark);
     if (log == NULL)
         return;
-    partition_log_clean_failed(log, error);
+    if (partition_log_health(log) == health)
+        partition_log_clean_failed(log, error);
     access->leave(access->context);
 }
 
-/* What comes of an error; true: the log is given up. `where` may be empty. */
-static bool handle_error(struct log_cleaner *cleaner, const struct log_cleaner_round *round,
-                         const struct log_cleaner_access *access, int error, struct buffer *where)
+/* Says, and tells the log, what an error means. `where` may be empty. */
+static void tell_error(struct log_cleaner *cleaner, const struct log_cleaner_round *round,
+                       const struct log_cleaner_access *access, const struct log_health *health, int error,
+                       struct buffer *where)
 {
-    struct logger *logger = cleaner->options.logger;
-    if (error == -EBADMSG || error == -ENOBUFS) {
-        tell_given_up(cleaner, slice_of(round->topic), round->partition, error, where);
-        return true;
-    }
     if (error == -ECANCELED || error == -EAGAIN)
-        return false; /* it was truncated, or is gone; or we stop */
-    if (disk_error_of(error) == DISK_ERROR_FAILED)
-        tell_log(access, error);
+        return; /* it was truncated, or is gone; or we stop */
+    if (is_for_good(error))
+        tell_given_up(cleaner, slice_of(round->topic), round->partition, error, where);
+    else if (disk_error_of(error) != DISK_ERROR_PASSING)
+        tell_log(access, health, error);
     else
-        log_warn(logger, "cleaner", "%s-%" PRId32 " is compacted later: %s (%s)", round->topic,
-                 round->partition, strerror(-error), buffer_string(where));
-    return false;
+        log_warn(cleaner->options.logger, "cleaner", "%s-%" PRId32 " is compacted later: %s (%s)",
+                 round->topic, round->partition, strerror(-error), buffer_string(where));
+}
+
+/* The cleaning is over: gives the log back, and notes when it may be cleaned again. */
+static void give_back(struct log_cleaner *cleaner, const struct log_cleaner_round *round, int error)
+{
+    struct slice key = buffer_slice(&round->key);
+    pthread_mutex_lock(&cleaner->mutex);
+    if (error && is_for_good(error))
+        set_uncleanable(cleaner, key, round->topic_id);
+    else if (error && error != -ECANCELED)
+        set_later(cleaner, key, round->topic_id);
+    know(cleaner, key)->busy = false;
+    if (!error || error == -ECANCELED)
+        forget(cleaner, key);
+    pthread_mutex_unlock(&cleaner->mutex);
 }
 
 static void note_counts(struct log_cleaner *cleaner, const struct log_clean *clean,
@@ -336,11 +501,12 @@ bool log_cleaner_clean(struct log_cleaner *cleaner, struct log_cleaner_round *ro
     int64_t begun_us = options->time.monotonic_us(options->time.context);
     struct clean_map map;
     struct log_clean *clean = NULL;
+    struct log_health *health = NULL;
     struct buffer where;
     buffer_init(&where);
     clean_map_init(&map, (size_t)(options->dedupe_buffer_bytes / options->threads), options->load_factor,
                    options->hash_key);
-    int error = begin(cleaner, access, &map, &clean);
+    int error = begin(cleaner, access, &map, &clean, &health);
     if (!error)
         error = run(access, clean);
     if (clean != NULL) {
@@ -354,8 +520,9 @@ bool log_cleaner_clean(struct log_cleaner *cleaner, struct log_cleaner_round *ro
     if (clean != NULL)
         log_clean_free(clean);
     clean_map_clear(&map);
-    bool given_up = error && handle_error(cleaner, round, access, error, &where);
-    set_state(cleaner, &round->key, given_up ? &uncleanable : NULL);
+    if (error)
+        tell_error(cleaner, round, access, health, error, &where);
+    give_back(cleaner, round, error);
     buffer_release(&where);
     return error == 0;
 }

@@ -5,15 +5,18 @@
  *
  *     struct log_cleaner_round round;
  *     log_cleaner_begin(cleaner, &round);
- *     for each partition
+ *     for each partition there is
  *         if (log_cleaner_offer(cleaner, &round, topic, partition, &access)) remember it
  *     if (log_cleaner_take(cleaner, &round))
  *         log_cleaner_clean(cleaner, &round, &access of the one remembered)
  *     log_cleaner_end(cleaner, &round);
  *
- * One log is cleaned by one thread at a time. A batch that is damaged, or a key map with no room for one key,
- * marks the log as uncleanable until the broker starts again, with one line in the log; others go on. A full
- * disk, or no descriptors, put it off. A broken disk takes the log's directory offline.
+ * One log is cleaned by one thread at a time, and nothing of its name besides, whatever its topic's id is. A
+ * batch that is damaged, or a key map with no room for one key, marks the log as uncleanable until the broker
+ * starts again, with one line in the log. Whatever else fails, as no descriptors, puts the log off for 15
+ * seconds, then for twice as long each time, up to 10 minutes: so a log that fails forever does not keep the
+ * others from their turn. A full disk makes its directory count as full, in which nothing is cleaned; a
+ * broken one takes it offline.
  *
  * Memory: log.cleaner.dedupe.buffer.size for the key maps of all threads, the two io buffers of each
  * (log.cleaner.io.buffer.size for all), grown while a larger batch is worked on; all of it is given back
@@ -69,22 +72,24 @@ struct log_cleaner_access {
 };
 
 struct log_cleaner_round {
+    size_t number;
     bool found;
     struct buffer key; /* of the filthiest so far */
     char *topic;
     int32_t partition;
+    struct uuid topic_id;
     struct clean_plan plan;
     double max_dirty_ratio; /* of all that were offered */
-    bool taken;
 };
 
 void log_cleaner_begin(struct log_cleaner *cleaner, struct log_cleaner_round *round);
 /* Looks at a log. True: it is the one to be cleaned, unless another is offered that is filthier. */
 bool log_cleaner_offer(struct log_cleaner *cleaner, struct log_cleaner_round *round, struct slice topic,
                        int32_t partition, const struct log_cleaner_access *access);
-/* Takes the filthiest; false where there is none, or another thread was faster. */
+/* After all there are were offered: takes the filthiest; false where there is none, or another thread was
+ * faster. What was known of logs that are gone is forgotten. */
 bool log_cleaner_take(struct log_cleaner *cleaner, struct log_cleaner_round *round);
-/* Cleans what was taken. True: it was done to the end; there may be more to do at once. */
+/* Cleans what was taken. True: it was done to the end. Whether or not, others may be waiting. */
 bool log_cleaner_clean(struct log_cleaner *cleaner, struct log_cleaner_round *round,
                        const struct log_cleaner_access *access);
 void log_cleaner_end(struct log_cleaner *cleaner, struct log_cleaner_round *round);

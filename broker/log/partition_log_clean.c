@@ -79,8 +79,8 @@ int partition_log_clean_plan(struct partition_log *log, int64_t high_watermark, 
 
 void partition_log_clean_failed(struct partition_log *log, int error)
 {
-    if (disk_error_of(error) == DISK_ERROR_FAILED)
-        partition_log_go_offline(log, error, "compaction");
+    if (disk_error_of(error) != DISK_ERROR_PASSING)
+        partition_log_disk_error(log, error, "compaction");
 }
 
 static void add_aborted(void *context, const struct aborted_transaction *entry)
@@ -185,6 +185,8 @@ void log_clean_free(struct log_clean *clean)
     clean_reader_release(&clean->reader);
     clean_filter_release(&clean->filter);
     clean_transactions_release(&clean->transactions);
+    if (clean->group_begun)
+        clean_transactions_release(&clean->transactions_before);
     for (size_t i = 0; i < clean->segments_count; i++)
         segment_release(clean->segments[i].segment);
     free(clean->segments);
@@ -206,12 +208,6 @@ static const char *file_path(const struct log_clean *clean, size_t number, enum 
     return buffer_string(path);
 }
 
-/* A file that is not there any more was removed from the log. */
-static int gone_is_cancelled(int error)
-{
-    return error == -ENOENT ? -ECANCELED : error;
-}
-
 static int open_segment(struct log_clean *clean, size_t number)
 {
     struct buffer path;
@@ -220,12 +216,12 @@ static int open_segment(struct log_clean *clean, size_t number)
     int error = clean_reader_open(&clean->reader, file_path(clean, number, LOG_FILE_LOG, &path),
                                   clean->segments[number].size_bytes);
     buffer_release(&path);
-    return gone_is_cancelled(error);
+    return error;
 }
 
 /*
  * The next batch of the segment that is read, which must lie between what came before and the next segment:
- * the CRC of a batch does not cover its offset. 1, 0, -EBADMSG, -ECANCELED, -errno.
+ * the CRC of a batch does not cover its offset. As clean_reader_next.
  */
 static int next_batch(struct log_clean *clean, int64_t *next_offset, struct slice *bytes)
 {
@@ -268,17 +264,16 @@ static int map_segment(struct log_clean *clean, size_t number, struct clean_tran
 static void init_map_transactions(const struct log_clean *clean, size_t number,
                                   struct clean_transactions *transactions)
 {
-    size_t first = 0; /* they come in the order of their markers */
-    while (first < clean->aborted_count &&
-           clean->aborted[first].last_offset < clean->segments[number].base_offset)
-        first++;
-    const struct aborted_transaction *from = first > 0 ? clean->aborted + first : clean->aborted;
-    clean_transactions_init(transactions, from, clean->aborted_count - first);
+    clean_transactions_init(transactions, clean->aborted, clean->aborted_count);
+    clean_transactions_skip(transactions, clean->segments[number].base_offset);
 }
 
 int log_clean_fill_map(struct log_clean *clean)
 {
-    size_t number = 0, count = clean->segments_count;
+    size_t number = clean->next, count = clean->segments_count;
+    CHECK(number < count);
+    clean_map_clear(clean->map);
+    clean->counts.map_bytes = 0;
     while (number + 1 < count && clean->segments[number + 1].base_offset <= clean->plan.first_dirty_offset)
         number++;
     struct clean_transactions transactions;
@@ -318,7 +313,7 @@ static int describe_for_group(struct log_clean *clean, size_t number, struct cle
 {
     struct log_clean_segment *segment = &clean->segments[number];
     struct file_status status, offsets = {0}, times = {0};
-    int error = gone_is_cancelled(status_of(clean, number, LOG_FILE_LOG, &status));
+    int error = status_of(clean, number, LOG_FILE_LOG, &status);
     if (error)
         return error;
     segment->modified_ms = status.modified_ms;
@@ -337,10 +332,12 @@ static int find_old_tombstones_until(struct log_clean *clean)
     while (number > 0 && clean->segments[number - 1].base_offset >= clean->plan.first_dirty_offset)
         number--;
     clean->old_tombstones_until_ms = 0;
-    if (number == 0)
+    clean->old_tombstones_known = true;
+    if (number <= clean->next)
         return 0;
     struct file_status status;
-    int error = gone_is_cancelled(status_of(clean, number - 1, LOG_FILE_LOG, &status));
+    int error = status_of(clean, number - 1, LOG_FILE_LOG, &status);
+    clean->old_tombstones_known = !error;
     if (!error && __builtin_sub_overflow(status.modified_ms, clean->settings.delete_retention_ms,
                                          &clean->old_tombstones_until_ms))
         clean->old_tombstones_until_ms = INT64_MIN;
@@ -355,7 +352,7 @@ static int choose_group(struct log_clean *clean)
         end++;
     size_t count = end - clean->next;
     struct clean_group_segment *described = memory_allocate(count * sizeof(*described));
-    int error = clean->next == 0 ? find_old_tombstones_until(clean) : 0;
+    int error = clean->old_tombstones_known ? 0 : find_old_tombstones_until(clean);
     for (size_t i = 0; i < count && !error; i++)
         error = describe_for_group(clean, clean->next + i, &described[i]);
     const struct clean_group_bounds bounds = {clean->settings.segment_bytes,
@@ -391,13 +388,11 @@ static int copy_segment(struct log_clean *clean, size_t number)
     return result;
 }
 
-static int write_group(struct log_clean *clean)
+/* Writes the chosen group. 0, or -errno. */
+static int write_chosen(struct log_clean *clean)
 {
-    int error = choose_group(clean);
-    if (error)
-        return error;
     size_t first = clean->group_first, last = first + clean->group_count - 1;
-    error = clean_output_begin(&clean->output, clean->segments[first].base_offset);
+    int error = clean_output_begin(&clean->output, clean->segments[first].base_offset);
     for (size_t i = first; i <= last && !error; i++)
         error = copy_segment(clean, i);
     clean->group_modified_ms = clean->segments[last].modified_ms;
@@ -405,7 +400,39 @@ static int write_group(struct log_clean *clean)
         error = clean_output_finish(&clean->output, clean->transactions.kept, clean->transactions.kept_count,
                                     clean->group_modified_ms);
     clean->transactions.kept_count = 0;
-    return gone_is_cancelled(error);
+    return error;
+}
+
+static void begin_group(struct log_clean *clean)
+{
+    clean_transactions_copy(&clean->transactions_before, &clean->transactions);
+    clean->records_seen_before = clean->filter.records_seen;
+    clean->records_kept_before = clean->filter.records_kept;
+    clean->records_without_key_before = clean->filter.records_without_key;
+    clean->group_begun = true;
+}
+
+void log_clean_undo_group(struct log_clean *clean)
+{
+    clean->group_count = 0;
+    if (!clean->group_begun)
+        return;
+    clean_reader_close(&clean->reader);
+    clean_output_abandon(&clean->output);
+    clean_transactions_release(&clean->transactions);
+    clean->transactions = clean->transactions_before;
+    clean->filter.records_seen = clean->records_seen_before;
+    clean->filter.records_kept = clean->records_kept_before;
+    clean->filter.records_without_key = clean->records_without_key_before;
+    clean->group_begun = false;
+}
+
+void log_clean_end_group(struct log_clean *clean)
+{
+    clean->next = clean->group_first + clean->group_count;
+    clean->group_count = 0;
+    clean_transactions_release(&clean->transactions_before);
+    clean->group_begun = false;
 }
 
 int log_clean_write_group(struct log_clean *clean)
@@ -413,9 +440,21 @@ int log_clean_write_group(struct log_clean *clean)
     CHECK(clean->end_offset >= 0 && clean->group_count == 0);
     if (clean->next == clean->segments_count || clean->segments[clean->next].base_offset >= clean->end_offset)
         return 0;
-    int error = write_group(clean);
+    begin_group(clean);
+    int error = choose_group(clean);
+    if (!error)
+        error = write_chosen(clean);
+    while (error == -EFBIG && clean->group_count > 1) {
+        /* Horizons have made it larger than what it was made of: it ends before the segment that is too much.
+         */
+        size_t count = max_size(min_size(clean->reading - clean->group_first, clean->group_count - 1), 1);
+        log_clean_undo_group(clean);
+        begin_group(clean);
+        clean->group_count = count;
+        error = write_chosen(clean);
+    }
     if (error)
-        clean->group_count = 0;
+        log_clean_undo_group(clean);
     return error ? error : 1;
 }
 

@@ -7,20 +7,25 @@
  *   partition_log_clean_begin      plans; references the segments; makes the checkpointed recovery point
  *                                  follow, since a gap above it would be taken for a loss
  *   log_clean_fill_map             reads what is dirty
+ *   partition_log_clean_check      before each group, and after each step that failed: is it still the log?
  *   while (log_clean_write_group)  reads a group of segments, writes one in their stead as .cleaned, syncs
  *     partition_log_clean_commit   .cleaned -> .swap, old ones -> .deleted, .swap -> live
  *     log_clean_sync_names         makes the names durable
  *   partition_log_clean_end        moves the first dirty offset
  *   log_clean_free                 removes what was not taken over
  *
- * Appends, reads and flushes go on meanwhile. A truncation, a roll back, or the removal of one of the
- * segments lets the commit say -ECANCELED: what was committed before stands, the rest is as it was.
+ * Appends, reads and flushes go on meanwhile. What retention takes from the front of the log is passed over.
+ * A truncation, a roll back, a move, or the removal of another of the segments ends the cleaning with
+ * -ECANCELED: what was committed before stands, the rest is as it was. A step that reads while that happens
+ * may meet anything - no file, half of one, another batch where one was - so its error says something about
+ * the disk or the log only when partition_log_clean_check finds all as it was.
  *
  * Crash: old or new, group by group. Until all files of the new segment are called .swap the next opening
  * removes them; from then on it removes the old ones in its range. The old ones go lowest first, and groups
  * are replaced lowest first: so at no time an older record outlives the newer one that made it go.
  *
- * Errors: -EBADMSG: a batch is damaged, log_clean_describe says where; -ENOBUFS: not one key fits in the map;
+ * Errors: -EBADMSG: a batch is damaged, log_clean_describe says where; CLEAN_ERROR_SHORT: so is a file;
+ * -EFBIG: what is left of one segment alone is too large for one; -ENOBUFS: not one key fits in the map;
  * -ECANCELED; or -errno of the disk: the caller decides. Only errors of the commit that leave the folder in
  * between take the log offline here.
  */
@@ -59,16 +64,24 @@ MUST_CHECK int partition_log_clean_plan(struct partition_log *log, int64_t high_
 /* 0 with *clean; -EAGAIN: there is nothing that may be cleaned; -errno. Whether it is due is not asked. */
 MUST_CHECK int partition_log_clean_begin(struct partition_log *log, const struct log_clean_options *options,
                                          struct log_clean **clean);
+/* 0, or an error; may be called again after one, where partition_log_clean_check lets it. */
 MUST_CHECK int log_clean_fill_map(struct log_clean *clean);
+/* 0: the log is what the cleaning takes it for. 1: but for segments at its front that are gone; the cleaning
+ * goes on without them, and a step that has failed, or a group that was not committed, is to be done again.
+ * -ECANCELED; -errno: the log is offline. */
+MUST_CHECK int partition_log_clean_check(const struct partition_log *log, struct log_clean *clean);
 /* 1: a group is ready to be committed; 0: all are done; or an error. */
 MUST_CHECK int log_clean_write_group(struct log_clean *clean);
+/* 0: the group is in its place; 1 or an error as partition_log_clean_check, or an error of the disk: nothing
+ * was changed. */
 MUST_CHECK int partition_log_clean_commit(struct partition_log *log, struct log_clean *clean);
 /* 0, or -errno: then the log must go offline. */
 MUST_CHECK int log_clean_sync_names(struct log_clean *clean);
 /* After the last group. Returns whether the first dirty offset has moved. */
 bool partition_log_clean_end(struct partition_log *log, struct log_clean *clean);
 void log_clean_free(struct log_clean *clean);
-/* A step has ended with this -errno: where that means a broken disk, the log's directory goes offline. */
+/* A step has ended with this -errno: where that means a broken disk, the log's directory goes offline; where
+ * it means a full one, the directory counts as full. */
 void partition_log_clean_failed(struct partition_log *log, int error);
 
 /* From where and to where the keys were collected. */

@@ -52,21 +52,41 @@ static int remove_file(struct partition_log *log, int64_t base_offset, enum log_
     return error == -ENOENT ? 0 : error;
 }
 
-/* The number of the group's first segment in the log's list; -ECANCELED where they are not there any more. */
-static int find_group(const struct partition_log *log, const struct log_clean *clean, size_t *number)
+/* Passes over the segments that retention has taken from the front of the log. True: there were some. */
+static bool skip_removed(const struct partition_log *log, struct log_clean *clean)
 {
+    int64_t start = log->segments[0]->base_offset;
+    size_t next = clean->next;
+    while (next < clean->segments_count && clean->segments[next].base_offset < start)
+        next++;
+    if (next == clean->next)
+        return false;
+    log_clean_undo_group(clean);
+    clean->next = next;
+    clean_transactions_skip(&clean->transactions, start);
+    return true;
+}
+
+int partition_log_clean_check(const struct partition_log *log, struct log_clean *clean)
+{
+    int failure = partition_log_failure(log);
+    if (failure)
+        return failure;
     if (log->cleaning_paused || log->truncations != clean->truncations ||
         strcmp(log->directory, clean->directory) != 0)
         return -ECANCELED;
-    size_t first = partition_log_segment_number(log, clean->segments[clean->group_first].base_offset);
-    /* The active one is never in a group. */
-    if (first + clean->group_count >= log->segments_count)
+    bool skipped = skip_removed(log, clean);
+    size_t left = clean->segments_count - clean->next;
+    if (left == 0) /* with a map there may be something to note; without, all of it is gone */
+        return clean->end_offset < 0 ? -ECANCELED : skipped;
+    size_t first = partition_log_segment_number(log, clean->segments[clean->next].base_offset);
+    /* The active one is never cleaned. */
+    if (first + left >= log->segments_count)
         return -ECANCELED;
-    for (size_t i = 0; i < clean->group_count; i++)
-        if (log->segments[first + i] != clean->segments[clean->group_first + i].segment)
+    for (size_t i = 0; i < left; i++)
+        if (log->segments[first + i] != clean->segments[clean->next + i].segment)
             return -ECANCELED;
-    *number = first;
-    return 0;
+    return skipped;
 }
 
 static const enum log_file_kind INDEX_KINDS[] = {LOG_FILE_OFFSET_INDEX, LOG_FILE_TIME_INDEX,
@@ -95,7 +115,7 @@ static int make_swap(struct partition_log *log, const struct log_clean *clean)
     /* A .swap that stays would come in at the next start, over what the log is then. */
     if (undo_error || disk_error_of(error) == DISK_ERROR_FAILED)
         partition_log_go_offline(log, undo_error ? undo_error : error, "naming a compacted segment");
-    return error == -ENOENT ? -ECANCELED : error;
+    return error;
 }
 
 static int strip_swap(struct partition_log *log, const struct log_clean *clean)
@@ -159,21 +179,17 @@ static int replace_group(struct partition_log *log, struct log_clean *clean, siz
 
 int partition_log_clean_commit(struct partition_log *log, struct log_clean *clean)
 {
-    size_t number;
-    int error = partition_log_failure(log);
-    if (!error)
-        error = find_group(log, clean, &number);
+    int error = partition_log_clean_check(log, clean);
     if (!error)
         error = make_swap(log, clean);
     if (error) {
-        clean->group_count = 0;
+        log_clean_undo_group(clean);
         return error;
     }
+    size_t number = partition_log_segment_number(log, clean->segments[clean->group_first].base_offset);
     error = replace_group(log, clean, number);
-    clean->names_changed = log->names_changed;
     clean->names_synced = false;
-    clean->next = clean->group_first + clean->group_count;
-    clean->group_count = 0;
+    log_clean_end_group(clean);
     clean_output_handed_over(&clean->output);
     if (error)
         partition_log_go_offline(log, error, "replacing compacted segments");

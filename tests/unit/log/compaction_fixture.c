@@ -223,7 +223,7 @@ static int run(struct compaction_fixture *fixture, struct log_clean *clean)
         result = partition_log_clean_commit(log, clean);
         if (!result)
             result = log_clean_sync_names(clean);
-        if (result)
+        if (result < 0)
             return result;
         pause(fixture, 4);
     }

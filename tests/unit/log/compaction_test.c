@@ -266,8 +266,10 @@ static void test_deleted_records_meanwhile(void **state)
     compaction_fixture_init(&fixture, 44);
     assert_true(compaction_append_many(&fixture, 150));
     fixture.between = delete_meanwhile;
-    assert_int_equal(compaction_clean(&fixture), -ECANCELED);
+    assert_int_equal(compaction_clean(&fixture), 0);
+    fixture.between = NULL;
     check_no_leftovers(&fixture);
+    compaction_check(&fixture, true);
     compaction_fixture_release(&fixture);
 }
 

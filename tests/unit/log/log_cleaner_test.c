@@ -28,6 +28,11 @@ struct world {
     bool gone;          /* the log cannot be entered any more */
     int entered;
     struct log_cleaner_options options;
+    /* Called at the look with this number; NULL: at none. */
+    void (*meanwhile)(struct compaction_fixture *fixture);
+    struct compaction_fixture *fixture;
+    int meanwhile_at;
+    int looks;
 };
 
 static int64_t wall_ms(void *context)
@@ -49,7 +54,10 @@ static void sleep_us(void *context, int64_t duration_us)
 
 static bool is_stopped(void *context)
 {
-    return --((struct world *)context)->stop_after < 0;
+    struct world *world = context;
+    if (world->meanwhile && world->looks++ == world->meanwhile_at)
+        world->meanwhile(world->fixture);
+    return --world->stop_after < 0;
 }
 
 static void begin(struct world *world)
@@ -114,7 +122,6 @@ static int run_round(struct world *world, struct compaction_fixture **fixtures, 
         const struct log_cleaner_access access = {&entrances[best], enter, leave};
         log_cleaner_begin(world->cleaner, &other);
         assert_false(log_cleaner_offer(world->cleaner, &other, slice_of("t"), best, &access));
-        assert_false(log_cleaner_take(world->cleaner, &other));
         log_cleaner_end(world->cleaner, &other);
         *done = log_cleaner_clean(world->cleaner, &round, &access);
         assert_int_equal(round.partition, best);
@@ -206,10 +213,214 @@ static void test_a_full_disk_puts_it_off(void **state)
     assert_false(done);
     assert_int_equal(partition_log_failure(log.log.log), 0);
     memory_files_set_fault(log.log.disk, NULL);
+    assert_int_equal(run_round(&world, all, 1, &done), -1);
+    world.now_us += 15 * 1000000;
     assert_int_equal(run_round(&world, all, 1, &done), 0);
     assert_true(done);
     compaction_check(&log, true);
     compaction_fixture_release(&log);
+    log_cleaner_free(world.cleaner);
+}
+
+/* A log that fails again and again waits longer each time; the other one is not in its shadow. */
+static void test_who_fails_again_and_again_waits(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture logs[2], *all[2] = {&logs[0], &logs[1]};
+    bool done = false;
+    begin(&world);
+    fill(&logs[0], 86, 100);
+    fill(&logs[1], 87, 100);
+    strike(&logs[0], MEMORY_FILES_BIT(MEMORY_FILES_WRITE), -EMFILE, ".cleaned");
+    assert_int_equal(run_round(&world, all, 2, &done), 0);
+    assert_false(done);
+    while (run_round(&world, all, 2, &done) == 1)
+        assert_true(done);
+    compaction_check(&logs[1], true);
+    int64_t delay_us = 15 * (int64_t)1000000;
+    for (int i = 0; i < 9; i++) {
+        world.now_us += delay_us - 1000;
+        assert_int_equal(run_round(&world, all, 2, &done), -1);
+        world.now_us += 1000;
+        assert_int_equal(run_round(&world, all, 2, &done), 0);
+        assert_false(done);
+        delay_us = min_i64(2 * delay_us, 600 * (int64_t)1000000);
+    }
+    memory_files_set_fault(logs[0].log.disk, NULL);
+    world.now_us += delay_us;
+    assert_int_equal(run_round(&world, all, 2, &done), 0);
+    assert_true(done);
+    compaction_check(&logs[0], true);
+    for (int i = 0; i < 2; i++)
+        compaction_fixture_release(&logs[i]);
+    log_cleaner_free(world.cleaner);
+}
+
+/* A full disk is told to the directory, in which nothing is cleaned until there is room. */
+static void test_a_full_disk_is_told(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture log, *all[1] = {&log};
+    struct log_health health = {0};
+    bool done = true;
+    begin(&world);
+    fill(&log, 88, 100);
+    log.log.log->health = &health;
+    strike(&log, MEMORY_FILES_BIT(MEMORY_FILES_WRITE), -ENOSPC, ".cleaned");
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_false(done);
+    assert_true(partition_log_is_full(log.log.log));
+    assert_int_equal(partition_log_failure(log.log.log), 0);
+    log.log.log->health = NULL;
+    compaction_fixture_release(&log);
+    log_cleaner_free(world.cleaner);
+}
+
+/* What grows too large for one segment ends a segment earlier; where that is none, the log is given up. */
+static void test_a_group_that_is_too_large(void **state)
+{
+    (void)state;
+    for (int single = 0; single < 2; single++) {
+        struct world world;
+        struct compaction_fixture log, *all[1] = {&log};
+        struct log_cleaner_statistics statistics;
+        struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_WRITE),
+                                           .error = -EFBIG,
+                                           .short_bytes = -1,
+                                           .repeat = single == 1,
+                                           .path_part = ".cleaned"};
+        bool done = false;
+        begin(&world);
+        fill(&log, 89, 100);
+        log.log.log->settings.segment_bytes = 1 << 20; /* all become one */
+        memory_files_set_fault(log.log.disk, &fault);
+        assert_int_equal(run_round(&world, all, 1, &done), 0);
+        memory_files_set_fault(log.log.disk, NULL);
+        assert_int_equal(done, single == 0);
+        log_cleaner_statistics(world.cleaner, &statistics);
+        assert_int_equal(statistics.uncleanable, single);
+        compaction_check(&log, done);
+        compaction_fixture_release(&log);
+        log_cleaner_free(world.cleaner);
+    }
+}
+
+/* ---- others, while files are read ---- */
+
+static void cut(struct compaction_fixture *fixture)
+{
+    compaction_truncate(fixture, fixture->log.log->segments[1]->base_offset + 3);
+    for (size_t i = 0; i < COMPACTION_PRODUCERS; i++)
+        fixture->producers[i].last_data_offset = -1;
+}
+
+static void cut_and_append(struct compaction_fixture *fixture)
+{
+    cut(fixture);
+    for (int i = 0; i < 200; i++)
+        compaction_append_record(fixture, i % COMPACTION_KEYS, false);
+}
+
+static void retain(struct compaction_fixture *fixture)
+{
+    struct partition_log *log = fixture->log.log;
+    bool flush_first;
+    assert_int_equal(partition_log_advance_start(log, log->segments[2]->base_offset), KAFKA_NONE);
+    log->settings.retained = true;
+    assert_int_equal(
+        partition_log_retain(log, partition_log_end_offset(log), fixture->log.now_ms, &flush_first), 0);
+    log->settings.retained = false;
+}
+
+/* A cleaning that meets this at any of its looks neither breaks the disk nor gives the log up. */
+static void meet(void (*meanwhile)(struct compaction_fixture *fixture), bool goes_on)
+{
+    for (int at = 0; at < 40; at++) {
+        struct world world;
+        struct compaction_fixture log, *all[1] = {&log};
+        struct log_cleaner_statistics statistics;
+        bool done = false;
+        begin(&world);
+        world.meanwhile = meanwhile;
+        world.meanwhile_at = at;
+        world.fixture = &log;
+        compaction_fixture_init(&log, 90);
+        log.log.log->settings.min_cleanable_dirty_ratio = 0;
+        for (int i = 0; i < 300; i++)
+            compaction_append_record(&log, i % COMPACTION_KEYS, false);
+        assert_int_equal(partition_log_flush(log.log.log), 0);
+        assert_int_equal(run_round(&world, all, 1, &done), 0);
+        log_cleaner_statistics(world.cleaner, &statistics);
+        assert_int_equal(statistics.uncleanable, 0);
+        assert_int_equal(partition_log_failure(log.log.log), 0);
+        if (goes_on || world.looks <= at)
+            assert_true(done);
+        /* What is cut was replicated here, so that it could be cleaned: older values may be gone with it. */
+        if (goes_on)
+            compaction_check(&log, done);
+        compaction_fixture_release(&log);
+        log_cleaner_free(world.cleaner);
+    }
+}
+
+static void test_truncation_while_it_reads(void **state)
+{
+    (void)state;
+    meet(cut, false);
+    meet(cut_and_append, false);
+}
+
+static void test_retention_while_it_reads(void **state)
+{
+    (void)state;
+    meet(retain, true);
+}
+
+/* ---- topics that come and go ---- */
+
+static void test_what_is_gone_is_forgotten(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture logs[2], *all[2] = {&logs[0], &logs[1]};
+    struct log_cleaner_statistics statistics;
+    bool done = true;
+    begin(&world);
+    fill(&logs[0], 91, 100);
+    fill(&logs[1], 92, 100);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            memory_files_flip(logs[i].log.disk, FIXTURE_DIRECTORY "/00000000000000000000.log", 300, 1), 0);
+    for (int i = 0; i < 2; i++)
+        assert_true(run_round(&world, all, 2, &done) >= 0);
+    assert_int_equal(run_round(&world, all, 2, &done), -1);
+    log_cleaner_statistics(world.cleaner, &statistics);
+    assert_int_equal(statistics.uncleanable, 2);
+
+    /* The second one is deleted. */
+    assert_int_equal(run_round(&world, all, 1, &done), -1);
+    log_cleaner_statistics(world.cleaner, &statistics);
+    assert_int_equal(statistics.uncleanable, 1);
+
+    /* The first one is another topic's now: it has its chance, and not while it is cleaned. */
+    struct log_cleaner_round first, second;
+    struct entrance entrance = {&world, &logs[0], false};
+    const struct log_cleaner_access access = {&entrance, enter, leave};
+    logs[0].log.log->topic_id.bytes[0] ^= 1;
+    log_cleaner_begin(world.cleaner, &first);
+    assert_true(log_cleaner_offer(world.cleaner, &first, slice_of("t"), 0, &access));
+    assert_true(log_cleaner_take(world.cleaner, &first));
+    logs[0].log.log->topic_id.bytes[0] ^= 2;
+    log_cleaner_begin(world.cleaner, &second);
+    assert_false(log_cleaner_offer(world.cleaner, &second, slice_of("t"), 0, &access));
+    assert_false(log_cleaner_take(world.cleaner, &second));
+    log_cleaner_end(world.cleaner, &second);
+    assert_false(log_cleaner_clean(world.cleaner, &first, &access));
+    log_cleaner_end(world.cleaner, &first);
+    for (int i = 0; i < 2; i++)
+        compaction_fixture_release(&logs[i]);
     log_cleaner_free(world.cleaner);
 }
 
@@ -381,6 +592,7 @@ static void test_the_checkpoint_is_kept(void **state)
     partition_log_set_first_dirty_offset(log, 50);
     assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("t"), 0), 0);
     assert_int_equal(log_manager_delete(managed.manager, slice_of("t"), 0), 0);
+    assert_int_equal(log_manager_obtain(managed.manager, slice_of("t"), 0, true, &managed.settings, &log), 0);
     read_checkpoint(&managed, "0\n0\n");
     log_manager_free(managed.manager);
     memory_files_free(managed.disk);
@@ -392,6 +604,12 @@ int main(void)
         cmocka_unit_test(test_the_filthiest_comes_first),
         cmocka_unit_test(test_who_cannot_be_cleaned_stops_nobody),
         cmocka_unit_test(test_a_full_disk_puts_it_off),
+        cmocka_unit_test(test_who_fails_again_and_again_waits),
+        cmocka_unit_test(test_a_full_disk_is_told),
+        cmocka_unit_test(test_a_group_that_is_too_large),
+        cmocka_unit_test(test_truncation_while_it_reads),
+        cmocka_unit_test(test_retention_while_it_reads),
+        cmocka_unit_test(test_what_is_gone_is_forgotten),
         cmocka_unit_test(test_a_broken_disk_is_told),
         cmocka_unit_test(test_it_stops_in_the_middle),
         cmocka_unit_test(test_it_is_throttled),
