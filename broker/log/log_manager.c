@@ -25,8 +25,8 @@ struct slice log_manager_key(struct buffer *key, struct slice topic, int32_t par
 
 /* ---- managed logs ---- */
 
-struct managed_log *managed_log_new(struct log_manager *manager, struct log_directory *directory,
-                                    struct slice topic, int32_t partition)
+static struct managed_log *allocate_managed(struct log_manager *manager, struct log_directory *directory,
+                                            struct slice topic, int32_t partition)
 {
     struct managed_log *managed = memory_allocate_zeroed(1, sizeof(*managed));
     managed->manager = manager;
@@ -35,10 +35,23 @@ struct managed_log *managed_log_new(struct log_manager *manager, struct log_dire
     managed->partition = partition;
     managed->instance = atomic_fetch_add(&manager->instances, 1) + 1;
     list_init(&managed->link);
-    log_manager_lock_checkpoints(directory);
-    list_push_back(&directory->logs, &managed->link);
     atomic_fetch_add(&directory->logs_count, 1);
-    log_manager_unlock_checkpoints(directory);
+    return managed;
+}
+
+/* Waits for who writes the directory's checkpoints. */
+static void enlist(struct managed_log *managed)
+{
+    log_manager_lock_checkpoints(managed->directory);
+    list_push_back(&managed->directory->logs, &managed->link);
+    log_manager_unlock_checkpoints(managed->directory);
+}
+
+struct managed_log *managed_log_new(struct log_manager *manager, struct log_directory *directory,
+                                    struct slice topic, int32_t partition)
+{
+    struct managed_log *managed = allocate_managed(manager, directory, topic, partition);
+    enlist(managed);
     return managed;
 }
 
@@ -92,8 +105,14 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
         return error;
     log_manager_lock_checkpoints(managed->directory);
     managed->log = log;
+    int64_t recovery_point = managed->recovery_point, first_dirty_offset = managed->first_dirty_offset;
     managed->recovery_point = partition_log_recovery_point(log);
     log_manager_check_cleaned(managed);
+    /* Recovery has cut the log: the files must not promise what comes there again. */
+    if (managed->recovery_point < recovery_point)
+        atomic_fetch_or(&managed->directory->unsure, LOG_CHECKPOINT_RECOVERY);
+    if (managed->first_dirty_offset < first_dirty_offset)
+        atomic_fetch_or(&managed->directory->unsure, LOG_CHECKPOINT_CLEANER);
     log_manager_unlock_checkpoints(managed->directory);
     return 0;
 }
@@ -111,6 +130,7 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->wall_clock_ms = options->wall_clock_ms;
     manager->wall_clock_context = options->wall_clock_context;
     pthread_mutex_init(&manager->mutex, NULL);
+    pthread_cond_init(&manager->settled, NULL);
     prng_init(&manager->prng, options->seed ? options->seed : random_u64());
     manager->logs = map_new(prng_next(&manager->prng));
     manager->high_watermarks = map_new(prng_next(&manager->prng));
@@ -191,6 +211,7 @@ void log_manager_free(struct log_manager *manager)
     free(manager->directories);
     record_walkers_free(manager->walkers);
     open_files_release(manager->open_files);
+    pthread_cond_destroy(&manager->settled);
     pthread_mutex_destroy(&manager->mutex);
     free(manager);
 }
@@ -235,8 +256,7 @@ int log_manager_close(struct log_manager *manager)
 
 /* ---- logs ---- */
 
-struct managed_log *log_manager_find_managed(struct log_manager *manager, struct slice topic,
-                                             int32_t partition)
+static struct managed_log *find_any(struct log_manager *manager, struct slice topic, int32_t partition)
 {
     struct buffer key;
     buffer_init(&key);
@@ -245,16 +265,44 @@ struct managed_log *log_manager_find_managed(struct log_manager *manager, struct
     return managed;
 }
 
+struct managed_log *log_manager_find_managed(struct log_manager *manager, struct slice topic,
+                                             int32_t partition)
+{
+    struct managed_log *managed = find_any(manager, topic, partition);
+    return managed && !managed->busy ? managed : NULL;
+}
+
+struct managed_log *log_manager_await_managed(struct log_manager *manager, struct slice topic,
+                                              int32_t partition)
+{
+    struct managed_log *managed;
+    while ((managed = find_any(manager, topic, partition)) && managed->busy)
+        pthread_cond_wait(&manager->settled, &manager->mutex);
+    return managed;
+}
+
+void log_manager_settled(struct log_manager *manager, struct managed_log *managed, bool gone)
+{
+    struct buffer key;
+    buffer_init(&key);
+    managed->busy = false;
+    if (gone)
+        map_remove(manager->logs, log_manager_key(&key, slice_of(managed->topic), managed->partition));
+    buffer_release(&key);
+    pthread_cond_broadcast(&manager->settled);
+}
+
 struct partition_log *log_manager_find(struct log_manager *manager, struct slice topic, int32_t partition)
 {
     pthread_mutex_lock(&manager->mutex);
     const struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
+    struct partition_log *log = managed ? managed->log : NULL; /* a move may put another one there */
     pthread_mutex_unlock(&manager->mutex);
-    return managed ? managed->log : NULL;
+    return log;
 }
 
-/* The checkpoints in a directory still tell of deleted logs where the disk was full: a new log of the same
- * name must not find that. */
+/* The checkpoints in a directory may still tell of deleted logs: a new log of the same name must not find
+ * that after a crash. */
 static int forget_former(struct log_manager *manager, struct log_directory *directory)
 {
     log_manager_lock_checkpoints(directory);
@@ -287,32 +335,49 @@ static void remove_attempt(const struct managed_log *managed)
     buffer_release(&path);
 }
 
+/* What of making a log waits for the disk. 0, or -errno. */
+static int make_log(struct managed_log *managed, const struct log_settings *settings, uint64_t seed)
+{
+    int error = forget_former(managed->manager, managed->directory);
+    if (error)
+        return error;
+    const struct managed_log_opening opening = {
+        .clean = true, .expect_none = true, .settings = settings, .seed = seed};
+    enlist(managed);
+    bool was_there = folder_exists(managed);
+    error = managed_log_open(managed, &opening);
+    if (error && !was_there)
+        remove_attempt(managed);
+    return error ? log_manager_directory_error(managed->directory, error, "making a log") : 0;
+}
+
+/* Reserves the name, and makes the log without the manager's mutex. 0, or -errno. */
 static int create_log(struct log_manager *manager, struct slice topic, int32_t partition,
                       const struct log_settings *settings, struct managed_log **created)
 {
     struct log_directory *directory = log_manager_take_preference(manager, topic, partition);
     if (!directory)
         directory = log_manager_choose_directory(manager);
-    int error = directory ? forget_former(manager, directory) : -EIO;
-    if (error)
-        return error;
-    struct managed_log *managed = managed_log_new(manager, directory, topic, partition);
-    const struct managed_log_opening opening = {
-        .clean = true, .expect_none = true, .settings = settings, .seed = prng_next(&manager->prng)};
-    bool was_there = folder_exists(managed);
-    error = managed_log_open(managed, &opening);
-    if (error && !was_there)
-        remove_attempt(managed);
-    if (error) {
-        managed_log_free(managed);
-        return log_manager_directory_error(directory, error, "making a log");
-    }
+    if (!directory)
+        return -EIO;
+    struct managed_log *managed = allocate_managed(manager, directory, topic, partition);
     struct buffer key;
     buffer_init(&key);
+    managed->busy = true;
     map_put(manager->logs, log_manager_key(&key, topic, partition), managed);
     buffer_release(&key);
+    uint64_t seed = prng_next(&manager->prng);
+    pthread_mutex_unlock(&manager->mutex);
+    int error = make_log(managed, settings, seed);
+    pthread_mutex_lock(&manager->mutex);
+    log_manager_settled(manager, managed, error != 0);
     *created = managed;
-    return 0;
+    if (!error)
+        return 0;
+    pthread_mutex_unlock(&manager->mutex);
+    managed_log_free(managed);
+    pthread_mutex_lock(&manager->mutex);
+    return error;
 }
 
 /* A log that is not here may lie in a directory that is offline (I12). */
@@ -325,9 +390,10 @@ int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t 
                        const struct log_settings *settings, struct partition_log **log)
 {
     pthread_mutex_lock(&manager->mutex);
-    struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
+    struct managed_log *managed = log_manager_await_managed(manager, topic, partition);
     int error = 0;
-    if (managed ? log_directory_is_offline(managed->directory) : !may_create(manager, is_new))
+    if (managed ? !managed->log || log_directory_is_offline(managed->directory)
+                : !may_create(manager, is_new))
         error = -EIO;
     else if (!managed)
         error = create_log(manager, topic, partition, settings, &managed);
@@ -347,7 +413,7 @@ void log_manager_each(struct log_manager *manager,
     void *value;
     while (map_next(manager->logs, &position, NULL, &value)) {
         const struct managed_log *managed = value;
-        if (managed->log)
+        if (managed->log && !managed->busy)
             visit(context, slice_of(managed->topic), managed->partition, managed->log);
     }
     pthread_mutex_unlock(&manager->mutex);
@@ -360,7 +426,7 @@ void log_manager_each_in(struct log_manager *manager, size_t number, log_instanc
     void *value;
     while (map_next(manager->logs, &position, NULL, &value)) {
         const struct managed_log *managed = value;
-        if (managed->log &&
+        if (managed->log && !managed->busy &&
             (number == LOG_DIRECTORIES_ALL || managed->directory == &manager->directories[number]))
             visit(context, slice_of(managed->topic), managed->partition, managed->instance, managed->log);
     }

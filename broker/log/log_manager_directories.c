@@ -151,6 +151,9 @@ int64_t log_manager_size_bytes(struct log_manager *manager, struct slice topic, 
 
 bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic, int32_t partition)
 {
+    /* The common case, asked on network threads for every partition that is not here: no lock. */
+    if (log_manager_usable_directories(manager) == manager->directories_count)
+        return false;
     pthread_mutex_lock(&manager->mutex);
     const struct managed_log *managed = log_manager_find_managed(manager, topic, partition);
     bool offline = managed ? log_directory_is_offline(managed->directory)

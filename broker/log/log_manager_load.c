@@ -118,7 +118,7 @@ void log_manager_each_future(struct log_manager *manager,
 
 /* ---- checkpoints ---- */
 
-static void apply_checkpoint(struct log_manager *manager, const struct log_directory *directory,
+static void apply_checkpoint(struct log_manager *manager, struct log_directory *directory,
                              const struct checkpoint *checkpoint, enum log_checkpoint which)
 {
     struct buffer key;
@@ -128,17 +128,15 @@ static void apply_checkpoint(struct log_manager *manager, const struct log_direc
         struct slice key_text = log_manager_key(&key, slice_of(entry->topic), entry->partition);
         struct managed_log *managed =
             log_manager_find_in(manager, directory, slice_of(entry->topic), entry->partition);
-        bool here = managed != NULL;
-        if (which == LOG_CHECKPOINT_HIGH_WATERMARK) {
+        if (!managed) { /* of a log that was deleted, or has moved away: a namesake does not inherit it */
+            directory->unwritten |= which;
+            continue;
+        }
+        if (which == LOG_CHECKPOINT_HIGH_WATERMARK && managed == map_get(manager->logs, key_text)) {
             int64_t *copy = memory_allocate(sizeof(*copy));
             *copy = entry->offset;
-            if ((here && managed == map_get(manager->logs, key_text)) || !map_get(manager->logs, key_text))
-                free(map_put(manager->high_watermarks, key_text, copy));
-            else
-                free(copy);
+            free(map_put(manager->high_watermarks, key_text, copy));
         }
-        if (!here)
-            continue;
         if (which == LOG_CHECKPOINT_HIGH_WATERMARK)
             managed->high_watermark = entry->offset;
         else if (which == LOG_CHECKPOINT_START)

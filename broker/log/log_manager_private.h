@@ -22,8 +22,10 @@ struct managed_log {
     uint64_t instance; /* tells it from another log of the name, before or after it */
     char *topic;
     int32_t partition;
-    struct partition_log *log; /* NULL: could not be opened, and its directory is offline */
-    atomic_bool has_entry;     /* the recovery point checkpoint on disk has a line for this log */
+    struct partition_log *log; /* NULL: could not be opened, and its directory is offline; or half removed */
+    bool busy;             /* being made or removed: the name is taken, and nobody finds it; guarded by the
+                              manager's mutex */
+    atomic_bool has_entry; /* the recovery point checkpoint on disk has a line for this log */
     /* What the checkpoint files say, or are to say; guarded by the
      * directory's checkpoint_mutex once the log is open. */
     int64_t recovery_point;
@@ -70,8 +72,10 @@ struct log_manager {
     void *directories_context;
     struct log_directory *directories;
     size_t directories_count;
-    pthread_mutex_t mutex;       /* guards logs, high_watermarks, prng, removals, futures */
-    struct map *logs;            /* "<topic>-<partition>" -> struct managed_log */
+    pthread_mutex_t mutex;  /* guards logs, high_watermarks, prng, removals, futures; nobody waits for the
+                               disk under it, but for who puts a moved log into its place */
+    pthread_cond_t settled; /* a log is not busy any more */
+    struct map *logs;       /* "<topic>-<partition>" -> struct managed_log */
     struct map *high_watermarks; /* likewise -> int64_t: the checkpoints as they were at start */
     struct prng prng;
     struct list removals;
@@ -85,9 +89,15 @@ struct log_manager {
 int64_t log_manager_now_ms(const struct log_manager *manager);
 /* "<topic>-<partition>" in `key`, which is cleared first. */
 struct slice log_manager_key(struct buffer *key, struct slice topic, int32_t partition);
-/* Under the manager's mutex; NULL where there is none. */
+/* Under the manager's mutex; NULL where there is none, or none yet, or none any more. */
 struct managed_log *log_manager_find_managed(struct log_manager *manager, struct slice topic,
                                              int32_t partition);
+
+/* The same when nobody is making or removing it any more: may let go of the mutex meanwhile. */
+struct managed_log *log_manager_await_managed(struct log_manager *manager, struct slice topic,
+                                              int32_t partition);
+/* Ends the making or the removal, under the manager's mutex; out of the map where it is `gone`. */
+void log_manager_settled(struct log_manager *manager, struct managed_log *managed, bool gone);
 
 struct managed_log_opening {
     bool clean;

@@ -131,8 +131,9 @@ struct partition *replica_manager_find(struct replica_manager *manager, struct s
 
 bool replica_manager_is_offline(struct replica_manager *manager, struct slice topic, int32_t partition)
 {
-    return log_manager_directory_of(manager->logs, topic, partition) >= 0 &&
-           log_manager_log_is_offline(manager->logs, topic, partition);
+    /* In this order: while all directories are online, no lock is taken. */
+    return log_manager_log_is_offline(manager->logs, topic, partition) &&
+           log_manager_directory_of(manager->logs, topic, partition) >= 0;
 }
 
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
