@@ -15,11 +15,13 @@
  * live log's directory that fails there: nobody knows then which name the folder has, and the copy takes its
  * place. A crash between 1 and 3 leaves two folders of the same name. At that moment both hold all there is,
  * so the rule for a start that finds two is: the one with the newer last leader epoch is the log, then the
- * one that ends higher, then the one in the directory that comes first; the other gets a -delete name. The
- * same rule is right where the undoing failed, or where step 3 was not durable and power was lost: the folder
- * that did not go on is what the log once was. Two folders of different topics (by the id in
- * partition.metadata) are no such case: the younger is the log, and the other is set aside as -stray, for a
- * person to look at.
+ * one that ends higher, then the one in the directory that comes first. The same rule is right where the
+ * undoing failed, or where step 3 was not durable and power was lost: the folder that did not go on is what
+ * the log once was. The other gets a -delete name, but only where it is proved that the log holds all of it:
+ * same topic, epochs that agree, its last batch in the log too (partition_log_kinship); its log start and high
+ * watermark are believed only then. Two folders may also come of a directory that was missing for a while, or
+ * of a backup: what is not proved to be a copy is set aside as -stray, with an error in the broker's log, and
+ * nobody removes it but a person. Of two topics (by the id in partition.metadata) the younger is the log.
  *
  * A segment of a future log is durable before the next one begins. So its gaps are meant, and after a crash
  * it is recovered without a recovery point of its own: no checkpoint tells of future logs.

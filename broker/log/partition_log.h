@@ -332,6 +332,15 @@ void log_flush_free(struct log_flush *flush);
 
 /* ---- copies (partition_log_copy.c; log_manager_future.h) ---- */
 
+/* How one log of a partition relates to another, longer one of the same partition. */
+enum log_kinship {
+    LOG_UNRELATED,       /* nothing proves that it has what the other one has */
+    LOG_WITHOUT_RECORDS, /* nothing is in it, and the other one ends no lower */
+    LOG_COPY             /* it is what the other one once was: all it holds the other one has, or has deleted */
+};
+/* What `log` is to `other` (partition_log_history.c). Both were just opened. Reads their last batches; where
+ * that cannot be done, they are unrelated. */
+enum log_kinship partition_log_kinship(struct partition_log *log, struct partition_log *other);
 /* Rises with each truncation, and is not lower in the log that takes this one's place. */
 uint64_t partition_log_truncations(const struct partition_log *log);
 /* While it is paused, compaction neither begins nor puts its result into the log. */
