@@ -50,7 +50,7 @@ int codec_compress(enum codec codec, int level, struct slice input, struct buffe
 
 void codec_reader_init(struct codec_reader *reader)
 {
-    *reader = (struct codec_reader){.ended = true};
+    *reader = (struct codec_reader){.ended = true, .block_bytes_max = SIZE_MAX};
 }
 
 static void free_state(struct codec_reader *reader, int codec)
@@ -86,6 +86,8 @@ int codec_reader_start(struct codec_reader *reader, enum codec codec, struct sli
     if (reader->states[codec] == NULL)
         reader->states[codec] = codecs[codec]->create();
     codecs[codec]->reset(reader->states[codec]);
+    if (codecs[codec]->limit_block)
+        codecs[codec]->limit_block(reader->states[codec], reader->block_bytes_max);
     return 0;
 }
 
@@ -135,6 +137,7 @@ int codec_decompress(enum codec codec, struct slice input, size_t limit, struct 
     struct codec_reader reader;
     size_t before = out->length;
     codec_reader_init(&reader);
+    reader.block_bytes_max = limit;
     int error = codec_reader_start(&reader, codec, input);
     if (!error)
         error = read_all(&reader, limit, out);

@@ -35,13 +35,14 @@ MUST_CHECK int codec_decompress(enum codec codec, struct slice input, size_t lim
 /*
  * Decompresses one input after the other, of any codecs, a piece at a time into the caller's memory. What a
  * codec needs for it (its tables, its window) is made when it is first met and kept for the next input, so a
- * reader that is used again costs no allocation. Besides that it holds nothing but, of snappy, one block: at
- * most 22 times its input. One thread at a time.
+ * reader that is used again costs no allocation. Besides that it holds nothing but, of snappy, one block, of
+ * at most block_bytes_max. One thread at a time.
  */
 struct codec_reader {
     enum codec codec;
     struct slice input; /* not consumed yet */
     bool ended;
+    size_t block_bytes_max;    /* more than that is not unpacked at once; the user's, SIZE_MAX at first */
     void *states[CODEC_COUNT]; /* NULL: not met yet */
 };
 
@@ -51,7 +52,8 @@ void codec_reader_release(struct codec_reader *reader);
 MUST_CHECK int codec_reader_start(struct codec_reader *reader, enum codec codec, struct slice input);
 /*
  * Writes the next bytes, at most `room` (not 0), to `out`. 0 with *produced: 0 of them means the end, and
- * that the input was whole. -EBADMSG as codec_decompress; *produced is 0 then.
+ * that the input was whole. -EBADMSG as codec_decompress, -EMSGSIZE: a block of more than block_bytes_max;
+ * *produced is 0 then.
  */
 MUST_CHECK int codec_reader_read(struct codec_reader *reader, uint8_t *out, size_t room, size_t *produced);
 /* Gives back what is kept beyond a usual amount: after inputs with a large window or large blocks. */

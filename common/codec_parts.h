@@ -6,8 +6,8 @@
  *
  * For reading each has a state: `create` makes one (never NULL), `reset` readies it for a new input whatever
  * became of the last, `read` fills `room` bytes of `out` unless the input ends first, and takes what it
- * consumed off the front of *input. It returns 0 (full), CODEC_READ_END (all is read, to the last byte) or
- * -EBADMSG; *produced is set unless it is that. An empty input is none of any codec.
+ * consumed off the front of *input. It returns 0 (full), CODEC_READ_END (all is read, to the last byte),
+ * -EBADMSG or -EMSGSIZE; *produced is set unless it is one of those. An empty input is none of any codec.
  */
 #ifndef COMMON_CODEC_PARTS_H
 #define COMMON_CODEC_PARTS_H
@@ -36,6 +36,7 @@ struct codec_functions {
     int (*compress)(int level, struct slice input, struct buffer *out);
     void *(*create)(void); /* NULL, as the rest: nothing to decompress */
     void (*reset)(void *state);
+    void (*limit_block)(void *state, size_t bytes_max); /* of the next input; NULL: has no blocks */
     int (*read)(void *state, struct slice *input, uint8_t *out, size_t room, size_t *produced);
     size_t (*memory)(const void *state); /* bytes that it holds; NULL: always little */
     void (*free)(void *state);

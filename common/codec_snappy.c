@@ -51,6 +51,7 @@ static int xerial_compress(int level, struct slice input, struct buffer *out)
 struct snappy_state {
     bool begun;
     bool bare;
+    size_t block_bytes_max;
     struct buffer block;
     size_t given; /* of it */
 };
@@ -68,6 +69,11 @@ static void xerial_reset(void *state)
     snappy->begun = false;
     buffer_clear(&snappy->block);
     snappy->given = 0;
+}
+
+static void xerial_limit_block(void *state, size_t bytes_max)
+{
+    ((struct snappy_state *)state)->block_bytes_max = bytes_max;
 }
 
 static void xerial_free(void *state)
@@ -148,6 +154,8 @@ static int xerial_read(void *state, struct slice *input, uint8_t *out, size_t ro
         if (snappy_uncompressed_length((const char *)block.data, block.length, &length) != SNAPPY_OK ||
             length / SNAPPY_RATIO_MAX > block.length)
             return -EBADMSG;
+        if (length > snappy->block_bytes_max)
+            return -EMSGSIZE;
         bool fits = length <= room - *produced;
         buffer_clear(&snappy->block);
         snappy->given = 0;
@@ -168,6 +176,7 @@ const struct codec_functions codec_snappy = {
     .compress = xerial_compress,
     .create = xerial_create,
     .reset = xerial_reset,
+    .limit_block = xerial_limit_block,
     .read = xerial_read,
     .memory = xerial_memory,
     .free = xerial_free,

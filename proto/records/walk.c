@@ -47,6 +47,7 @@ void record_walker_start(struct record_walker *walker, const struct record_batch
     walker->passed_bytes = walker->piece.length;
     if (!in_place && walker->piece_memory == NULL)
         walker->piece_memory = memory_allocate(RECORD_PIECE_BYTES);
+    walker->codec.block_bytes_max = limit_bytes;
     int error = codec_reader_start(&walker->codec, codec, in_place ? slice_make(NULL, 0) : bytes);
     CHECK(error == 0);
 }
@@ -76,9 +77,11 @@ static bool next_piece(struct record_walker *walker)
     size_t produced = 0;
     if (walker->error)
         return false;
-    if (walker->codec.codec != CODEC_NONE &&
-        codec_reader_read(&walker->codec, walker->piece_memory, RECORD_PIECE_BYTES, &produced))
-        return fail(walker, -EILSEQ);
+    int error = 0;
+    if (walker->codec.codec != CODEC_NONE)
+        error = codec_reader_read(&walker->codec, walker->piece_memory, RECORD_PIECE_BYTES, &produced);
+    if (error)
+        return fail(walker, error == -EMSGSIZE ? error : -EILSEQ);
     if (produced > walker->limit_bytes - walker->passed_bytes)
         return fail(walker, -EMSGSIZE);
     walker->passed_bytes += produced;

@@ -231,6 +231,80 @@ static void test_zstd_window_has_a_limit(void **state)
     buffer_release(&out);
 }
 
+/* In pieces of so many bytes; 0, or the error. */
+static int read_in_pieces(struct codec_reader *reader, enum codec codec, struct slice input, size_t piece,
+                          size_t *length)
+{
+    static uint8_t out[65536];
+    size_t produced = 1;
+    int error = codec_reader_start(reader, codec, input);
+    for (*length = 0; !error && produced > 0 && *length < 1 << 20; *length += produced)
+        error = codec_reader_read(reader, out, piece, &produced);
+    return error;
+}
+
+/* Any change of any byte of small inputs is judged alike, whatever the room that is there for the outcome. */
+static void test_damage_is_judged_alike(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 5, 100};
+    uint8_t input[100];
+    struct buffer packed;
+    struct codec_reader reader;
+    codec_reader_init(&reader);
+    buffer_init(&packed);
+    for (size_t i = 0; i < sizeof(input); i++)
+        input[i] = (uint8_t)(i * i % 91);
+    for (int round = 0; round < 4 * 4; round++) {
+        enum codec codec = (enum codec)(1 + round / 4);
+        buffer_clear(&packed);
+        assert_int_equal(
+            codec_compress(codec, CODEC_DEFAULT_LEVEL, slice_make(input, sizes[round % 4]), &packed), 0);
+        for (size_t at = 0; at < packed.length; at++) {
+            uint8_t right = packed.data[at];
+            for (int wrong = 0; wrong < 256; wrong++) {
+                size_t large, small, smallest;
+                packed.data[at] = (uint8_t)wrong;
+                int error = read_in_pieces(&reader, codec, buffer_slice(&packed), 65536, &large);
+                assert_int_equal(read_in_pieces(&reader, codec, buffer_slice(&packed), 7, &small), error);
+                assert_int_equal(read_in_pieces(&reader, codec, buffer_slice(&packed), 1, &smallest), error);
+                assert_true(error || (large == small && large == smallest));
+            }
+            packed.data[at] = right;
+        }
+    }
+    codec_reader_release(&reader);
+    buffer_release(&packed);
+}
+
+/* A block of snappy is unpacked at once: one of more than may come out at all is not. */
+static void test_snappy_blocks_have_a_limit(void **state)
+{
+    (void)state;
+    static const uint8_t zeros[30000];
+    struct buffer packed;
+    struct codec_reader reader;
+    uint8_t out[10];
+    size_t produced;
+    buffer_init(&packed);
+    codec_reader_init(&reader);
+    assert_int_equal(
+        codec_compress(CODEC_SNAPPY, CODEC_DEFAULT_LEVEL, slice_make(zeros, sizeof(zeros)), &packed), 0);
+    for (size_t front = 0; front <= 20; front += 20) { /* framed; bare: behind the header and a length */
+        struct slice input = slice_make(packed.data + front, packed.length - front);
+        reader.block_bytes_max = sizeof(zeros);
+        assert_int_equal(codec_reader_start(&reader, CODEC_SNAPPY, input), 0);
+        assert_int_equal(codec_reader_read(&reader, out, sizeof(out), &produced), 0);
+        assert_int_equal(produced, sizeof(out));
+        reader.block_bytes_max = sizeof(zeros) - 1;
+        assert_int_equal(codec_reader_start(&reader, CODEC_SNAPPY, input), 0);
+        assert_int_equal(codec_reader_read(&reader, out, sizeof(out), &produced), -EMSGSIZE);
+        assert_int_equal(produced, 0);
+    }
+    codec_reader_release(&reader);
+    buffer_release(&packed);
+}
+
 /* The whole by one reader for all codecs, in pieces of any size, against the whole at once. */
 static void test_pieces(void **state)
 {
@@ -290,6 +364,8 @@ int main(void)
         cmocka_unit_test(test_lz4_frame_is_kafkas),
         cmocka_unit_test(test_zstd_window_has_a_limit),
         cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_damage_is_judged_alike),
+        cmocka_unit_test(test_snappy_blocks_have_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
