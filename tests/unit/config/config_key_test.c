@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <cmocka.h>
 
 #include "broker/config/config_key.h"
@@ -93,6 +94,33 @@ static void expect(const char *name, const char *text, const char *reason)
     buffer_release(&error);
 }
 
+/* Settings of the log are not said to have no effect. */
+static void what_the_log_acts_on_is_told(void **state)
+{
+    (void)state;
+    static const char *const brokers[] = {
+        "compression.gzip.level",      "compression.lz4.level", "compression.zstd.level",
+        "log.segment.delete.delay.ms", "log.retention.bytes",   "log.retention.hours",
+        "log.retention.minutes",       "log.retention.ms",      "log.initial.task.delay.ms",
+    };
+    static const char *const topics[] = {
+        "compression.gzip.level", "compression.lz4.level", "compression.zstd.level",
+        "file.delete.delay.ms",   "retention.bytes",       "retention.ms",
+    };
+    size_t found = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(brokers); i++)
+        for (size_t at = 0; at < broker_key_count(); at++)
+            if (strcmp(broker_key_at(at)->name, brokers[i]) == 0)
+                found += (broker_key_at(at)->flags & CONFIG_ACTS) != 0;
+    assert_int_equal(found, ARRAY_SIZE(brokers));
+    found = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(topics); i++)
+        for (size_t at = 0; at < topic_keys_count; at++)
+            if (strcmp(topic_keys[at].name, topics[i]) == 0)
+                found += (topic_keys[at].flags & CONFIG_ACTS) != 0;
+    assert_int_equal(found, ARRAY_SIZE(topics));
+}
+
 static void reasons_are_exact(void **state)
 {
     (void)state;
@@ -129,9 +157,8 @@ static void lists_are_cut_at_commas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_broker_key_obeys_its_row),
-        cmocka_unit_test(every_topic_key_obeys_its_row),
-        cmocka_unit_test(reasons_are_exact),
+        cmocka_unit_test(every_broker_key_obeys_its_row), cmocka_unit_test(every_topic_key_obeys_its_row),
+        cmocka_unit_test(what_the_log_acts_on_is_told),   cmocka_unit_test(reasons_are_exact),
         cmocka_unit_test(lists_are_cut_at_commas),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
