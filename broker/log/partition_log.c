@@ -47,6 +47,12 @@ void log_settings_init(struct log_settings *settings)
     };
 }
 
+int64_t log_settings_segment_ms(const struct log_settings *settings)
+{
+    bool is_bounded = settings->compacted && settings->max_compaction_lag_ms > 0;
+    return is_bounded ? min_i64(settings->segment_ms, settings->max_compaction_lag_ms) : settings->segment_ms;
+}
+
 /* ---- errors of the disk ---- */
 
 void log_health_fail(struct log_health *health, struct logger *logger, const char *where, int error,
@@ -159,7 +165,7 @@ int partition_log_sync_names(struct partition_log *log)
 /* So that logs that were made, or opened, together do not all roll together. */
 static int64_t jitter_limit(const struct log_settings *settings)
 {
-    return max_i64(0, min_i64(settings->segment_jitter_ms, settings->segment_ms));
+    return max_i64(0, min_i64(settings->segment_jitter_ms, log_settings_segment_ms(settings)));
 }
 
 static int64_t draw_jitter(struct partition_log *log)

@@ -61,6 +61,9 @@ struct log_settings {
 
 /* Kafka's defaults. */
 void log_settings_init(struct log_settings *settings);
+/* At which age a segment is closed: segment.ms, in a compacted log max.compaction.lag.ms where that is less
+ * (KIP-354). */
+int64_t log_settings_segment_ms(const struct log_settings *settings);
 
 /* Within what the offsets of a log in the checkpoint files on disk must lie. */
 struct log_checkpoint_bounds {

@@ -57,6 +57,14 @@ static bool indexes_are_full(const struct segment *segment, int64_t segment_inde
            index_file_count(&segment->times.file) + 1 >= times_max;
 }
 
+/* From this age on the active segment is closed. What is not closed is not compacted: max.compaction.lag.ms
+ * counts here, too. The jitter was drawn when the segment began, perhaps with other settings. */
+static int64_t age_limit_ms(const struct log_settings *settings, int64_t jitter_ms)
+{
+    int64_t limit_ms = log_settings_segment_ms(settings);
+    return limit_ms > 0 ? limit_ms - jitter_ms % limit_ms : limit_ms;
+}
+
 static bool is_due(const struct partition_log *log, const struct segment_append *append, int64_t first_offset,
                    int64_t now_ms)
 {
@@ -71,7 +79,7 @@ static bool is_due(const struct partition_log *log, const struct segment_append 
     int64_t age_ms = active->first_timestamp >= 0 && append->max_timestamp >= 0
                          ? append->max_timestamp - active->first_timestamp
                          : now_ms - active->created_ms;
-    return age_ms > settings->segment_ms - active->jitter_ms ||
+    return age_ms > age_limit_ms(settings, active->jitter_ms) ||
            indexes_are_full(active, settings->segment_index_bytes);
 }
 

@@ -472,6 +472,32 @@ static void segments_roll_by_time(void **state)
     log_fixture_release(&fixture);
 }
 
+/* What is not closed is not compacted. */
+static void a_compacted_log_rolls_by_its_lag(void **state)
+{
+    (void)state;
+    for (int compacted = 0; compacted < 2; compacted++) {
+        struct log_fixture fixture;
+        log_fixture_init(&fixture, 16);
+        fixture.options.settings.segment_bytes = 1 << 20;
+        fixture.options.settings.segment_ms = 1000000;
+        fixture.options.settings.max_compaction_lag_ms = 1000;
+        fixture.options.settings.segment_jitter_ms = compacted ? 500 : 0;
+        fixture.options.settings.compacted = compacted == 1;
+        assert_int_equal(log_fixture_open(&fixture, true), 0);
+        for (int i = 0; i < 50; i++) {
+            struct batch_plan plan = batch_plan_plain(1, fixture.now_ms + 100 * i);
+            assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
+        }
+        if (compacted)
+            assert_in_range(fixture.log->segments_count, 5, 10);
+        else
+            assert_int_equal(fixture.log->segments_count, 1);
+        log_fixture_check(&fixture);
+        log_fixture_release(&fixture);
+    }
+}
+
 static void a_range_outlives_its_log(void **state)
 {
     (void)state;
@@ -564,6 +590,7 @@ int main(void)
         cmocka_unit_test(append_time_is_written_into_the_batch),
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(segments_roll_by_time),
+        cmocka_unit_test(a_compacted_log_rolls_by_its_lag),
         cmocka_unit_test(every_segment_has_its_jitter),
         cmocka_unit_test(the_topics_jitter_reaches_the_active_segment),
         cmocka_unit_test(a_range_outlives_its_log),
