@@ -3,7 +3,8 @@
  * Recovery after a crash (invariant I7): from the segment that holds the recovery point on, every batch is
  * read and its CRC checked; both indexes and the leader epochs are rebuilt on the way. At the first byte that
  * is no sound batch the segment is cut, and all later segments go. A disk that refuses to read ends recovery
- * with its error: that is never a reason to cut (I6).
+ * with its error: that is never a reason to cut (I6). What is checked is what the disk has: a sync that
+ * failed before the crash may have left pages in the cache that are believed to be written and are not.
  *
  * A segment that ends short of the base of the next one has lost its tail in a power cut, with nothing torn
  * to show for it: what comes later must go as well, or the log would have a hole. A gap that was made on
@@ -111,6 +112,10 @@ int partition_log_recover(struct partition_log *log, int64_t from, int64_t recov
         int error = i > 0 ? partition_log_write_snapshot(log, segment->base_offset, true) : 0;
         if (error)
             return error;
+        error = segment_open_file(segment);
+        if (error)
+            return error;
+        file_forget(log->files, segment->file);
         error = segment_rebuild(segment, true, lowest, log->settings.index_interval_bytes, take_batch,
                                 &recovery, &valid);
         if (error)

@@ -164,6 +164,7 @@ int memory_files_flip(struct memory_files *files, const char *path, int64_t offs
         node->content.data[offset] ^= mask;
         if ((size_t)offset < node->durable.length)
             node->durable.data[offset] ^= mask;
+        memory_node_flip_changes(node, (size_t)offset, mask);
     }
     pthread_mutex_unlock(&files->mutex);
     return result;

@@ -288,6 +288,15 @@ static int memory_sync(struct file_system *system, struct file *file)
     return result;
 }
 
+static void memory_forget(struct file_system *system, struct file *file)
+{
+    struct memory_files *files = files_of(system);
+    pthread_mutex_lock(&files->mutex);
+    if (file->life == files->life && !files->stopped)
+        memory_node_forget_cache(file->node);
+    pthread_mutex_unlock(&files->mutex);
+}
+
 static int memory_size(struct file_system *system, struct file *file, int64_t *size)
 {
     struct memory_files *files = files_of(system);
@@ -543,4 +552,5 @@ const struct file_operations memory_disk_operations = {
     .lock = memory_lock,
     .set_modified = memory_set_modified,
     .free_bytes = memory_free_bytes,
+    .forget = memory_forget,
 };

@@ -7,7 +7,8 @@
  * cut decides from the seed, change by change: an unsynced write is kept, lost, or torn at 512 bytes; a
  * truncation that is lost takes all later changes of that file with it (file systems keep that order); of the
  * unsynced changes of names in a directory a prefix is kept. A sync that fails drops the dirty pages: they
- * are readable until the power goes, and no later sync makes them durable.
+ * are readable until the power goes or the cache is let go of (file_forget), and no later sync makes them
+ * durable.
  *
  * One object is the disk of one process. All calls are safe from several threads. Open files of before a
  * crash stay closable; everything else on them says -EBADF.

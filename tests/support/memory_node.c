@@ -111,16 +111,39 @@ void memory_node_cut(struct memory_node *node, size_t size)
     *add_change(node) = (struct memory_change){NULL, 0, size};
 }
 
-void memory_node_sync(struct memory_node *node)
+static void apply_changes(const struct memory_node *node, struct buffer *target)
 {
     for (size_t i = 0; i < node->changes_count; i++) {
         const struct memory_change *change = &node->changes[i];
         if (change->data)
-            apply_write(&node->durable, change->data, change->length, change->offset);
+            apply_write(target, change->data, change->length, change->offset);
         else
-            apply_cut(&node->durable, change->offset);
+            apply_cut(target, change->offset);
     }
+}
+
+void memory_node_sync(struct memory_node *node)
+{
+    apply_changes(node, &node->durable);
     memory_node_forget_changes(node);
+}
+
+void memory_node_flip_changes(struct memory_node *node, size_t offset, uint8_t mask)
+{
+    for (size_t i = 0; i < node->changes_count; i++) {
+        struct memory_change *change = &node->changes[i];
+        if (change->data && offset >= change->offset && offset - change->offset < change->length)
+            change->data[offset - change->offset] ^= mask;
+    }
+}
+
+void memory_node_forget_cache(struct memory_node *node)
+{
+    size_t size = node->content.length;
+    buffer_clear(&node->content);
+    buffer_append(&node->content, node->durable.data, node->durable.length);
+    apply_changes(node, &node->content);
+    apply_cut(&node->content, size); /* the size is not a page */
 }
 
 /* A write that the power cut met: whole, gone, or with some of its sectors on the platter. */

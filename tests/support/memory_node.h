@@ -54,6 +54,10 @@ void memory_node_release(struct memory_node *node);
 void memory_node_write(struct memory_node *node, const uint8_t *data, size_t length, size_t offset);
 void memory_node_cut(struct memory_node *node, size_t size);
 void memory_node_sync(struct memory_node *node);
+/* XORs the byte wherever it is to be written. */
+void memory_node_flip_changes(struct memory_node *node, size_t offset, uint8_t mask);
+/* The content becomes what is durable with the changes since: what a failed sync has lost reads as zeros. */
+void memory_node_forget_cache(struct memory_node *node);
 /* What a failed sync does: nothing becomes durable, and nobody remembers that it should. */
 void memory_node_forget_changes(struct memory_node *node);
 

@@ -325,6 +325,37 @@ static void damage_ends_the_log_before_it(void **state)
     }
 }
 
+/* After a sync that failed, and a crash of the process alone, the cache has more than the disk: what is lost
+ * must not come back only to go with the next power cut, behind the recovery point. */
+static void what_a_failed_sync_lost_is_not_believed(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 61);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_int_equal(partition_log_flush(fixture.log), 0);
+    int64_t durable = partition_log_recovery_point(fixture.log);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC),
+                                             .error = -EIO,
+                                             .short_bytes = -1,
+                                             .path_part = ".log"};
+    memory_files_set_fault(fixture.disk, &fault);
+    assert_int_equal(partition_log_flush(fixture.log), -EIO);
+    log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(partition_log_end_offset(fixture.log), durable);
+    log_fixture_model_truncate(&fixture, durable);
+    log_fixture_check(&fixture);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_int_equal(partition_log_flush(fixture.log), 0);
+    log_fixture_crash(&fixture, MEMORY_FILES_POWER_CUT);
+    log_fixture_check(&fixture);
+    log_fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_lost_tail_takes_later_segments_with_it),
         cmocka_unit_test(a_crash_of_the_process_leaves_all_that_was_written),
         cmocka_unit_test(a_power_cut_leaves_a_prefix),
+        cmocka_unit_test(what_a_failed_sync_lost_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
