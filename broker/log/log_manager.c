@@ -125,6 +125,7 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->files = options->files;
     manager->logger = options->logger;
     manager->defaults = options->defaults;
+    manager->recovery_threads = options->recovery_threads;
     manager->walkers = record_walkers_new();
     manager->open_files = open_files_new(options->open_segments_max);
     manager->wall_clock_ms = options->wall_clock_ms;
@@ -214,44 +215,6 @@ void log_manager_free(struct log_manager *manager)
     pthread_cond_destroy(&manager->settled);
     pthread_mutex_destroy(&manager->mutex);
     free(manager);
-}
-
-/* Closes the logs of one directory, then its checkpoints, then, when all went well, the mark. */
-static int close_directory(struct log_manager *manager, struct log_directory *directory)
-{
-    int first_error = 0;
-    log_manager_lock_checkpoints(directory);
-    list_for_each(node, &directory->logs)
-    {
-        struct managed_log *managed = container_of(node, struct managed_log, link);
-        int error = managed->log ? partition_log_close(managed->log) : -EIO;
-        first_error = first_error ? first_error : error;
-        if (!managed->log)
-            continue;
-        managed->recovery_point = partition_log_recovery_point(managed->log);
-        managed->log_start_offset = partition_log_start_offset(managed->log);
-    }
-    int error =
-        log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
-    log_manager_unlock_checkpoints(directory);
-    first_error = first_error ? first_error : error;
-    return first_error ? first_error : log_directory_mark_clean(directory);
-}
-
-int log_manager_close(struct log_manager *manager)
-{
-    int first_error = 0;
-    for (size_t i = 0; i < manager->directories_count; i++) {
-        if (log_directory_is_offline(&manager->directories[i]))
-            continue; /* that was said when it happened */
-        int error = close_directory(manager, &manager->directories[i]);
-        if (error)
-            log_error(manager->logger, "log",
-                      "%s: no clean stop (%s): its logs are recovered at the next start",
-                      manager->directories[i].path, strerror(-error));
-        first_error = first_error ? first_error : error;
-    }
-    return first_error;
 }
 
 /* ---- logs ---- */

@@ -3,6 +3,9 @@
 #ifndef BROKER_LOG_LOG_MANAGER_PRIVATE_H
 #define BROKER_LOG_LOG_MANAGER_PRIVATE_H
 
+/* However many are asked for. */
+#define LOG_THREADS_PER_DIRECTORY_MAX 64
+
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -72,6 +75,7 @@ struct log_manager {
     void *directories_context;
     struct log_directory *directories;
     size_t directories_count;
+    int recovery_threads;   /* of each directory, for starts and stops; 0: none */
     pthread_mutex_t mutex;  /* guards logs, high_watermarks, prng, removals, futures; nobody waits for the
                                disk under it, but for who puts a moved log into its place */
     pthread_cond_t settled; /* a log is not busy any more */

@@ -19,7 +19,6 @@
 #include "common/memory.h"
 
 #define PROGRESS_INTERVAL_MS 5000
-#define THREADS_PER_DIRECTORY_MAX 64
 #define MIB (1024.0 * 1024.0)
 
 struct opening {
@@ -225,7 +224,7 @@ static void wait_for_openers(struct opening *opening)
 static void open_in_threads(struct opening *opening, int threads)
 {
     size_t directories = opening->manager->directories_count, count = 0;
-    size_t each = min_size((size_t)threads, THREADS_PER_DIRECTORY_MAX);
+    size_t each = min_size((size_t)threads, LOG_THREADS_PER_DIRECTORY_MAX);
     struct opener *openers = memory_allocate_zeroed(directories * each, sizeof(*openers));
     for (size_t i = 0; i < directories; i++) {
         struct directory_load *load = &opening->loads[i];

@@ -203,6 +203,24 @@ int64_t partition_log_segment_end(const struct partition_log *log, size_t number
 
 /* ---- open, close, free ---- */
 
+static void note_settled(struct partition_log *log)
+{
+    log->settled = (struct settled_log){.known = true,
+                                        .end_offset = log->end_offset,
+                                        .truncations = log->truncations,
+                                        .names_changed = log->names_changed};
+}
+
+static bool is_settled(const struct partition_log *log)
+{
+    const struct settled_log *settled = &log->settled;
+    return settled->known && settled->end_offset == log->end_offset &&
+           settled->truncations == log->truncations && settled->names_changed == log->names_changed &&
+           log->names_synced == log->names_changed && log->recovery_point == log->end_offset &&
+           !log->cut_unsynced && !log->parent_unsynced && !log->epochs.changed &&
+           log->epochs_durable == log->epochs_version;
+}
+
 int partition_log_open(const struct partition_log_options *options, struct partition_log **opened)
 {
     struct partition_log *log = memory_allocate_zeroed(1, sizeof(*log));
@@ -240,6 +258,10 @@ int partition_log_open(const struct partition_log_options *options, struct parti
     }
     if (error)
         partition_log_garbage_failed(log, error);
+    /* Not a name has changed: the snapshot is the one that a clean stop has made durable. */
+    bool untouched = options->clean && !options->expect_none && log->names_changed == 0;
+    if (untouched && log->snapshots_count > 0 && log->snapshots[log->snapshots_count - 1] == log->end_offset)
+        note_settled(log);
     *opened = log;
     return 0;
 }
@@ -271,10 +293,12 @@ int partition_log_close(struct partition_log *log)
         return 0; /* the recovery point tells the next start to look, and only at this log */
     if (partition_log_failure(log))
         return partition_log_failure(log);
+    if (is_settled(log))
+        return 0;
     int error = segment_seal(partition_log_active(log));
-    log->names_changed++;
     if (!error)
         error = partition_log_flush(log);
+    log->names_changed++; /* of the indexes: synced with the snapshot's */
     /* Only now: a snapshot must never be more durable than the log it speaks of. */
     if (!error)
         error = partition_log_write_snapshot(log, log->end_offset, true);
@@ -283,7 +307,11 @@ int partition_log_close(struct partition_log *log)
     /* The logs that come after this one need descriptors. */
     if (!error)
         partition_log_close_idle(log, 0);
-    return error ? error : partition_log_sync_names(log);
+    if (!error)
+        error = partition_log_sync_names(log);
+    if (!error)
+        note_settled(log);
+    return error;
 }
 
 void partition_log_close_idle(struct partition_log *log, int64_t idle_ms)

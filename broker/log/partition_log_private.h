@@ -46,6 +46,15 @@ struct discarded_files {
 
 #define DISCARDED_UNSEEN INT64_MIN
 
+/* What the log was like when all of it was as a clean stop leaves it: where nothing has changed since, the
+ * next stop has nothing to do. */
+struct settled_log {
+    bool known;
+    int64_t end_offset;
+    uint64_t truncations;
+    uint64_t names_changed;
+};
+
 struct partition_log {
     struct file_system *files;
     struct logger *logger;
@@ -92,6 +101,7 @@ struct partition_log {
     uint64_t truncations;           /* a flush that began before one says nothing about what came after */
     uint64_t names_changed;         /* counts created, renamed, removed files */
     uint64_t names_synced;          /* as of when the directory was synced last */
+    struct settled_log settled;     /* as a clean stop left it, or leaves it */
     bool parent_unsynced;           /* the folder itself was made since */
     bool cut_unsynced;              /* the end of the active segment was cut since */
     bool durable_rolls;             /* a segment is durable before the next one begins */

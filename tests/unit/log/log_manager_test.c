@@ -341,6 +341,48 @@ static void nobody_waits_for_the_disk_of_another_log(void **state)
     world_release(&world);
 }
 
+static uint64_t syncs(struct world *world)
+{
+    return memory_files_operations(world->disk, MEMORY_FILES_BIT(MEMORY_FILES_SYNC) |
+                                                    MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY));
+}
+
+/* Of many logs, a stop waits for the disk for those only that have something new. */
+static void a_stop_leaves_idle_logs_alone(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 3; threads += 3) {
+        struct world world;
+        world_init(&world, 18);
+        world.options.recovery_threads = threads;
+        assert_int_equal(world_open(&world), 0);
+        for (int32_t i = 0; i < 60; i++)
+            for (int32_t r = 0; r < i % 30; r++)
+                assert_true(append(&world, obtain(&world, "orders", i)));
+        assert_int_equal(log_manager_close(world.manager), 0);
+        for (int life = 0; life < 4; life++) {
+            world_drop(&world);
+            memory_files_crash(world.disk, MEMORY_FILES_POWER_CUT);
+            assert_int_equal(world_open(&world), 0);
+            for (int32_t i = 1; i < 60; i++)
+                assert_int_equal(partition_log_end_offset(obtain(&world, "orders", i)),
+                                 i % 30 + (i == 7 ? life : 0));
+            if (life == 3)
+                break;
+            /* One is written, one is cut, the others rest. */
+            assert_true(append(&world, obtain(&world, "orders", 7)));
+            assert_int_equal(partition_log_truncate(obtain(&world, "orders", 9), 5, 0), KAFKA_NONE);
+            for (int32_t r = 5; r < 9; r++)
+                assert_true(append(&world, obtain(&world, "orders", 9)));
+            uint64_t before = syncs(&world);
+            assert_int_equal(log_manager_close(world.manager), 0);
+            assert_true(syncs(&world) - before < 30);
+            assert_true(exists(&world, MARK));
+        }
+        world_release(&world);
+    }
+}
+
 static void a_truncation_lowers_the_checkpoint_first(void **state)
 {
     (void)state;
@@ -599,6 +641,7 @@ int main(void)
         cmocka_unit_test(leftover_folders_are_removed_or_kept),
         cmocka_unit_test(a_deleted_log_leaves_nothing_to_its_namesake),
         cmocka_unit_test(deletions_write_checkpoints_together),
+        cmocka_unit_test(a_stop_leaves_idle_logs_alone),
         cmocka_unit_test(nobody_waits_for_the_disk_of_another_log),
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
         cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
