@@ -84,6 +84,9 @@ int partition_log_recover(struct partition_log *log, int64_t from, int64_t recov
                           atomic_int_least64_t *checked_bytes)
 {
     size_t first = partition_log_segment_number(log, from);
+    /* All before the last was durable before that began, but for the last entries of one sealed since. */
+    if (log->durable_rolls && from == LOG_RECOVERY_POINT_UNKNOWN && log->segments_count > 2)
+        first = log->segments_count - 2;
     struct recovery recovery = {.log = log,
                                 .next_offset = log->segments[first]->base_offset,
                                 .recovery_point = recovery_point,

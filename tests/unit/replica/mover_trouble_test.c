@@ -353,6 +353,51 @@ static void a_full_target_does_not_keep_the_log_from_compaction(void **state)
     mover_world_release(&world);
 }
 
+struct reads {
+    int early;
+    int all;
+};
+
+static int count_reads(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct reads *reads = context;
+    if (operation != MEMORY_FILES_READ || strncmp(path, "/b/", 3) != 0 || !strstr(path, "-future/") ||
+        !strstr(path, ".log"))
+        return 0;
+    reads->all++;
+    reads->early += strstr(path, "/00000000000000000000.log") != NULL;
+    return 0;
+}
+
+/* A segment of a copy is durable before the next one begins: those before the last two are believed. */
+static void a_start_does_not_read_all_of_a_copy(void **state)
+{
+    (void)state;
+    for (int crash = 0; crash < 2; crash++) {
+        struct mover_world world;
+        struct reads reads = {0, 0};
+        begin(&world, 12, 300);
+        assert_true(mover_world_flush(&world));
+        assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+        for (int i = 0; i < 8; i++)
+            assert_true(mover_run(world.mover));
+        assert_true(mover_world_is_moving(&world));
+        mover_world_drop(&world);
+        memory_files_crash(world.disk, crash ? MEMORY_FILES_POWER_CUT : MEMORY_FILES_PROCESS_CRASH);
+        assert_int_equal(mover_world_open(&world), 0);
+        assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+        memory_files_set_hook(world.disk, count_reads, &reads);
+        assert_true(mover_run(world.mover));
+        memory_files_set_hook(world.disk, NULL, NULL);
+        assert_true(reads.all > 0);
+        assert_int_equal(reads.early, 0);
+        mover_world_run(&world, PATIENCE_MS);
+        assert_int_equal(mover_world_directory(&world), 1);
+        mover_world_check(&world, 300);
+        mover_world_release(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -367,6 +412,7 @@ int main(void)
         cmocka_unit_test(only_what_copies_is_throttled),
         cmocka_unit_test(an_exchange_undone_leaves_no_lines_behind),
         cmocka_unit_test(a_full_target_does_not_keep_the_log_from_compaction),
+        cmocka_unit_test(a_start_does_not_read_all_of_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
