@@ -410,21 +410,22 @@ static int run(const struct log_cleaner_access *access, struct log_clean *clean)
     }
 }
 
-/* Tells the log of an error of its disk; not where it lies on another one by now. */
-static void tell_log(const struct log_cleaner_access *access, const struct log_health *health, int error)
+/* Tells the log of an error of its disk; where it is gone, or lies on another one by now, that disk alone. */
+static void tell_log(const struct log_cleaner_access *access, struct log_health *health, int error)
 {
     int64_t high_watermark;
     struct partition_log *log = access->enter(access->context, &high_watermark);
-    if (log == NULL)
-        return;
-    if (partition_log_health(log) == health)
+    if (log == NULL || partition_log_health(log) != health)
+        log_range_failed(&(struct log_range){.health = health}, error);
+    else
         partition_log_clean_failed(log, error);
-    access->leave(access->context);
+    if (log != NULL)
+        access->leave(access->context);
 }
 
 /* Says, and tells the log, what an error means. `where` may be empty. */
 static void tell_error(struct log_cleaner *cleaner, const struct log_cleaner_round *round,
-                       const struct log_cleaner_access *access, const struct log_health *health, int error,
+                       const struct log_cleaner_access *access, struct log_health *health, int error,
                        struct buffer *where)
 {
     if (error == -ECANCELED || error == -EAGAIN)

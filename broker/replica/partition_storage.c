@@ -12,15 +12,19 @@ int partition_remove_garbage(struct partition *partition, int64_t now_ms)
         return 0;
     struct log_garbage *garbage =
         partition_log_failure(log) ? NULL : partition_log_take_garbage(log, now_ms, false);
+    struct log_health *health = partition_log_health(log);
     partition_leave_log(partition, now_ms);
     int error = garbage ? log_garbage_remove(garbage) : 0;
     if (error == 0)
         return 0;
     log = partition_enter_log(partition);
-    if (log != NULL) {
+    /* The partition may be gone, or have another log in another directory. */
+    if (log == NULL || partition_log_health(log) != health)
+        log_range_failed(&(struct log_range){.health = health}, error);
+    else
         partition_log_garbage_failed(log, error);
+    if (log != NULL)
         partition_leave_log(partition, now_ms);
-    }
     return error;
 }
 
@@ -41,14 +45,11 @@ static int retain_step(struct partition *partition, int64_t wall_ms, int64_t now
 /* More than any pass needs, each step of which removes something. */
 #define RETAIN_STEPS_MAX 256
 
-int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_ms)
+int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_ms, bool *again)
 {
-    bool flush_first;
-    int error = retain_step(partition, wall_ms, now_ms, &flush_first);
-    for (int steps = 1; error == 0 && flush_first && steps < RETAIN_STEPS_MAX; steps++) {
+    int error = retain_step(partition, wall_ms, now_ms, again);
+    if (error == 0 && *again)
         error = partition_flush(partition, now_ms);
-        if (error == 0)
-            error = retain_step(partition, wall_ms, now_ms, &flush_first);
-    }
+    *again = *again && error == 0;
     return error;
 }

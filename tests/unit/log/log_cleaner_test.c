@@ -33,6 +33,7 @@ struct world {
     struct compaction_fixture *fixture;
     int meanwhile_at;
     int looks;
+    struct log_health *elsewhere; /* where the partition has its log when it is entered again */
 };
 
 static int64_t wall_ms(void *context)
@@ -90,6 +91,8 @@ static struct partition_log *enter(void *context, int64_t *high_watermark)
     if (entrance->world->gone)
         return NULL;
     entrance->inside = true;
+    if (entrance->world->elsewhere && entrance->world->entered > 3) /* twice offered, and begun */
+        entrance->fixture->log.log->health = entrance->world->elsewhere;
     *high_watermark = partition_log_end_offset(entrance->fixture->log.log);
     return entrance->fixture->log.log;
 }
@@ -254,6 +257,30 @@ static void test_who_fails_again_and_again_waits(void **state)
     compaction_check(&logs[0], true);
     for (int i = 0; i < 2; i++)
         compaction_fixture_release(&logs[i]);
+    log_cleaner_free(world.cleaner);
+}
+
+/* A partition that has another log by then, in another directory, does not answer for it. */
+static void test_a_broken_disk_is_told_where_it_is(void **state)
+{
+    (void)state;
+    struct world world;
+    struct compaction_fixture log, *all[1] = {&log};
+    struct log_health here = {0}, elsewhere = {0};
+    bool done = true;
+    begin(&world);
+    fill(&log, 89, 100);
+    log.log.log->health = &here;
+    world.elsewhere = &elsewhere;
+    strike(&log, MEMORY_FILES_BIT(MEMORY_FILES_READ), -EIO, ".log");
+    assert_int_equal(run_round(&world, all, 1, &done), 0);
+    assert_false(done);
+    assert_ptr_equal(log.log.log->health, &elsewhere);
+    assert_int_equal(atomic_load(&here.failure), -EIO);
+    assert_int_equal(atomic_load(&elsewhere.failure), 0);
+    log.log.log->health = NULL;
+    memory_files_set_fault(log.log.disk, NULL);
+    compaction_fixture_release(&log);
     log_cleaner_free(world.cleaner);
 }
 
@@ -606,6 +633,7 @@ int main(void)
         cmocka_unit_test(test_a_full_disk_puts_it_off),
         cmocka_unit_test(test_who_fails_again_and_again_waits),
         cmocka_unit_test(test_a_full_disk_is_told),
+        cmocka_unit_test(test_a_broken_disk_is_told_where_it_is),
         cmocka_unit_test(test_a_group_that_is_too_large),
         cmocka_unit_test(test_truncation_while_it_reads),
         cmocka_unit_test(test_retention_while_it_reads),
