@@ -88,6 +88,7 @@ typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_boun
 struct log_health {
     atomic_int failure; /* 0, or -errno: offline until the broker starts again */
     atomic_int full;    /* 0, or -ENOSPC, -EDQUOT: appends are refused until a probe has found room */
+    atomic_int_least64_t refused_bytes; /* the largest append that found no room: a probe asks for as much */
     /* Told once, by whoever met the failure, perhaps under a partition's lock: it may only note and wake. May
      * be NULL. */
     void (*failed)(struct log_health *health, int error);
@@ -225,7 +226,8 @@ MUST_CHECK int log_range_read(const struct log_range *range, uint8_t *out);
  * `upper_bound`; from one segment. The first batch comes whole even if it is longer than max_bytes where
  * `at_least_one`; the last one is cut short only where max_bytes ends within it and no boundary near is
  * known. KAFKA_NONE (an empty range at the end or when nothing fits), KAFKA_OFFSET_OUT_OF_RANGE (below the
- * log start or above the end), or KAFKA_KAFKA_STORAGE_ERROR.
+ * log start or above the end), KAFKA_CORRUPT_MESSAGE (no sound batch begins where it should; one line for
+ * each such place says where), or KAFKA_KAFKA_STORAGE_ERROR.
  */
 MUST_CHECK int16_t partition_log_read(struct partition_log *log, int64_t offset, int64_t max_bytes,
                                       int64_t upper_bound, bool at_least_one, struct log_range *range);
@@ -256,7 +258,8 @@ struct log_timestamp_offset {
     int32_t leader_epoch;
 };
 
-/* The first record with a timestamp >= timestamp_ms, at or above the log start and below `upper_bound`. */
+/* The first record with a timestamp >= timestamp_ms, at or above the log start and below `upper_bound`.
+ * Errors as those of partition_log_read, also below. */
 MUST_CHECK int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestamp_ms,
                                                 int64_t upper_bound, struct log_timestamp_offset *found);
 /* The record with the greatest timestamp below `upper_bound` (KIP-734). */
@@ -339,7 +342,7 @@ void log_flush_free(struct log_flush *flush);
 enum log_kinship {
     LOG_UNRELATED,       /* nothing proves that it has what the other one has */
     LOG_WITHOUT_RECORDS, /* nothing is in it, and the other one ends no lower */
-    LOG_COPY             /* it is what the other one once was: all it holds the other one has, or has deleted */
+    LOG_COPY /* it is what the other one once was: all it holds the other one has, or has deleted */
 };
 /* What `log` is to `other` (partition_log_history.c). Both were just opened. Reads their last batches; where
  * that cannot be done, they are unrelated. */

@@ -98,14 +98,15 @@ struct partition_log {
     size_t recent_next;
     size_t recent_count;
 
-    uint64_t truncations;           /* a flush that began before one says nothing about what came after */
-    uint64_t names_changed;         /* counts created, renamed, removed files */
-    uint64_t names_synced;          /* as of when the directory was synced last */
-    struct settled_log settled;     /* as a clean stop left it, or leaves it */
-    bool parent_unsynced;           /* the folder itself was made since */
-    bool cut_unsynced;              /* the end of the active segment was cut since */
-    bool durable_rolls;             /* a segment is durable before the next one begins */
-    bool cleaning_paused;           /* by who copies the log */
+    uint64_t truncations;       /* a flush that began before one says nothing about what came after */
+    uint64_t names_changed;     /* counts created, renamed, removed files */
+    uint64_t names_synced;      /* as of when the directory was synced last */
+    struct settled_log settled; /* as a clean stop left it, or leaves it */
+    bool parent_unsynced;       /* the folder itself was made since */
+    bool checkpoints_unsure; /* they were to fall and did not: to be told again before anything is written */
+    bool cut_unsynced;       /* the end of the active segment was cut since */
+    bool durable_rolls;      /* a segment is durable before the next one begins */
+    bool cleaning_paused;    /* by who copies the log */
     struct record_walkers *walkers; /* shared; may be NULL */
     struct open_files *open_files;  /* likewise; a reference */
     struct buffer scratch;          /* uncompressed records; empty and small between calls, as the next */
@@ -214,6 +215,9 @@ bool partition_log_producer_batch(const struct scanned_batch *scanned, const uin
 /* partition_log_read.c */
 void partition_log_remember(struct partition_log *log, const struct scanned_batch *batch, int64_t position);
 void partition_log_forget_recent(struct partition_log *log);
+/* The Kafka error for a -errno that reading the segment ended with: CORRUPT_MESSAGE where it is damaged, with
+ * one line for each place; else as partition_log_disk_error. */
+int16_t partition_log_read_error(struct partition_log *log, size_t number, int error, const char *what);
 /* The first batch of the segment whose last offset is >= `offset`: 1, 0, -errno. */
 MUST_CHECK int partition_log_find(struct partition_log *log, size_t segment_number, int64_t offset,
                                   struct scanned_batch *batch);

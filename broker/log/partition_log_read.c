@@ -7,6 +7,7 @@
  * may end within a batch, as the protocol allows.
  */
 #include <errno.h>
+#include <inttypes.h>
 
 #include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
@@ -59,6 +60,46 @@ int partition_log_find(struct partition_log *log, size_t segment_number, int64_t
         }
     }
     return segment_find(log->segments[segment_number], offset, log->settings.index_interval_bytes, batch);
+}
+
+/* ---- damage ---- */
+
+/* Whether this place was not named yet; it counts as named from now on. */
+static bool is_news(struct segment *segment)
+{
+    for (size_t i = 0; i < segment->damage_told_count; i++)
+        if (segment->damage_told[i] == segment->damage_position)
+            return false;
+    if (segment->damage_told_count == SEGMENT_DAMAGE_TOLD_MAX)
+        return false;
+    segment->damage_told[segment->damage_told_count++] = segment->damage_position;
+    return true;
+}
+
+int16_t partition_log_read_error(struct partition_log *log, size_t number, int error, const char *what)
+{
+    struct segment *segment = log->segments[number];
+    if (error != -EBADMSG)
+        return partition_log_disk_error(log, error, what);
+    if (!is_news(segment))
+        return KAFKA_CORRUPT_MESSAGE;
+    int64_t behind = segment->offsets_loaded
+                         ? offset_index_find_behind(&segment->offsets, segment->damage_position + 1)
+                         : -1;
+    if (behind < segment->damage_offset)
+        behind = partition_log_segment_end(log, number);
+    log_error(
+        log->logger, "log",
+        "%s is damaged: no sound batch begins at byte %" PRId64 ". Who asks for an offset from %" PRId64
+        " on, and below %" PRId64
+        " at most, gets CORRUPT_MESSAGE; what lies before and behind is read. Look at it with dump-log; "
+        "where other replicas are in sync, stop this broker, remove %s and start it: the replica is "
+        "fetched anew. %s",
+        segment->path, segment->damage_position, segment->damage_offset, behind, log->directory,
+        segment->damage_told_count == SEGMENT_DAMAGE_TOLD_MAX
+            ? "There are more such places in this file; no line names them"
+            : "This place gets no other line");
+    return KAFKA_CORRUPT_MESSAGE;
 }
 
 /* ---- ranges ---- */
@@ -133,12 +174,14 @@ static int16_t read_segment(struct partition_log *log, size_t number, int64_t of
     struct segment *segment = log->segments[number];
     struct scanned_batch first;
     int64_t limit = 0;
+    if (partition_log_use_segment(log, number))
+        return KAFKA_KAFKA_STORAGE_ERROR;
     int error = segment_open_file(segment);
     int found = error ? error : partition_log_find(log, number, offset, &first);
     if (found > 0)
         error = find_limit(log, number, upper_bound, &limit);
     if (found < 0 || error)
-        return partition_log_disk_error(log, found < 0 ? found : error, "reading");
+        return partition_log_read_error(log, number, found < 0 ? found : error, "reading");
     *found_any = found > 0;
     if (found == 0 || limit <= first.position)
         return KAFKA_NONE;

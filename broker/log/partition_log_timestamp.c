@@ -209,12 +209,19 @@ static int find_in_segment(struct partition_log *log, struct segment *segment, c
         return result;
     struct batch_scanner scanner;
     batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_LOOKUP);
+    int64_t sound_position = batch.position, sound_offset = batch.base_offset;
     while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.base_offset < wanted->upper_bound) {
         result = find_in_batch(log, &scanner, &batch, wanted, found);
         if (result != 0)
             break;
+        sound_position = scanner.position;
+        sound_offset = batch.last_offset + 1;
     }
     batch_scanner_release(&scanner);
+    if (is_unreadable(result)) {
+        segment_note_damage(segment, sound_position, sound_offset);
+        return -EBADMSG;
+    }
     if (result > 0 && batch.base_offset >= wanted->upper_bound)
         return 0;
     return result;
@@ -228,11 +235,15 @@ int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestam
         return KAFKA_KAFKA_STORAGE_ERROR;
     const struct wanted wanted = {timestamp_ms, log->start_offset, min_i64(upper_bound, log->end_offset)};
     int result = 0;
+    size_t number = 0;
     for (size_t i = partition_log_segment_number(log, log->start_offset);
          i < log->segments_count && result == 0; i++) {
         struct segment *segment = log->segments[i];
         if (segment->base_offset >= wanted.upper_bound)
             break;
+        number = i;
+        if (partition_log_use_segment(log, i))
+            return KAFKA_KAFKA_STORAGE_ERROR;
         result = segment_load_times(segment, log->settings.index_interval_bytes);
         if (result == 0)
             result = segment_open_file(segment);
@@ -240,7 +251,7 @@ int16_t partition_log_find_timestamp(struct partition_log *log, int64_t timestam
             result = find_in_segment(log, segment, &wanted, found);
     }
     partition_log_trim_buffers(log);
-    return result < 0 ? partition_log_disk_error(log, result, "looking up a timestamp") : KAFKA_NONE;
+    return result < 0 ? partition_log_read_error(log, number, result, "looking up a timestamp") : KAFKA_NONE;
 }
 
 /*
@@ -286,6 +297,7 @@ static int greatest_of_segment(struct partition_log *log, size_t number, const s
         return result;
     struct batch_scanner scanner;
     batch_scanner_init(&scanner, segment, batch.position, segment->size_bytes, SCAN_CHUNK_HEADERS);
+    int64_t sound_position = batch.position, sound_offset = batch.base_offset;
     while ((result = batch_scanner_next(&scanner, &batch)) > 0 && batch.last_offset < wanted->upper_bound) {
         int64_t newest = -1;
         if (batch.max_timestamp > *greatest)
@@ -293,22 +305,32 @@ static int greatest_of_segment(struct partition_log *log, size_t number, const s
         if (result < 0)
             break;
         *greatest = max_i64(*greatest, newest);
+        sound_position = scanner.position;
+        sound_offset = batch.last_offset + 1;
     }
     batch_scanner_release(&scanner);
+    if (is_unreadable(result)) {
+        segment_note_damage(segment, sound_position, sound_offset);
+        return -EBADMSG;
+    }
     return result < 0 ? result : 0;
 }
 
-/* The same of all segments. 0, or -errno. */
-static int greatest_of_log(struct partition_log *log, const struct wanted *wanted, int64_t ceiling,
-                           int64_t *greatest)
+/* The same of all segments. A Kafka error, which was said. */
+static int16_t greatest_of_log(struct partition_log *log, const struct wanted *wanted, int64_t ceiling,
+                               int64_t *greatest)
 {
     int error = 0;
+    size_t number = 0;
     *greatest = -1;
     for (size_t i = partition_log_segment_number(log, log->start_offset); i < log->segments_count && !error;
          i++) {
         if (log->segments[i]->base_offset >= wanted->upper_bound)
             break;
         int64_t of_segment = -1;
+        if (partition_log_use_segment(log, i))
+            return KAFKA_KAFKA_STORAGE_ERROR;
+        number = i;
         error = segment_load_times(log->segments[i], log->settings.index_interval_bytes);
         if (!error)
             error = segment_open_file(log->segments[i]);
@@ -316,7 +338,8 @@ static int greatest_of_log(struct partition_log *log, const struct wanted *wante
             error = greatest_of_segment(log, i, wanted, ceiling, &of_segment);
         *greatest = max_i64(*greatest, of_segment);
     }
-    return error;
+    return error ? partition_log_read_error(log, number, error, "looking up the greatest timestamp")
+                 : KAFKA_NONE;
 }
 
 int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t upper_bound,
@@ -329,10 +352,8 @@ int16_t partition_log_find_max_timestamp(struct partition_log *log, int64_t uppe
     /* Usually once: headers tell of timestamps that no record has only where compaction or the log start took
      * the record. */
     while (result == KAFKA_NONE && found->offset < 0) {
-        int error = greatest_of_log(log, &wanted, ceiling, &greatest);
-        if (error)
-            return partition_log_disk_error(log, error, "looking up the greatest timestamp");
-        if (greatest < 0)
+        result = greatest_of_log(log, &wanted, ceiling, &greatest);
+        if (result != KAFKA_NONE || greatest < 0)
             break;
         result = partition_log_find_timestamp(log, greatest, upper_bound, found);
         ceiling = greatest - 1;

@@ -49,24 +49,74 @@ struct segment *segment_new_existing(struct file_system *files, const char *dire
     return segment;
 }
 
+/* Under `path`. 0, or -errno: -EIO where an empty file may have stayed. */
+static int create(struct segment *segment, const char *path)
+{
+    segment->offsets_loaded = true;
+    segment->times_loaded = true;
+    transaction_index_set_missing(&segment->transactions);
+    int error = file_open(segment->files, path, FILE_CREATE, &segment->file);
+    if (!error)
+        error = file_truncate(segment->files, segment->file, 0);
+    if (!error)
+        return 0;
+    int remove_error = segment->file ? file_system_remove(segment->files, path) : 0;
+    return remove_error && remove_error != -ENOENT ? -EIO : error;
+}
+
 int segment_create(struct file_system *files, const char *directory, int64_t base_offset, int64_t now_ms,
                    struct segment **created)
 {
     struct segment *segment = new_segment(files, directory, base_offset, now_ms);
-    segment->offsets_loaded = true;
-    segment->times_loaded = true;
-    transaction_index_set_missing(&segment->transactions);
-    int error = file_open(files, segment->path, FILE_CREATE, &segment->file);
-    if (!error)
-        error = file_truncate(files, segment->file, 0);
-    if (error) {
-        /* An empty file left here would hide what is appended elsewhere. */
-        int remove_error = segment->file ? file_system_remove(files, segment->path) : 0;
+    /* An empty file left here would hide what is appended elsewhere. */
+    int error = create(segment, segment->path);
+    if (error)
         segment_release(segment);
-        return remove_error && remove_error != -ENOENT ? -EIO : error;
-    }
-    *created = segment;
-    return 0;
+    else
+        *created = segment;
+    return error;
+}
+
+/* What opening removes. */
+static void format_aside(const struct segment *segment, struct buffer *path)
+{
+    buffer_init(path);
+    buffer_print(path, "%s.cleaned", segment->path);
+}
+
+int segment_create_aside(struct file_system *files, const char *directory, int64_t base_offset,
+                         int64_t now_ms, struct segment **created)
+{
+    struct segment *segment = new_segment(files, directory, base_offset, now_ms);
+    struct buffer path;
+    format_aside(segment, &path);
+    int error = create(segment, buffer_string(&path));
+    buffer_release(&path);
+    if (error)
+        segment_release(segment);
+    else
+        *created = segment;
+    return error;
+}
+
+int segment_take_name(struct segment *segment)
+{
+    struct buffer path;
+    format_aside(segment, &path);
+    int error = file_system_rename(segment->files, buffer_string(&path), segment->path);
+    buffer_release(&path);
+    return error;
+}
+
+void segment_discard_aside(struct segment *segment)
+{
+    struct buffer path;
+    format_aside(segment, &path);
+    /* Where it stays, the next opening removes it. */
+    int error = file_system_remove(segment->files, buffer_string(&path));
+    (void)error;
+    buffer_release(&path);
+    segment_release(segment);
 }
 
 void segment_take(struct segment *segment)
@@ -96,17 +146,21 @@ void segment_release(struct segment *segment)
     free(segment);
 }
 
-int segment_open_file(struct segment *segment)
+int segment_open_file_anyway(struct segment *segment)
 {
     segment->used_ms = open_files_now(segment->open_files);
     if (segment->file)
         return 0;
-    if (open_files_is_exhausted(segment->open_files))
-        return -EMFILE;
     int error = file_open(segment->files, segment->path, FILE_WRITE, &segment->file);
     if (!error)
         open_files_add(segment->open_files, 1);
     return error;
+}
+
+int segment_open_file(struct segment *segment)
+{
+    bool refused = !segment->file && open_files_is_exhausted(segment->open_files);
+    return refused ? -EMFILE : segment_open_file_anyway(segment);
 }
 
 void segment_count_in(struct segment *segment, struct open_files *open_files)
@@ -269,6 +323,8 @@ static int rebuild_entries(struct segment *segment, bool check, int64_t first_of
         valid = rebuild.scanner.position;
     batch_scanner_release(&rebuild.scanner);
     *valid_bytes = valid;
+    if (result == -EBADMSG)
+        segment_note_damage(segment, valid, rebuild.next_offset);
     return result < 0 && result != -EBADMSG ? result : 0;
 }
 
@@ -295,6 +351,12 @@ int segment_rebuild(struct segment *segment, bool check, int64_t first_offset, i
     if (!error)
         error = write_rebuilt(&segment->times.file);
     return error;
+}
+
+void segment_note_damage(struct segment *segment, int64_t position, int64_t offset)
+{
+    segment->damage_position = position;
+    segment->damage_offset = offset;
 }
 
 /* Takes over what the former index says of the part of the segment that the scan did not reach. */
@@ -382,12 +444,16 @@ static int scan_timestamps(struct segment *segment, int64_t position)
     batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_HEADERS);
     struct scanned_batch batch;
     int result;
+    int64_t next_offset = segment->base_offset;
     while ((result = batch_scanner_next(&scanner, &batch)) > 0) {
         if (batch.max_timestamp > segment->max_timestamp) {
             segment->max_timestamp = batch.max_timestamp;
             segment->max_timestamp_offset = batch.last_offset;
         }
+        next_offset = batch.last_offset + 1;
     }
+    if (result == -EBADMSG)
+        segment_note_damage(segment, scanner.position, next_offset);
     batch_scanner_release(&scanner);
     return result;
 }
@@ -452,6 +518,7 @@ static int find_from(struct segment *segment, int64_t position, int64_t offset, 
     batch_scanner_init(&scanner, segment, position, segment->size_bytes, SCAN_CHUNK_LOOKUP);
     bool first = true;
     int result;
+    int64_t next_offset = segment->base_offset, next_position = position;
     while ((result = batch_scanner_next(&scanner, batch)) > 0) {
         if (batch->base_offset < segment->base_offset ||
             (first && position > 0 && batch->base_offset > offset)) {
@@ -461,7 +528,11 @@ static int find_from(struct segment *segment, int64_t position, int64_t offset, 
         first = false;
         if (batch->last_offset >= offset)
             break;
+        next_offset = batch->last_offset + 1;
+        next_position = scanner.position;
     }
+    if (result == -EBADMSG)
+        segment_note_damage(segment, next_position, next_offset);
     batch_scanner_release(&scanner);
     return result;
 }
@@ -504,6 +575,7 @@ int segment_truncate(struct segment *segment, int64_t size_bytes, int64_t offset
     transaction_index_truncate(&segment->transactions, offset);
     segment->size_bytes = size_bytes;
     segment->rebuilt = false;
+    segment->damage_told_count = 0;
     segment->bytes_since_index_entry = 0;
     if (size_bytes == 0) {
         forget_indexed(segment);

@@ -33,6 +33,9 @@
 #include "common/base.h"
 #include "common/file.h"
 
+/* So many places of damage in one segment get a line in the process's log. */
+#define SEGMENT_DAMAGE_TOLD_MAX 4
+
 struct segment {
     atomic_int references;
     struct file_system *files;
@@ -57,6 +60,10 @@ struct segment {
     int64_t created_ms;
     int64_t jitter_ms; /* taken off segment.ms */
     int64_t bytes_since_index_entry;
+    int64_t damage_position;                      /* where a reader met no sane batch last */
+    int64_t damage_offset;                        /* what lies below it does not lie there */
+    int64_t damage_told[SEGMENT_DAMAGE_TOLD_MAX]; /* places that the process's log has named */
+    size_t damage_told_count;
 };
 
 /* Makes a new, empty segment with its file open. 0, or -errno. */
@@ -65,6 +72,13 @@ MUST_CHECK int segment_create(struct file_system *files, const char *directory, 
 /* A segment that is there, of `size_bytes` in the file. Opens and reads nothing yet. */
 struct segment *segment_new_existing(struct file_system *files, const char *directory, int64_t base_offset,
                                      int64_t size_bytes, int64_t modified_ms);
+/* As segment_create, under a name that counts for nothing yet, whatever is there under the base's own; that
+ * it gets with segment_take_name. 0, or -errno. */
+MUST_CHECK int segment_create_aside(struct file_system *files, const char *directory, int64_t base_offset,
+                                    int64_t now_ms, struct segment **created);
+MUST_CHECK int segment_take_name(struct segment *segment);
+/* Instead of that: the file and the reference go. */
+void segment_discard_aside(struct segment *segment);
 void segment_take(struct segment *segment);
 void segment_release(struct segment *segment);
 
@@ -72,6 +86,8 @@ void segment_release(struct segment *segment);
 void segment_count_in(struct segment *segment, struct open_files *open_files);
 /* Opens the file where it is not open. 0, or -errno; -EMFILE also where too many segments are open. */
 MUST_CHECK int segment_open_file(struct segment *segment);
+/* The same, however many are open: for what must not be put off. */
+MUST_CHECK int segment_open_file_anyway(struct segment *segment);
 /* Closes it where nobody but the log holds the segment and nobody used it for idle_ms. All of it is durable.
  */
 void segment_close_idle(struct segment *segment, int64_t idle_ms);
@@ -101,9 +117,12 @@ struct segment_append {
 MUST_CHECK int segment_append(struct segment *segment, const struct segment_append *append,
                               int64_t index_interval_bytes);
 
+/* Notes where the segment is damaged: who reads it and gets -EBADMSG says so (partition_log_read_error). */
+void segment_note_damage(struct segment *segment, int64_t position, int64_t offset);
+
 /*
  * The first batch whose last offset is >= `offset`: 1; none: 0; -errno. An index that leads astray is rebuilt
- * from the segment (I11), once; -EBADMSG where the segment itself is not sane.
+ * from the segment (I11), once; -EBADMSG where the segment itself is not sane: that is noted.
  */
 MUST_CHECK int segment_find(struct segment *segment, int64_t offset, int64_t index_interval_bytes,
                             struct scanned_batch *batch);

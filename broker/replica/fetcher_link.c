@@ -14,6 +14,7 @@
  * stands where it stood when it was asked (I14; partition_follow looks).
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,6 +205,18 @@ static void encode_request(struct leader_link *link, struct buffer *body)
     free(partitions);
 }
 
+/* Once, until it goes on again: nothing gets better until somebody acts. */
+static void say_damage(const struct leader_link *link, const struct asked *asked, int16_t error)
+{
+    if (error == KAFKA_CORRUPT_MESSAGE)
+        log_error(link->fetcher->options->logger, "replica",
+                  "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
+                  ": this replica cannot go on from there, and asks again every %" PRId64
+                  " ms; the leader's log names the file and what to do",
+                  SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
+                  link->leader, asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms);
+}
+
 static void take_part(struct leader_link *link, const struct asked *asked,
                       const struct fetch_response_partition_data *data)
 {
@@ -238,6 +251,8 @@ static void take_part(struct leader_link *link, const struct asked *asked,
     case FOLLOW_STALE:
         break;
     case FOLLOW_BACKOFF:
+        if (follow->pause_ms == FETCHER_PAUSE_MIN_MS)
+            say_damage(link, asked, data->error_code);
         log_debug(fetcher->options->logger, "replica", "%.*s-%d: leader %d answers %s",
                   SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
                   link->leader, kafka_error_name(data->error_code));

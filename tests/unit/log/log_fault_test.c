@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Disks that are full, refuse, or hold garbage where an index should be (invariants I5, I6, I11). */
 #include <errno.h>
+#include <unistd.h>
+#include <stdio.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +15,7 @@
 #include "broker/log/partition_log_private.h"
 #include "common/bytes.h"
 #include "common/crc32c.h"
+#include "common/log.h"
 #include "proto/kafka/error.h"
 #include "proto/records/batch.h"
 #include "tests/unit/log/log_fixture.h"
@@ -371,13 +374,43 @@ static void spoiled_indexes_cost_time_only(void **state)
     }
 }
 
-/* A damaged place costs one scan, not one a fetch; what lies behind it stays in reach. */
+/* Whatever reads it, and however often: one line, which tells the file, the place and the offset. */
+static void assert_damage_was_said_once(struct log_fixture *fixture, const int ends[2], int64_t position,
+                                        int64_t offset)
+{
+    struct log_timestamp_offset found;
+    struct log_range range;
+    char lines[4096], told[200];
+    int64_t end = partition_log_end_offset(fixture->log);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(partition_log_read(fixture->log, offset, 1, end, true, &range),
+                         KAFKA_CORRUPT_MESSAGE);
+        int16_t error = partition_log_find_timestamp(fixture->log, INT64_MAX, end, &found);
+        assert_true(error == KAFKA_NONE || error == KAFKA_CORRUPT_MESSAGE);
+    }
+    assert_int_equal(write(ends[1], "\n", 1), 1); /* so that there is something to read */
+    ssize_t got = read(ends[0], lines, sizeof(lines) - 1);
+    assert_true(got > 1);
+    lines[got] = 0;
+    assert_ptr_equal(strchr(lines, '\n'), lines + got - 2);
+    snprintf(told, sizeof(told),
+             "00000000000000000000.log is damaged: no sound batch begins at byte %" PRId64, position);
+    assert_non_null(strstr(lines, told));
+    snprintf(told, sizeof(told), "from %" PRId64 " on", offset);
+    assert_non_null(strstr(lines, told));
+}
+
+/* A damaged place costs one scan and one line, not one a fetch; what lies behind it stays in reach. */
 static void damage_is_scanned_once(void **state)
 {
     (void)state;
     struct log_fixture fixture;
     log_fixture_init(&fixture, 51);
     fixture.options.settings.segment_bytes = 1 << 20;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct logger *logger = logger_new(ends[1], LOG_WARN, "test");
+    fixture.options.logger = logger;
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     for (int i = 0; i < 200; i++)
         assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
@@ -394,12 +427,11 @@ static void damage_is_scanned_once(void **state)
     int64_t end = partition_log_end_offset(fixture.log);
     struct log_range range;
     int64_t damaged = fixture.batches[100].base_offset;
-    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range),
-                     KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range), KAFKA_CORRUPT_MESSAGE);
     uint64_t reads = memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS);
-    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range),
-                     KAFKA_KAFKA_STORAGE_ERROR);
+    assert_int_equal(partition_log_read(fixture.log, damaged, 1, end, true, &range), KAFKA_CORRUPT_MESSAGE);
     assert_true(memory_files_operations(fixture.disk, MEMORY_FILES_ALL_OPERATIONS) - reads <= 3);
+    assert_damage_was_said_once(&fixture, ends, position, damaged);
     assert_int_equal(partition_log_failure(fixture.log), 0);
     for (size_t i = 0; i < 200; i++) {
         if (i >= 95 && i < 110)
@@ -411,6 +443,9 @@ static void damage_is_scanned_once(void **state)
         log_range_release(&range);
     }
     log_fixture_release(&fixture);
+    logger_free(logger);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* A large last batch is no sign of a lost index. */
