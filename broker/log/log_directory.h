@@ -43,8 +43,10 @@ struct log_directory {
      * those are written. Taken last: under the manager's mutex, a partition's lock, or none; of several
      * directories one at a time. */
     pthread_mutex_t checkpoint_mutex;
-    struct list logs;     /* the log manager's list of what lies here */
-    bool recovery_unsure; /* the last writing of the recovery point checkpoint failed: it may say less */
+    struct list logs; /* the log manager's list of what lies here */
+    /* enum log_checkpoint: files of which the last writing failed, or which a start found to say more than
+     * the logs have. They are written before anything relies on them. Changed under the lock only. */
+    atomic_uint unsure;
     unsigned unwritten; /* checkpoint files that still tell of logs that are gone: written before a new log is
                            made here */
 };

@@ -3,8 +3,9 @@
  * The checkpoint files of the log directories, written from what each log last said.
  *
  * A truncation below the checkpointed recovery point or log start rewrites the file before it happens, and so
- * does a roll across a gap, from under the partition's lock. So what the files are made of is guarded by a
- * lock of its own that is taken last, and under which nothing but the disk is waited for.
+ * does a roll across a gap, from under the partition's lock. What could not be written is remembered for the
+ * directory, and written before the next truncation or roll in it goes ahead. So what the files are made of
+ * is guarded by a lock of its own that is taken last, and under which nothing but the disk is waited for.
  */
 #include <errno.h>
 
@@ -38,12 +39,26 @@ static const char *name_of(unsigned which)
     return which == LOG_CHECKPOINT_START ? LOG_START_CHECKPOINT : REPLICATION_CHECKPOINT;
 }
 
-/* All logs of the directory have a line now. */
+/* A high watermark that lags only costs time. */
+#define CHECKPOINTS_RELIED_ON (LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | LOG_CHECKPOINT_CLEANER)
+
+/* No line: the log start and what the cleaner has reached are 0; the recovery point is not known. */
+static bool has_line(const struct managed_log *managed, unsigned which)
+{
+    int64_t offset = offset_of(managed, which);
+    if (which == LOG_CHECKPOINT_START || which == LOG_CHECKPOINT_CLEANER)
+        return offset > 0;
+    return offset >= 0;
+}
+
+/* All logs of the directory have a line now, but for those that could not be opened and had none. */
 static void note_entries(const struct log_directory *directory)
 {
     list_for_each(node, &directory->logs)
     {
-        atomic_store(&container_of(node, struct managed_log, link)->has_entry, true);
+        struct managed_log *managed = container_of(node, struct managed_log, link);
+        if (has_line(managed, LOG_CHECKPOINT_RECOVERY))
+            atomic_store(&managed->has_entry, true);
     }
 }
 
@@ -54,16 +69,17 @@ static int write_one(struct log_manager *manager, struct log_directory *director
     list_for_each(node, &directory->logs)
     {
         const struct managed_log *managed = container_of(node, struct managed_log, link);
-        int64_t offset = offset_of(managed, which);
-        if (offset > 0 || (which != LOG_CHECKPOINT_START && which != LOG_CHECKPOINT_CLEANER))
-            checkpoint_add(&checkpoint, slice_of(managed->topic), managed->partition, offset);
+        if (has_line(managed, which))
+            checkpoint_add(&checkpoint, slice_of(managed->topic), managed->partition,
+                           offset_of(managed, which));
     }
     int error = checkpoint_write(manager->files, directory->path, name_of(which), &checkpoint);
     checkpoint_release(&checkpoint);
-    if (which == LOG_CHECKPOINT_RECOVERY)
-        directory->recovery_unsure = error != 0;
-    if (error)
+    if (error) {
+        atomic_fetch_or(&directory->unsure, which & CHECKPOINTS_RELIED_ON);
         return log_manager_directory_error(directory, error, name_of(which));
+    }
+    atomic_fetch_and(&directory->unsure, ~which);
     directory->unwritten &= ~which;
     if (which == LOG_CHECKPOINT_RECOVERY)
         note_entries(directory);
@@ -89,18 +105,19 @@ int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_boun
     struct log_directory *directory = managed->directory;
     bool all_open = bounds->recovery_point_min <= 0 && bounds->recovery_point_max == INT64_MAX &&
                     bounds->log_start_offset_max == INT64_MAX;
-    if (all_open && atomic_load(&managed->has_entry))
+    if (all_open && atomic_load(&managed->has_entry) && atomic_load(&directory->unsure) == 0)
         return 0; /* the common roll: no waiting for somebody else's checkpoint */
     log_manager_lock_checkpoints(directory);
     int64_t recovery_point =
         max_i64(bounds->recovery_point_min, min_i64(managed->recovery_point, bounds->recovery_point_max));
     int64_t log_start_offset = min_i64(managed->log_start_offset, bounds->log_start_offset_max);
-    unsigned which =
-        (recovery_point != managed->recovery_point || !managed->has_entry || directory->recovery_unsure
-             ? LOG_CHECKPOINT_RECOVERY
-             : 0) |
-        (log_start_offset != managed->log_start_offset ? LOG_CHECKPOINT_START : 0) |
-        (bounds->recovery_point_max < managed->first_dirty_offset ? LOG_CHECKPOINT_CLEANER : 0);
+    unsigned which = atomic_load(&directory->unsure);
+    if (recovery_point != managed->recovery_point || !managed->has_entry)
+        which |= LOG_CHECKPOINT_RECOVERY;
+    if (log_start_offset != managed->log_start_offset)
+        which |= LOG_CHECKPOINT_START;
+    if (bounds->recovery_point_max < managed->first_dirty_offset)
+        which |= LOG_CHECKPOINT_CLEANER;
     managed->first_dirty_offset = min_i64(managed->first_dirty_offset, bounds->recovery_point_max);
     managed->recovery_point = recovery_point;
     managed->log_start_offset = log_start_offset;

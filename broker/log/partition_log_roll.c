@@ -111,7 +111,7 @@ int partition_log_roll_if_due(struct partition_log *log, const struct segment_ap
                               int64_t first_offset, int64_t now_ms)
 {
     int error = segment_load_first_timestamp(partition_log_active(log));
-    if (!error && first_offset < log->recovery_point)
+    if (!error && (first_offset < log->recovery_point || log->checkpoints_unsure))
         error = partition_log_lower_recovery_point(log, first_offset);
     if (error || !is_due(log, append, first_offset, now_ms))
         return error;
