@@ -47,6 +47,8 @@ int16_t partition_log_skip_to(struct partition_log *log, int64_t offset, int64_t
         return KAFKA_KAFKA_STORAGE_ERROR;
     if (offset <= log->end_offset)
         return KAFKA_NONE;
+    if (partition_log_use_end(log))
+        return KAFKA_KAFKA_STORAGE_ERROR;
     int error = partition_log_begin_segment(log, offset, now_ms);
     if (error)
         return partition_log_disk_error(log, error, "beginning a segment");

@@ -4,9 +4,10 @@
  *
  * 1. List it; what compaction or deletion left behind is finished or removed (partition_log_leftovers.c).
  * 2. The segments in order of their base; leader-epoch-checkpoint and partition.metadata are read.
- * 3. After a clean stop only the end of the active segment is looked at; after a crash everything from the
- *    segment of the recovery point on is checked (partition_log_recover.c). What a clean stop cannot have
- * left is recovered all the same.
+ * 3. After a clean stop the recovery point is the end, and no segment is read (partition_log_end.c); where
+ *    something speaks against it, the end of the active segment is looked at. After a crash everything from
+ *    the segment of the recovery point on is checked (partition_log_recover.c). What a clean stop cannot have
+ *    left is recovered all the same.
  * 4. An end below the log start: the log starts anew there.
  * 5. Epochs are cut to [start, end); producer state is the newest snapshot plus the batches behind it.
  * 6. After a crash all of it is made durable: the recovery point is the end, and a second opening changes
@@ -109,52 +110,6 @@ static int load_topic_id(struct partition_log *log)
     return error;
 }
 
-/* The offset behind the last batch of a segment, found from its last index entry on. 0, -EBADMSG, -errno. */
-static int find_segment_end(struct partition_log *log, struct segment *segment, int64_t *end_offset)
-{
-    *end_offset = segment->base_offset;
-    int error = segment_open_file(segment);
-    if (!error)
-        error = segment_load_offsets(segment, log->settings.index_interval_bytes);
-    if (error)
-        return error;
-    struct batch_scanner scanner;
-    struct scanned_batch batch;
-    int64_t from = offset_index_find_position(&segment->offsets, segment->size_bytes);
-    batch_scanner_init(&scanner, segment, from, segment->size_bytes, SCAN_CHUNK_LOOKUP);
-    int result;
-    while ((result = batch_scanner_next(&scanner, &batch)) > 0) {
-        if (batch.base_offset < *end_offset) {
-            result = -EBADMSG;
-            break;
-        }
-        *end_offset = batch.last_offset + 1;
-    }
-    batch_scanner_release(&scanner);
-    return result;
-}
-
-/*
- * After a clean stop: the end of the log from the last batches. -EBADMSG: that was no clean stop, and what
- * begins at *recover_from is to be checked.
- */
-static int find_clean_end(struct partition_log *log, int64_t *recover_from)
-{
-    struct segment *active = partition_log_active(log);
-    int64_t before;
-    *recover_from = active->base_offset;
-    int error = find_segment_end(log, active, &log->end_offset);
-    if (!error && active->size_bytes == 0 && log->segments_count > 1) {
-        struct segment *previous = log->segments[log->segments_count - 2];
-        error = find_segment_end(log, previous, &before);
-        if (error == -EBADMSG || (!error && before > active->base_offset)) {
-            *recover_from = previous->base_offset;
-            return -EBADMSG;
-        }
-    }
-    return error ? error : segment_load_times(active, log->settings.index_interval_bytes);
-}
-
 /* Notes the epochs of the batches below `end`, of segments that are trusted, from that of the log start on;
  * up to the first batch that knows of none where not `all`. 0, or -errno. */
 static int scan_epochs(struct partition_log *log, int64_t end, bool all)
@@ -212,20 +167,24 @@ static int start_empty(struct partition_log *log, int64_t offset, int64_t now_ms
     log->start_offset = offset;
     log->end_offset = offset;
     log->size_bytes = 0;
+    log->end_state = LOG_END_CHECKED;
     epoch_cache_clear(&log->epochs);
     return partition_log_remove_snapshots(log, 0, INT64_MAX);
 }
 
 /* Segments and end offset; *repaired: what begins at *repaired_from was checked, and may have been changed.
  */
-static int load_segments(struct partition_log *log, const struct partition_log_options *options,
-                         bool *repaired, int64_t *repaired_from)
+static int load_segments(struct partition_log *log, const struct partition_log_options *options, bool believe,
+                         bool epochs_known, bool *repaired, int64_t *repaired_from)
 {
     *repaired = !options->clean;
     if (log->segments_count == 0)
         return start_empty(log, options->log_start_offset, options->now_ms);
     if (options->clean) {
-        int error = find_clean_end(log, repaired_from);
+        if (believe &&
+            partition_log_believe_end(log, options->recovery_point, options->log_start_offset, epochs_known))
+            return 0;
+        int error = partition_log_find_clean_end(log, &log->end_offset, repaired_from);
         if (error != -EBADMSG)
             return error;
         log_warn(log->logger, "log", "%s: not what a clean stop leaves behind; it is recovered",
@@ -272,7 +231,21 @@ static int make_durable(struct partition_log *log)
     return error ? error : partition_log_sync_names(log);
 }
 
-int partition_log_load(struct partition_log *log, const struct partition_log_options *given)
+/* Back to before it was loaded: nothing was changed on disk that loading again does not find right. */
+static void unload(struct partition_log *log)
+{
+    for (size_t i = 0; i < log->segments_count; i++)
+        segment_release(log->segments[i]);
+    log->segments_count = 0;
+    log->snapshots_count = 0;
+    log->size_bytes = 0;
+    log->end_state = LOG_END_CHECKED;
+    epoch_cache_clear(&log->epochs);
+    producer_state_clear(log->producers);
+}
+
+/* believe: the end that a clean stop has left, unless something contradicts it. 0, or -errno. */
+static int load_folder(struct partition_log *log, const struct partition_log_options *given, bool believe)
 {
     struct partition_log_options effective = *given, *options = &effective;
     bool epochs_known = false, repaired = false;
@@ -292,15 +265,13 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
     if (!error)
         error = load_epochs(log, &epochs_known);
     if (!error)
-        error = load_segments(log, options, &repaired, &repaired_from);
+        error = load_segments(log, options, believe, epochs_known, &repaired, &repaired_from);
     if (!error && !epochs_known && log->end_offset > log->segments[0]->base_offset)
         error = scan_epochs(log, INT64_MAX, true);
     if (!error)
         error = load_start(log, options);
     if (!error && repaired)
         error = find_forgotten_epochs(log);
-    if (!error)
-        error = segment_open_file(partition_log_active(log));
     if (!error)
         error = partition_log_remove_snapshots(log, log->end_offset + 1, INT64_MAX);
     if (!error)
@@ -313,4 +284,14 @@ int partition_log_load(struct partition_log *log, const struct partition_log_opt
         return error;
     log->recovery_point = repaired ? min_i64(max_i64(repaired_from, 0), log->end_offset) : log->end_offset;
     return repaired ? make_durable(log) : 0;
+}
+
+int partition_log_load(struct partition_log *log, const struct partition_log_options *options)
+{
+    int error = load_folder(log, options, true);
+    if (log->end_state != LOG_END_WRONG)
+        return error;
+    /* A snapshot or an index was damaged, so batches were read, and they do not end where it was believed. */
+    unload(log);
+    return load_folder(log, options, false);
 }

@@ -174,7 +174,9 @@ static int replay_segment(struct partition_log *log, size_t number, int64_t from
 {
     struct segment *segment = log->segments[number];
     struct scanned_batch batch;
-    int result = partition_log_find(log, number, from, &batch);
+    int result = number + 1 == log->segments_count ? partition_log_look_at_end(log) : 0;
+    if (result == 0)
+        result = partition_log_find(log, number, from, &batch);
     if (result <= 0)
         return result;
     struct batch_scanner scanner;

@@ -175,6 +175,9 @@ int partition_log_retain(struct partition_log *log, int64_t high_watermark, int6
     struct retention_plan plan;
     int error = decide(log, high_watermark, now_ms, &plan);
     size_t count = retention_plan_count(&plan);
+    int end_error = !error && plan.roll ? partition_log_use_end(log) : 0;
+    if (end_error)
+        return end_error;
     if (!error && plan.roll) {
         /* Where there is no room for a new segment, all but the active one can go and make some. */
         int roll_error = partition_log_roll(log, log->end_offset, now_ms);
