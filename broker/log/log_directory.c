@@ -11,7 +11,8 @@
 
 /* A disk with less is still full: it would be again after a few batches. */
 #define ROOM_BYTES_MIN ((int64_t)2 * 1024 * 1024)
-#define PROBE_BYTES ((size_t)1024 * 1024)
+#define PROBE_BYTES ((int64_t)1024 * 1024)
+#define PROBE_BYTES_MAX ((int64_t)128 * 1024 * 1024)
 
 static const char clean_mark[] = "{\"version\":0,\"brokerEpoch\":-1}";
 
@@ -160,15 +161,17 @@ bool log_directory_is_full(const struct log_directory *directory)
     return atomic_load_explicit(&directory->health.full, memory_order_acquire) != 0;
 }
 
-static int write_probe(struct log_directory *directory, const char *path)
+static int write_probe(struct log_directory *directory, const char *path, int64_t bytes_count)
 {
     struct file *file;
     int error = file_open(directory->files, path, FILE_CREATE, &file);
     if (error)
         return error;
-    uint8_t *bytes = memory_allocate_zeroed(1, PROBE_BYTES);
-    struct iovec part = {bytes, PROBE_BYTES};
-    error = file_write_all(directory->files, file, &part, 1, 0);
+    uint8_t *bytes = memory_allocate_zeroed(1, (size_t)PROBE_BYTES);
+    for (int64_t position = 0; position < bytes_count && !error; position += PROBE_BYTES) {
+        struct iovec part = {bytes, (size_t)PROBE_BYTES};
+        error = file_write_all(directory->files, file, &part, 1, position);
+    }
     free(bytes);
     if (!error)
         error = file_sync(directory->files, file);
@@ -182,11 +185,13 @@ int log_directory_probe(struct log_directory *directory)
     int error = file_system_free_bytes(directory->files, directory->path, &free_bytes);
     if (error)
         return error;
-    if (free_bytes < ROOM_BYTES_MIN)
+    int64_t refused_bytes = min_i64(atomic_load(&directory->health.refused_bytes), PROBE_BYTES_MAX);
+    if (free_bytes < ROOM_BYTES_MIN + refused_bytes)
         return -ENOSPC;
     struct buffer path;
     buffer_init(&path);
-    error = write_probe(directory, path_of(directory, LOG_DIRECTORY_PROBE_FILE, &path));
+    error = write_probe(directory, path_of(directory, LOG_DIRECTORY_PROBE_FILE, &path),
+                        max_i64(PROBE_BYTES, refused_bytes));
     int remove_error = file_system_remove(directory->files, buffer_string(&path));
     buffer_release(&path);
     return error || remove_error == -ENOENT ? error : remove_error;

@@ -38,6 +38,8 @@ struct log_directory {
     struct file *lock; /* NULL: not held */
     bool was_clean;    /* the last stop was */
     struct log_health health;
+    atomic_int_least64_t next_line_ms; /* before that, no line says again that it is full */
+    atomic_bool told_full;             /* one has said so, and none yet that there is room again */
     atomic_size_t logs_count;
     /* Guards the checkpoint files, the three below and what the logs last said for the files; held while
      * those are written. Taken last: under the manager's mutex, a partition's lock, or none; of several
@@ -66,7 +68,8 @@ MUST_CHECK int log_directory_mark_clean(struct log_directory *directory);
 /* Whether it is offline, and full. Any thread. */
 bool log_directory_is_offline(const struct log_directory *directory);
 bool log_directory_is_full(const struct log_directory *directory);
-/* Writes, syncs and removes a file of some size. 0: there is room; or -errno. */
+/* Writes, syncs and removes a file of some size, of that of the largest append that was refused at least. 0:
+ * there is room; or -errno. */
 MUST_CHECK int log_directory_probe(struct log_directory *directory);
 
 #endif

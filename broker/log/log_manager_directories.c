@@ -39,10 +39,19 @@ static void on_failed(struct log_health *health, int error)
     tell_change(manager);
 }
 
-static void on_filled(struct log_health *health, int error)
+/* A disk on the brink fills and has room by turns: each is not worth a line. */
+#define FULL_LINE_INTERVAL_MS 60000
+
+/* Says that it is full, where that was not said lately: then the probe says it later. */
+static void say_full(struct log_directory *directory, int error)
 {
-    const struct log_directory *directory = container_of(health, struct log_directory, health);
     const struct log_manager *manager = directory->manager;
+    int64_t now_ms = log_manager_now_ms(manager), next_ms = atomic_load(&directory->next_line_ms);
+    bool due = now_ms >= next_ms || next_ms - now_ms > FULL_LINE_INTERVAL_MS; /* the clock was set back */
+    if (!due ||
+        !atomic_compare_exchange_strong(&directory->next_line_ms, &next_ms, now_ms + FULL_LINE_INTERVAL_MS))
+        return;
+    atomic_store(&directory->told_full, true);
     int64_t free_bytes = -1;
     if (file_system_free_bytes(directory->files, directory->path, &free_bytes))
         free_bytes = -1;
@@ -51,7 +60,13 @@ static void on_filled(struct log_health *health, int error)
               " bytes free): producers to its %zu partitions get errors that they may retry. Make room, or "
               "lower retention; the broker goes on by itself then",
               directory->path, strerror(-error), free_bytes, (size_t)atomic_load(&directory->logs_count));
-    tell_change(manager);
+}
+
+static void on_filled(struct log_health *health, int error)
+{
+    struct log_directory *directory = container_of(health, struct log_directory, health);
+    say_full(directory, error);
+    tell_change(directory->manager);
 }
 
 void log_manager_watch_directory(struct log_manager *manager, struct log_directory *directory)
@@ -186,14 +201,18 @@ static void probe_full(struct log_directory *directory)
     int error = log_directory_probe(directory);
     if (disk_error_of(error) == DISK_ERROR_FAILED)
         log_manager_directory_error(directory, error, "looking for room");
-    if (error)
+    if (error) {
+        if (!atomic_load(&directory->told_full) && disk_error_of(error) == DISK_ERROR_FULL)
+            say_full(directory, error);
         return;
+    }
     int64_t free_bytes = -1;
     if (file_system_free_bytes(directory->files, directory->path, &free_bytes))
         free_bytes = -1;
-    log_info(logger, "log",
-             "log directory %s has room again (%" PRId64 " bytes free): it takes records again",
-             directory->path, free_bytes);
+    if (atomic_exchange(&directory->told_full, false))
+        log_info(logger, "log",
+                 "log directory %s has room again (%" PRId64 " bytes free): it takes records again",
+                 directory->path, free_bytes);
     atomic_store(&directory->health.full, 0);
     tell_change(directory->manager);
 }

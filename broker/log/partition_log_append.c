@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
 #include "common/check.h"
 #include "proto/kafka/error.h"
@@ -28,6 +29,16 @@ static void note_batch(struct partition_log *log, const struct scanned_batch *ba
     log->end_offset = batch->last_offset + 1;
 }
 
+/* Before the directory becomes full: who looks for room must know how much. */
+static void note_refused(struct partition_log *log, int error, int64_t bytes)
+{
+    if (!log->health || disk_error_of(error) != DISK_ERROR_FULL)
+        return;
+    int64_t largest = atomic_load(&log->health->refused_bytes);
+    while (bytes > largest && !atomic_compare_exchange_weak(&log->health->refused_bytes, &largest, bytes))
+        ;
+}
+
 /* Writes whole batches behind the end: rolled before, noted after. A Kafka error. */
 static int16_t write_batches(struct partition_log *log, const struct segment_append *append,
                              int64_t first_offset, int64_t now_ms)
@@ -40,8 +51,10 @@ static int16_t write_batches(struct partition_log *log, const struct segment_app
     CHECK(first_offset >= active->base_offset);
     int64_t position = active->size_bytes;
     error = segment_append(active, append, log->settings.index_interval_bytes);
-    if (error)
+    if (error) {
+        note_refused(log, error, (int64_t)append->length);
         return partition_log_disk_error(log, error, "appending");
+    }
     log->size_bytes += (int64_t)append->length;
     for (size_t at = 0; at < append->length;) {
         struct scanned_batch batch;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -467,6 +468,72 @@ static void a_full_disk_serves_reads_and_comes_back(void **state)
     world_release(&world);
 }
 
+/* An append makes the batch its own. */
+static int16_t append_copy(struct partition_log *log, const struct buffer *bytes)
+{
+    struct buffer copy;
+    struct log_append_result result;
+    buffer_init(&copy);
+    buffer_append(&copy, bytes->data, bytes->length);
+    int16_t error = partition_log_append_as_leader(log, copy.data, copy.length, 9, 0, NOW_MS, &result);
+    buffer_release(&copy);
+    return error;
+}
+
+/* Room for small appends, none for a large one that comes again and again. */
+static void a_disk_on_the_brink_does_not_flap(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 19);
+    FILE *lines = tmpfile();
+    assert_non_null(lines);
+    struct logger *logger = logger_new(fileno(lines), LOG_INFO, "test");
+    world.options.logger = logger;
+    world.options.defaults.segment_bytes = 100 << 20;
+    world.options.defaults.max_message_bytes = 20 << 20;
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, IN_A, true, 0);
+    assert_true(append(&world, log));
+    struct buffer bytes;
+    buffer_init(&bytes);
+    struct batch_plan plan = batch_plan_plain(1, NOW_MS);
+    plan.value_bytes = 12 << 20;
+    do {
+        buffer_clear(&bytes);
+        make_batch(&world.prng, &plan, &bytes);
+    } while (bytes.length < (size_t)6 << 20);
+    memory_files_set_capacity(world.disk, memory_files_used_bytes(world.disk) + bytes.length - 1000);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(append_copy(log, &bytes), KAFKA_KAFKA_STORAGE_ERROR);
+        log_manager_probe(world.manager);
+        assert_int_equal(info_of(&world, 0).state, LOG_DIRECTORY_FULL);
+    }
+    assert_int_equal(world.changes, 1);
+    /* Full and not by turns, whoever is to blame: two lines a minute at most. */
+    for (int i = 0; i < 20; i++) {
+        memory_files_set_capacity(world.disk, SIZE_MAX);
+        log_manager_probe(world.manager);
+        assert_int_equal(info_of(&world, 0).state, LOG_DIRECTORY_ONLINE);
+        memory_files_set_capacity(world.disk, memory_files_used_bytes(world.disk) + 10);
+        assert_false(append(&world, log));
+        assert_int_equal(info_of(&world, 0).state, LOG_DIRECTORY_FULL);
+    }
+    memory_files_set_capacity(world.disk, SIZE_MAX);
+    log_manager_probe(world.manager);
+    assert_int_equal(append_copy(log, &bytes), KAFKA_NONE);
+    int count = 0;
+    char line[1000];
+    rewind(lines);
+    while (fgets(line, sizeof(line), lines))
+        count += strstr(line, "is full") || strstr(line, "has room again");
+    assert_int_equal(count, 2);
+    buffer_release(&bytes);
+    world_release(&world);
+    logger_free(logger);
+    fclose(lines);
+}
+
 /* A log is deleted while its checkpoint cannot be written: a namesake must not inherit what that says. */
 static void a_deletion_on_a_full_disk_leaves_nothing_behind(void **state)
 {
@@ -681,6 +748,7 @@ int main(void)
         cmocka_unit_test(every_failure_leaves_the_other_directory_alone),
         cmocka_unit_test(no_room_at_any_operation_is_survived),
         cmocka_unit_test(a_full_disk_serves_reads_and_comes_back),
+        cmocka_unit_test(a_disk_on_the_brink_does_not_flap),
         cmocka_unit_test(a_deletion_on_a_full_disk_leaves_nothing_behind),
         cmocka_unit_test(a_log_that_could_not_be_made_is_no_log),
         cmocka_unit_test(a_start_on_a_full_disk_succeeds),
