@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "broker/log/disk_error.h"
+#include "broker/log/open_files.h"
 #include "broker/log/partition_log_private.h"
 #include "common/bytes.h"
 #include "common/crc32c.h"
@@ -496,6 +497,60 @@ static void a_damaged_swap_file_keeps_nothing_from_opening(void **state)
     log_fixture_release(&fixture);
 }
 
+/* A cut that meets what passes, at any of its operations, is one that can be made later. */
+static void a_cut_can_wait(void **state)
+{
+    (void)state;
+    static const uint32_t operations[] = {
+        MEMORY_FILES_BIT(MEMORY_FILES_OPEN) | MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY),
+        MEMORY_FILES_BIT(MEMORY_FILES_OPEN) | MEMORY_FILES_BIT(MEMORY_FILES_WRITE)};
+    static const int errors[] = {-EMFILE, -ENOSPC};
+    for (int all = 0; all < 2; all++) {
+        uint64_t refused = 0;
+        for (uint64_t round = 0;; round++) {
+            struct log_fixture fixture;
+            log_fixture_init(&fixture, 90);
+            assert_int_equal(log_fixture_open(&fixture, true), 0);
+            for (int i = 0; i < 60; i++)
+                assert_int_equal(i % 3 ? log_fixture_append(&fixture)
+                                       : log_fixture_append_idempotent(&fixture),
+                                 KAFKA_NONE);
+            assert_int_equal(partition_log_close(fixture.log), 0);
+            log_fixture_drop(&fixture);
+            struct open_files *files = open_files_new(40);
+            fixture.options.open_files = files;
+            assert_int_equal(log_fixture_open(&fixture, true), 0);
+            open_files_add(files, 60); /* of other logs */
+            const struct memory_files_fault fault = {.operations = operations[round % 2],
+                                                     .after = round / 2,
+                                                     .error = errors[round % 2],
+                                                     .short_bytes = -1};
+            memory_files_set_fault(fixture.disk, &fault);
+            int64_t offset = all ? 0 : fixture.batches[25].base_offset;
+            int16_t error = log_fixture_truncate(&fixture, offset);
+            bool struck = memory_files_fault_count(fixture.disk) > 0;
+            memory_files_set_fault(fixture.disk, NULL);
+            assert_int_equal(partition_log_failure(fixture.log), 0);
+            assert_true(struck || error == KAFKA_NONE);
+            refused += error != KAFKA_NONE;
+            open_files_add(files, -60);
+            log_fixture_check(&fixture);
+            if (error)
+                assert_int_equal(log_fixture_truncate(&fixture, offset), KAFKA_NONE);
+            assert_int_equal(partition_log_end_offset(fixture.log), offset);
+            assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+            log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+            log_fixture_check(&fixture);
+            log_fixture_check_derived(&fixture);
+            log_fixture_release(&fixture);
+            open_files_release(files);
+            if (!struck && round % 2)
+                break;
+        }
+        assert_true(refused > 1);
+    }
+}
+
 /* What is not known to pass takes the directory offline; what we say ourselves does not. */
 static void errors_of_the_disk_are_sorted(void **state)
 {
@@ -525,6 +580,7 @@ int main(void)
         cmocka_unit_test(a_flush_without_descriptors_is_put_off),
         cmocka_unit_test(garbage_in_a_compressed_batch_is_answered_as_a_whole),
         cmocka_unit_test(large_buffers_are_let_go),
+        cmocka_unit_test(a_cut_can_wait),
         cmocka_unit_test(errors_of_the_disk_are_sorted),
         cmocka_unit_test(an_unreadable_log_is_not_repaired),
         cmocka_unit_test(opening_fails_without_loss),

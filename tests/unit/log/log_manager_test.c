@@ -11,6 +11,7 @@
 
 #include "broker/log/log_manager.h"
 #include "proto/kafka/error.h"
+#include "proto/records/batch.h"
 #include "tests/unit/log/log_fixture.h"
 
 #define CLUSTER "u4zkQmXqRl2wJ0Jq9fB1Zg"
@@ -401,6 +402,108 @@ static void a_truncation_lowers_the_checkpoint_first(void **state)
     world_release(&world);
 }
 
+/* Appends a batch of one record at `offset`, as a follower does. */
+static int16_t follow(struct world *world, struct partition_log *log, int64_t offset)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    struct batch_plan plan = batch_plan_plain(1, 1700000000000 + offset);
+    make_batch(&world->prng, &plan, &bytes);
+    record_batch_set_base_offset(bytes.data, offset);
+    record_batch_set_leader_epoch(bytes.data, 1);
+    int16_t error = partition_log_append_as_follower(log, bytes.data, bytes.length, 1700000000000, NULL);
+    buffer_release(&bytes);
+    return error;
+}
+
+/* The disk has no room for the file that `part` names, for one call. */
+static void refuse_once(struct world *world, const char *part)
+{
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_WRITE),
+                                             .error = -ENOSPC,
+                                             .short_bytes = -1,
+                                             .path_part = part};
+    memory_files_set_fault(world->disk, &fault);
+}
+
+/* A file that could not be written still says more, whatever is known in memory: the next try writes it. */
+static void a_lowered_checkpoint_is_written_at_last(void **state)
+{
+    (void)state;
+    for (int by_append = 0; by_append < 2; by_append++) {
+        struct world world;
+        world_init(&world, 17);
+        assert_int_equal(world_open(&world), 0);
+        struct partition_log *log = obtain(&world, "orders", 0);
+        for (int64_t i = 0; i < 60; i++)
+            assert_int_equal(follow(&world, log, i), KAFKA_NONE);
+        assert_int_equal(partition_log_flush(log), 0);
+        const struct recovery_entry recovery = {slice_of("orders"), 0, 60, 0, 0};
+        assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
+        refuse_once(&world, "recovery-point");
+        assert_int_equal(partition_log_truncate(log, 5, 0), KAFKA_KAFKA_STORAGE_ERROR);
+        assert_int_equal(partition_log_end_offset(log), 60);
+        assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 60\n");
+        memory_files_set_fault(world.disk, NULL);
+        log_manager_probe(world.manager);
+        if (by_append)
+            assert_int_equal(follow(&world, log, 60), KAFKA_NONE);
+        else
+            assert_int_equal(partition_log_truncate(log, 5, 0), KAFKA_NONE);
+        assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 5\n");
+        world_release(&world);
+    }
+}
+
+static void a_lowered_start_is_written_at_last(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 18);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    assert_int_equal(partition_log_truncate_fully(log, 100, 0), KAFKA_NONE);
+    const struct recovery_entry recovery = {slice_of("orders"), 0, 100, 100, 0};
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
+    refuse_once(&world, "log-start-offset");
+    assert_int_equal(partition_log_truncate_fully(log, 50, 0), KAFKA_KAFKA_STORAGE_ERROR);
+    memory_files_set_fault(world.disk, NULL);
+    log_manager_probe(world.manager);
+    assert_int_equal(partition_log_truncate_fully(log, 50, 0), KAFKA_NONE);
+    for (int64_t i = 50; i < 60; i++)
+        assert_int_equal(follow(&world, log, i), KAFKA_NONE);
+    assert_int_equal(partition_log_flush(log), 0);
+    world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(world_open(&world), 0);
+    log = obtain(&world, "orders", 0);
+    assert_int_equal(partition_log_start_offset(log), 50);
+    assert_int_equal(partition_log_end_offset(log), 60);
+    world_release(&world);
+}
+
+/* Recovery found less than the checkpoint promised: the promise is taken back before anything is appended. */
+static void a_start_lowers_the_checkpoint_too(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init(&world, 19);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = obtain(&world, "orders", 0);
+    for (int64_t i = 0; i < 5; i++)
+        assert_int_equal(follow(&world, log, i), KAFKA_NONE);
+    assert_int_equal(partition_log_flush(log), 0);
+    const struct recovery_entry recovery = {slice_of("orders"), 0, 5, 0, 0};
+    assert_int_equal(log_manager_checkpoint_recovery(world.manager, &recovery, 1), 0);
+    world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(memory_files_flip(world.disk, "/data/a/orders-0/00000000000000000000.log", 70, 1), 0);
+    assert_int_equal(world_open(&world), 0);
+    assert_int_equal(partition_log_end_offset(obtain(&world, "orders", 0)), 0);
+    assert_content(&world, "/data/a/recovery-point-offset-checkpoint", "0\n1\norders 0 0\n");
+    world_release(&world);
+}
+
 /* What was collected before a truncation must not undo what that wrote. */
 static void an_emptied_log_lowers_both_checkpoints(void **state)
 {
@@ -644,6 +747,9 @@ int main(void)
         cmocka_unit_test(a_stop_leaves_idle_logs_alone),
         cmocka_unit_test(nobody_waits_for_the_disk_of_another_log),
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
+        cmocka_unit_test(a_lowered_checkpoint_is_written_at_last),
+        cmocka_unit_test(a_lowered_start_is_written_at_last),
+        cmocka_unit_test(a_start_lowers_the_checkpoint_too),
         cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
         cmocka_unit_test(the_first_roll_makes_an_entry),
         cmocka_unit_test(a_folder_out_of_nowhere_is_not_trusted),
