@@ -275,6 +275,22 @@ int log_manager_open_logs(struct log_manager *manager, struct directory_load *lo
 {
     struct opening opening;
     opening_init(&opening, manager, loads);
+/* Where recovery has cut a log, the checkpoints must not promise what comes there again. A directory that has
+ * no room for them now is told so, and no log in it rolls before they are written. */
+static void write_unsure(struct log_manager *manager)
+{
+    for (size_t i = 0; i < manager->directories_count; i++) {
+        struct log_directory *directory = &manager->directories[i];
+        log_manager_lock_checkpoints(directory);
+        unsigned unsure = atomic_load(&directory->unsure);
+        int error = unsure ? log_manager_write_checkpoints(manager, directory, unsure) : 0;
+        log_manager_unlock_checkpoints(directory);
+        if (error)
+            log_warn(manager->logger, "log", "%s: the checkpoints are written later: %s", directory->path,
+                     strerror(-error));
+    }
+}
+
     for (size_t i = 0; i < manager->directories_count; i++) {
         loads[i].seeds = memory_allocate_zeroed(loads[i].count + 1, sizeof(uint64_t));
         for (size_t l = 0; l < loads[i].count; l++)
@@ -291,6 +307,8 @@ int log_manager_open_logs(struct log_manager *manager, struct directory_load *lo
     else
         say_end(&opening);
     free(opening.failed);
+    if (!opening.error)
+        write_unsure(manager);
     pthread_cond_destroy(&opening.changed);
     pthread_mutex_destroy(&opening.mutex);
     return opening.error;
