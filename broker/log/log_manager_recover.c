@@ -3,7 +3,8 @@
  * Opening all logs at start: each directory's by num.recovery.threads.per.data.dir threads of its own, each
  * taking the next log from the directory's list, while the caller says how far they are.
  *
- * A log that cannot be opened takes its directory offline, and the rest of that directory is left alone.
+ * A log that cannot be opened takes its directory offline, and the rest of that directory is left alone. One
+ * for which there is no room is left out alone: it answers with errors, and nothing of it is lost.
  * Where this process lacks something (descriptors, memory), no directory is to blame, and the start fails.
  */
 #include <errno.h>
@@ -139,6 +140,10 @@ static void open_failed(struct opening *opening, const struct managed_log *manag
             opening->failed = memory_copy_string(buffer_string(&line));
         }
         pthread_mutex_unlock(&opening->mutex);
+    } else if (disk_error_of(error) == DISK_ERROR_FULL) {
+        log_warn(opening->manager->logger, "log", "%s It is left out until the broker starts with more room.",
+                 buffer_string(&line));
+        log_manager_directory_error(managed->directory, error, "opening a log");
     } else {
         log_manager_fail_directory(managed->directory, error, buffer_string(&line));
     }
@@ -270,11 +275,6 @@ static void say_end(struct opening *opening)
         log_info(opening->manager->logger, "log", "%zu logs loaded in %" PRId64 " ms", done, elapsed_ms);
 }
 
-int log_manager_open_logs(struct log_manager *manager, struct directory_load *loads, int threads,
-                          struct buffer *error)
-{
-    struct opening opening;
-    opening_init(&opening, manager, loads);
 /* Where recovery has cut a log, the checkpoints must not promise what comes there again. A directory that has
  * no room for them now is told so, and no log in it rolls before they are written. */
 static void write_unsure(struct log_manager *manager)
@@ -291,6 +291,11 @@ static void write_unsure(struct log_manager *manager)
     }
 }
 
+int log_manager_open_logs(struct log_manager *manager, struct directory_load *loads, int threads,
+                          struct buffer *error)
+{
+    struct opening opening;
+    opening_init(&opening, manager, loads);
     for (size_t i = 0; i < manager->directories_count; i++) {
         loads[i].seeds = memory_allocate_zeroed(loads[i].count + 1, sizeof(uint64_t));
         for (size_t l = 0; l < loads[i].count; l++)
@@ -302,13 +307,13 @@ static void write_unsure(struct log_manager *manager)
     /* All of it without threads, and what is left where none could be started. */
     for (size_t i = 0; i < manager->directories_count; i++)
         open_logs_of(&opening, &loads[i]);
+    if (!opening.error)
+        write_unsure(manager);
     if (opening.error)
         buffer_append_string(error, opening.failed);
     else
         say_end(&opening);
     free(opening.failed);
-    if (!opening.error)
-        write_unsure(manager);
     pthread_cond_destroy(&opening.changed);
     pthread_mutex_destroy(&opening.mutex);
     return opening.error;

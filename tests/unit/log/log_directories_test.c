@@ -607,6 +607,32 @@ static void a_start_on_a_full_disk_succeeds(void **state)
     }
 }
 
+/* No room for what opening one log must write: that one is left out, and no directory with it. */
+static void a_log_that_finds_no_room_is_left_out(void **state)
+{
+    (void)state;
+    struct world world;
+    world_fill(&world, 13, 5);
+    world_drop(&world);
+    memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_LIST),
+                                             .after = 2, /* those that look how much there is to check */
+                                             .error = -ENOSPC,
+                                             .short_bytes = -1,
+                                             .path_part = "/data/a/orders-0"};
+    memory_files_set_fault(world.disk, &fault);
+    assert_int_equal(world_open(&world), 0);
+    assert_int_equal(memory_files_fault_count(world.disk), 1);
+    memory_files_set_fault(world.disk, NULL);
+    assert_int_equal(info_of(&world, IN_A).state, LOG_DIRECTORY_FULL);
+    obtain(&world, 0, false, -EIO);
+    for (int32_t i = 1; i < PARTITIONS; i++)
+        assert_int_equal(partition_log_end_offset(obtain(&world, i, false, 0)), 5);
+    world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(partition_log_end_offset(obtain(&world, 0, false, 0)), 5);
+    world_release(&world);
+}
+
 /* ---- removal ---- */
 
 static void a_deleted_folder_waits_for_its_time(void **state)
@@ -752,6 +778,7 @@ int main(void)
         cmocka_unit_test(a_deletion_on_a_full_disk_leaves_nothing_behind),
         cmocka_unit_test(a_log_that_could_not_be_made_is_no_log),
         cmocka_unit_test(a_start_on_a_full_disk_succeeds),
+        cmocka_unit_test(a_log_that_finds_no_room_is_left_out),
         cmocka_unit_test(a_deleted_folder_waits_for_its_time),
         cmocka_unit_test(a_deletion_makes_the_room_that_it_needs),
         cmocka_unit_test(a_crash_amid_such_a_deletion_leaves_a_replica_that_is_behind),
