@@ -100,30 +100,16 @@ static void print_lines(const char *prefix, struct buffer *lines)
     free(text);
 }
 
-/* The file with the overrides behind it: in a properties file the last line of a key wins. */
 static int read_configuration(const struct arguments *arguments, struct broker_config *config)
 {
-    struct buffer text;
     struct buffer warnings;
     struct buffer errors;
-    buffer_init(&text);
     buffer_init(&warnings);
     buffer_init(&errors);
-    int error = 0;
-    if (arguments->overrides.length == 0) {
-        error = broker_config_load(config, arguments->file, &warnings, &errors);
-    } else {
-        error = file_system_read_all(file_system_posix(), arguments->file, (size_t)1 << 20, &text);
-        if (error != 0)
-            buffer_print(&errors, "%s: %s", arguments->file, strerror(-error));
-        buffer_append_string(&text, "\n");
-        buffer_append(&text, arguments->overrides.data, arguments->overrides.length);
-        if (error == 0)
-            error = broker_config_parse(config, buffer_slice(&text), arguments->file, &warnings, &errors);
-    }
+    int error = broker_config_load(config, arguments->file, buffer_slice(&arguments->overrides), &warnings,
+                                   &errors);
     print_lines("warning: ", &warnings);
     print_lines("", &errors);
-    buffer_release(&text);
     buffer_release(&warnings);
     buffer_release(&errors);
     return error;

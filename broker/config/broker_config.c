@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "common/check.h"
 #include "common/file.h"
@@ -147,15 +148,26 @@ const char *broker_config_text(const struct broker_config *config, const char *k
     return text ? text : broker_key_at((size_t)broker_key_find(key))->default_text;
 }
 
-/* "server.properties:12: key=value: reason"; line 0: the key is not in the file. */
+/* The "line" of what the command line says over the file. */
+#define OVERRIDE_LINE (-1)
+
+/* "server.properties:12: ", "--override "; line 0: the key is not in the file. */
+static void print_place(const struct reading *reading, struct buffer *out, int line)
+{
+    if (line == OVERRIDE_LINE)
+        buffer_append_string(out, "--override ");
+    else if (line > 0)
+        buffer_print(out, "%s:%d: ", reading->name, line);
+    else
+        buffer_print(out, "%s: ", reading->name);
+}
+
+/* "server.properties:12: key=value: reason" */
 static void report(struct reading *reading, const char *key, int line, const char *value, const char *reason)
 {
     struct buffer *out = reading->errors;
     reading->failed = true;
-    buffer_append_string(out, reading->name);
-    if (line > 0)
-        buffer_print(out, ":%d", line);
-    buffer_append_string(out, ": ");
+    print_place(reading, out, line);
     buffer_append_escaped(out, slice_of(key), 200);
     if (value) {
         buffer_append_string(out, "=");
@@ -172,7 +184,7 @@ static void report_key(struct reading *reading, const char *key, const char *rea
 
 static void warn(struct reading *reading, const struct property *property, const char *what)
 {
-    buffer_print(reading->warnings, "%s:%d: ", reading->name, property->line);
+    print_place(reading, reading->warnings, property->line);
     buffer_append_escaped(reading->warnings, slice_of(property->key), 200);
     buffer_print(reading->warnings, ": %s\n", what);
 }
@@ -191,8 +203,8 @@ static void read_property(struct reading *reading, const struct property *proper
 {
     const char *scoped = listener_scoped_key(property->key);
     int index = broker_key_find(scoped ? scoped : property->key);
-    if (property->former_line > 0) {
-        buffer_print(reading->warnings, "%s:%d: ", reading->name, property->line);
+    if (property->former_line > 0 && property->line != OVERRIDE_LINE) { /* to override is what it is for */
+        print_place(reading, reading->warnings, property->line);
         buffer_append_escaped(reading->warnings, slice_of(property->key), 200);
         buffer_print(reading->warnings, ": stands in line %d too; this line counts\n", property->former_line);
     }
@@ -251,6 +263,41 @@ static void bind_fields(struct broker_config *config)
     config->zookeeper_connect = connect ? memory_copy_string(connect) : NULL;
 }
 
+/* The path without what changes nothing: "//", "/./", a "/" or "/." at the end. */
+static void plain_path(const char *path, struct buffer *out)
+{
+    buffer_init(out);
+    while (*path) {
+        size_t slashes = strspn(path, "/"), length = strcspn(path + slashes, "/");
+        bool says_nothing = length == 0 || (length == 1 && path[slashes] == '.');
+        if (!says_nothing && (slashes > 0 || out->length > 0))
+            buffer_append_string(out, "/");
+        if (!says_nothing)
+            buffer_append(out, path + slashes, length);
+        path += slashes + length;
+    }
+}
+
+static void check_directories_differ(struct reading *reading, const char *key, const char *one,
+                                     const char *other)
+{
+    struct buffer plain, other_plain, reason;
+    struct stat status, other_status;
+    buffer_init(&reason);
+    plain_path(one, &plain);
+    plain_path(other, &other_plain);
+    if (strcmp(buffer_string(&plain), buffer_string(&other_plain)) == 0)
+        buffer_print(&reason, "%s is named twice in %s", buffer_string(&plain), key);
+    else if (stat(one, &status) == 0 && stat(other, &other_status) == 0 &&
+             status.st_dev == other_status.st_dev && status.st_ino == other_status.st_ino)
+        buffer_print(&reason, "%s and %s are one directory under two names", one, other);
+    if (reason.length > 0)
+        report_key(reading, key, buffer_string(&reason));
+    buffer_release(&plain);
+    buffer_release(&other_plain);
+    buffer_release(&reason);
+}
+
 static void read_log_dirs(struct reading *reading)
 {
     struct broker_config *config = reading->config;
@@ -259,12 +306,12 @@ static void read_log_dirs(struct reading *reading)
     size_t capacity = 0;
     struct slice element;
     while (config_list_next(broker_config_text(config, key), &position, &element)) {
-        for (size_t i = 0; i < config->log_dirs_count; i++)
-            if (slice_is(element, config->log_dirs[i]))
-                report_key(reading, key, "a directory comes twice");
         config->log_dirs =
             memory_grow(config->log_dirs, config->log_dirs_count, &capacity, sizeof(config->log_dirs[0]));
-        config->log_dirs[config->log_dirs_count++] = memory_copy_bytes(element.data, element.length);
+        char *path = memory_copy_bytes(element.data, element.length);
+        for (size_t i = 0; i < config->log_dirs_count; i++)
+            check_directories_differ(reading, key, config->log_dirs[i], path);
+        config->log_dirs[config->log_dirs_count++] = path;
     }
     if (config->log_dirs_count == 0)
         report_key(reading, key, "must name at least one directory");
@@ -375,8 +422,31 @@ static void check_together(struct reading *reading)
         report_key(reading, "zookeeper.session.timeout.ms", "must be at least 1");
 }
 
+/* Puts the overrides over what the file says. 0, or -EBADMSG with a line. */
+static int apply_overrides(struct properties *properties, struct slice text, struct buffer *errors)
+{
+    struct properties overrides;
+    struct buffer reason;
+    properties_init(&overrides);
+    buffer_init(&reason);
+    int rc = properties_parse(&overrides, text, &reason);
+    if (rc < 0)
+        buffer_print(errors, "--override: %s\n", buffer_string(&reason));
+    for (size_t i = 0; rc == 0 && i < overrides.count; i++)
+        properties_set(properties, overrides.items[i].key, overrides.items[i].value, OVERRIDE_LINE);
+    buffer_release(&reason);
+    properties_release(&overrides);
+    return rc;
+}
+
 int broker_config_parse(struct broker_config *config, struct slice text, const char *name,
                         struct buffer *warnings, struct buffer *errors)
+{
+    return broker_config_parse_with(config, text, slice_of(""), name, warnings, errors);
+}
+
+int broker_config_parse_with(struct broker_config *config, struct slice text, struct slice overrides,
+                             const char *name, struct buffer *warnings, struct buffer *errors)
 {
     struct reading reading = {config, name, warnings, errors, false};
     struct buffer reason;
@@ -387,6 +457,8 @@ int broker_config_parse(struct broker_config *config, struct slice text, const c
         return -EINVAL;
     }
     buffer_release(&reason);
+    if (apply_overrides(&config->properties, overrides, errors) < 0)
+        return -EINVAL;
     for (size_t i = 0; i < config->properties.count; i++)
         read_property(&reading, &config->properties.items[i]);
     if (reading.failed)
@@ -401,8 +473,8 @@ int broker_config_parse(struct broker_config *config, struct slice text, const c
     return reading.failed ? -EINVAL : 0;
 }
 
-int broker_config_load(struct broker_config *config, const char *path, struct buffer *warnings,
-                       struct buffer *errors)
+int broker_config_load(struct broker_config *config, const char *path, struct slice overrides,
+                       struct buffer *warnings, struct buffer *errors)
 {
     struct buffer text;
     buffer_init(&text);
@@ -411,7 +483,8 @@ int broker_config_load(struct broker_config *config, const char *path, struct bu
         buffer_print(errors, "%s: cannot be read: %s\n", path, strerror(-rc));
     } else {
         const char *slash = strrchr(path, '/');
-        rc = broker_config_parse(config, buffer_slice(&text), slash ? slash + 1 : path, warnings, errors);
+        rc = broker_config_parse_with(config, buffer_slice(&text), overrides, slash ? slash + 1 : path,
+                                      warnings, errors);
     }
     buffer_release(&text);
     return rc;

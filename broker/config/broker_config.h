@@ -120,9 +120,14 @@ void broker_config_release(struct broker_config *config);
  */
 MUST_CHECK int broker_config_parse(struct broker_config *config, struct slice text, const char *name,
                                    struct buffer *warnings, struct buffer *errors);
+/* The same, with `overrides` (lines of a properties file, from the command line's --override) over the text.
+ * What is said of one of them names the option, not the file. */
+MUST_CHECK int broker_config_parse_with(struct broker_config *config, struct slice text,
+                                        struct slice overrides, const char *name, struct buffer *warnings,
+                                        struct buffer *errors);
 /* The same from a file. -errno of reading it (with a line in `errors`), or as broker_config_parse. */
-MUST_CHECK int broker_config_load(struct broker_config *config, const char *path, struct buffer *warnings,
-                                  struct buffer *errors);
+MUST_CHECK int broker_config_load(struct broker_config *config, const char *path, struct slice overrides,
+                                  struct buffer *warnings, struct buffer *errors);
 
 /* What server.properties says for a key of the table; NULL: not set there. */
 const char *broker_config_given(const struct broker_config *config, const char *key);

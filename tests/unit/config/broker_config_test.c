@@ -135,7 +135,12 @@ static void errors_name_the_line(void **state)
          "max.connections.per.ip.overrides\n"},
         {BASE "max.connections.per.ip.overrides=a:b\n",
          "server.properties:3: max.connections.per.ip.overrides=a:b: must be a list of host:number pairs\n"},
-        {BASE "log.dirs=/a,/b,/a\n", "server.properties:3: log.dirs=/a,/b,/a: a directory comes twice\n"},
+        {BASE "log.dirs=/a,/b,/a\n",
+         "server.properties:3: log.dirs=/a,/b,/a: /a is named twice in log.dirs\n"},
+        {BASE "log.dirs=/a/b/,//a/./b/.\n",
+         "server.properties:3: log.dirs=/a/b/,//a/./b/.: /a/b is named twice in log.dirs\n"},
+        {BASE "log.dirs=/,/proc/../\n",
+         "server.properties:3: log.dirs=/,/proc/../: / and /proc/../ are one directory under two names\n"},
         {BASE "ssl.key.password=secret\nlisteners=SSL://h:1\nsecurity.inter.broker.protocol=SSL\n",
          "server.properties:4: listeners=SSL://h:1: the listener SSL speaks SSL, which this release does not "
          "serve; only PLAINTEXT listeners work\n"},
@@ -167,6 +172,37 @@ static void odd_lines_are_warned_of(void **state)
     release(&outcome);
 }
 
+static void parse_with(struct outcome *outcome, const char *text, const char *overrides)
+{
+    broker_config_init(&outcome->config);
+    buffer_init(&outcome->warnings);
+    buffer_init(&outcome->errors);
+    outcome->rc = broker_config_parse_with(&outcome->config, slice_of(text), slice_of(overrides),
+                                           "server.properties", &outcome->warnings, &outcome->errors);
+}
+
+static void what_is_said_of_overrides_names_them(void **state)
+{
+    (void)state;
+    struct outcome outcome;
+    parse_with(&outcome, BASE "num.partitions=3\n", "num.partitions=4\nlog.dirs=/a\nlog.dirs=/b");
+    assert_int_equal(outcome.rc, 0);
+    assert_int_equal(outcome.config.num_partitions, 4);
+    assert_string_equal(outcome.config.log_dirs[0], "/b");
+    assert_string_equal(buffer_string(&outcome.warnings), "");
+    release(&outcome);
+    parse_with(&outcome, BASE "log.dirs=/a\n", "log.dirs=/c,/c/\nhost.name=x\n");
+    assert_int_equal(outcome.rc, -EINVAL);
+    assert_string_equal(buffer_string(&outcome.errors),
+                        "--override log.dirs=/c,/c/: /c is named twice in log.dirs\n");
+    assert_non_null(strstr(buffer_string(&outcome.warnings), "--override host.name: is not a setting"));
+    release(&outcome);
+    parse_with(&outcome, BASE, "num.partitions=x\n");
+    assert_int_equal(outcome.rc, -EINVAL);
+    assert_non_null(strstr(buffer_string(&outcome.errors), "--override num.partitions=x: "));
+    release(&outcome);
+}
+
 static void ids_rack_and_directories(void **state)
 {
     (void)state;
@@ -190,8 +226,8 @@ static void a_missing_file_is_told(void **state)
     broker_config_init(&outcome.config);
     buffer_init(&outcome.warnings);
     buffer_init(&outcome.errors);
-    assert_int_equal(broker_config_load(&outcome.config, "/nonexistent/server.properties", &outcome.warnings,
-                                        &outcome.errors),
+    assert_int_equal(broker_config_load(&outcome.config, "/nonexistent/server.properties", slice_of(""),
+                                        &outcome.warnings, &outcome.errors),
                      -ENOENT);
     assert_non_null(strstr(buffer_string(&outcome.errors), "/nonexistent/server.properties: cannot be read"));
     release(&outcome);
@@ -200,9 +236,13 @@ static void a_missing_file_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_kafkas),      cmocka_unit_test(every_key_is_read),
-        cmocka_unit_test(errors_name_the_line),     cmocka_unit_test(odd_lines_are_warned_of),
-        cmocka_unit_test(ids_rack_and_directories), cmocka_unit_test(a_missing_file_is_told),
+        cmocka_unit_test(defaults_are_kafkas),
+        cmocka_unit_test(every_key_is_read),
+        cmocka_unit_test(errors_name_the_line),
+        cmocka_unit_test(odd_lines_are_warned_of),
+        cmocka_unit_test(what_is_said_of_overrides_names_them),
+        cmocka_unit_test(ids_rack_and_directories),
+        cmocka_unit_test(a_missing_file_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
