@@ -9,6 +9,7 @@
 #include "broker/log/log_manager_private.h"
 #include "broker/log/log_names.h"
 #include "broker/log/partition_log_clean.h"
+#include "common/check.h"
 #include "common/memory.h"
 
 #define FOLDER_NAME_MAX 255
@@ -18,10 +19,11 @@ struct future_log {
     struct log_directory *directory;
     char *topic;
     int32_t partition;
-    char *name;                /* of the folder */
-    struct partition_log *log; /* NULL: not open; else of the thread that moves it */
-    bool fresh;                /* it is to be made */
-    bool closed;               /* in this life of the broker, and durably */
+    char *name;                    /* of the folder */
+    struct partition_log *log;     /* NULL: not open; else of the thread that moves it */
+    bool fresh;                    /* it is to be made */
+    bool closed;                   /* in this life of the broker, and durably */
+    struct managed_log *successor; /* not open; its lines are in the checkpoints already. NULL: none */
 };
 
 struct retired_log {
@@ -34,6 +36,7 @@ struct retired_log {
 static void future_log_free(struct future_log *future)
 {
     atomic_fetch_sub(&future->directory->logs_count, 1);
+    CHECK(future->successor == NULL);
     partition_log_free(future->log);
     free(future->topic);
     free(future->name);
@@ -356,6 +359,48 @@ void log_manager_let_go(struct log_manager *manager)
     pthread_mutex_unlock(&manager->mutex);
 }
 
+int log_manager_prepare_swap(struct log_manager *manager, struct slice topic, int32_t partition,
+                             int64_t high_watermark, int64_t first_dirty_offset)
+{
+    pthread_mutex_lock(&manager->mutex);
+    struct future_log *future = find_future(manager, topic, partition);
+    pthread_mutex_unlock(&manager->mutex);
+    if (!future || !future->log)
+        return -ENOENT;
+    struct log_directory *target = future->directory;
+    struct managed_log *managed = managed_log_new(manager, target, topic, partition);
+    future->successor = managed;
+    log_manager_lock_checkpoints(target);
+    managed->log_start_offset = partition_log_start_offset(future->log);
+    managed->recovery_point = partition_log_recovery_point(future->log);
+    managed->high_watermark = high_watermark;
+    managed->first_dirty_offset = first_dirty_offset;
+    int error = log_manager_write_checkpoints(manager, target, LOG_CHECKPOINT_ALL);
+    log_manager_unlock_checkpoints(target);
+    return error;
+}
+
+/* Its lines may be in the checkpoints, and a later log of that name must not find them. */
+static void drop_successor(struct managed_log *successor)
+{
+    struct log_directory *directory = successor->directory;
+    managed_log_free(successor);
+    log_manager_lock_checkpoints(directory);
+    directory->unwritten |= LOG_CHECKPOINT_ALL;
+    log_manager_unlock_checkpoints(directory);
+}
+
+void log_manager_give_up_swap(struct log_manager *manager, struct slice topic, int32_t partition)
+{
+    pthread_mutex_lock(&manager->mutex);
+    struct future_log *future = find_future(manager, topic, partition);
+    pthread_mutex_unlock(&manager->mutex);
+    if (!future || !future->successor)
+        return;
+    drop_successor(future->successor);
+    future->successor = NULL;
+}
+
 /* Makes it durable and closes it. 0, or -errno. */
 static int close_future(struct future_log *future)
 {
@@ -366,19 +411,37 @@ static int close_future(struct future_log *future)
     return error;
 }
 
-/* Opens the folder, which has the plain name by now, as the partition's log. 0, or -errno. */
-static int open_successor(struct log_manager *manager, const struct managed_log *former,
-                          struct log_directory *target, const struct log_settings *settings,
-                          int64_t high_watermark, struct managed_log **successor)
+/* Sets what the checkpoints are to say of the successor; the set of those that say something else that a
+ * start would miss. */
+static unsigned describe_successor(struct managed_log *managed, const struct managed_log *former,
+                                   int64_t high_watermark)
 {
-    struct slice topic = slice_of(former->topic);
-    struct managed_log *managed = managed_log_new(manager, target, topic, former->partition);
-    *successor = managed;
-    log_manager_lock_checkpoints(target);
+    const struct managed_log before = {.log_start_offset = managed->log_start_offset,
+                                       .recovery_point = managed->recovery_point,
+                                       .high_watermark = managed->high_watermark,
+                                       .first_dirty_offset = managed->first_dirty_offset};
     managed->log_start_offset = partition_log_start_offset(former->log);
     managed->recovery_point = partition_log_end_offset(former->log);
     managed->high_watermark = high_watermark;
     managed->first_dirty_offset = partition_log_first_dirty_offset(former->log);
+    /* A high watermark that has risen since is written with the next round of them. */
+    return (managed->log_start_offset != before.log_start_offset ? LOG_CHECKPOINT_START : 0) |
+           (managed->recovery_point != before.recovery_point ? LOG_CHECKPOINT_RECOVERY : 0) |
+           (managed->high_watermark < before.high_watermark ? LOG_CHECKPOINT_HIGH_WATERMARK : 0) |
+           (managed->first_dirty_offset != before.first_dirty_offset ? LOG_CHECKPOINT_CLEANER : 0);
+}
+
+/* Opens the folder, which has the plain name by now, as the partition's log. 0, or -errno. */
+static int open_successor(struct log_manager *manager, const struct managed_log *former,
+                          struct future_log *future, const struct log_settings *settings,
+                          int64_t high_watermark, struct managed_log **successor)
+{
+    struct log_directory *target = future->directory;
+    struct managed_log *managed = future->successor;
+    future->successor = NULL;
+    *successor = managed;
+    log_manager_lock_checkpoints(target);
+    unsigned which = describe_successor(managed, former, high_watermark);
     log_manager_unlock_checkpoints(target);
     const struct managed_log_opening opening = {
         .clean = true, .settings = settings, .seed = prng_next(&manager->prng)};
@@ -389,7 +452,7 @@ static int open_successor(struct log_manager *manager, const struct managed_log 
         return -EBADMSG;
     partition_log_succeed(managed->log, former->log);
     log_manager_lock_checkpoints(target);
-    error = log_manager_write_checkpoints(manager, target, LOG_CHECKPOINT_ALL);
+    error = log_manager_write_checkpoints(manager, target, which | target->unwritten);
     log_manager_unlock_checkpoints(target);
     return error;
 }
@@ -400,11 +463,7 @@ static void undo(struct log_manager *manager, struct future_log *future, const c
 {
     bool renamed;
     if (successor)
-        managed_log_free(successor);
-    /* Its lines may be in the checkpoints, and a later log of that name must not find them. */
-    log_manager_lock_checkpoints(future->directory);
-    future->directory->unwritten |= LOG_CHECKPOINT_ALL;
-    log_manager_unlock_checkpoints(future->directory);
+        drop_successor(successor);
     int error =
         rename_durably(manager, future->directory, plain, name, &renamed, "taking back the name of a copy");
     if (renamed)
@@ -429,15 +488,6 @@ static int clear_place(struct log_manager *manager, struct log_directory *target
     if (!error)
         log_manager_remove_later(manager, target, buffer_string(&aside), INT64_MIN);
     buffer_release(&aside);
-    return error;
-}
-
-/* What the checkpoints of the target still say of earlier logs of the name. 0, or -errno. */
-static int forget_former(struct log_manager *manager, struct log_directory *target)
-{
-    log_manager_lock_checkpoints(target);
-    int error = target->unwritten ? log_manager_write_checkpoints(manager, target, target->unwritten) : 0;
-    log_manager_unlock_checkpoints(target);
     return error;
 }
 
@@ -469,12 +519,10 @@ static int change_places(struct log_manager *manager, struct managed_log *former
     *successor = NULL;
     int error = clear_place(manager, future->directory, buffer_string(&plain), topic, former->partition);
     if (!error)
-        error = forget_former(manager, future->directory);
-    if (!error)
         error = rename_durably(manager, future->directory, buffer_string(&name), buffer_string(&plain),
                                &renamed, "naming the copy of a log");
     if (!error)
-        error = open_successor(manager, former, future->directory, settings, high_watermark, successor);
+        error = open_successor(manager, former, future, settings, high_watermark, successor);
     if (!error)
         error = set_former_aside(manager, former, aside);
     if (error && renamed)
@@ -490,7 +538,7 @@ int log_manager_swap(struct log_manager *manager, struct slice topic, int32_t pa
 {
     struct managed_log *former = log_manager_find_managed(manager, topic, partition);
     struct future_log *future = find_future(manager, topic, partition);
-    if (!former || !future || !future->log)
+    if (!former || !future || !future->log || !future->successor)
         return -ENOENT;
     int error = close_future(future);
     struct managed_log *successor;

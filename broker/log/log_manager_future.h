@@ -7,7 +7,8 @@
  * How the places are changed, under the lock of the partition, with the future log closed and durable:
  *
  *   1. the future folder gets the plain name; its directory is synced
- *   2. the log is opened under that name; the checkpoints of its directory get its lines
+ *   2. the log is opened under that name; the checkpoints of its directory, which got its lines before
+ * anybody waited, are written again where they say something else
  *   3. the live folder gets its -delete name; its directory is synced
  *   4. the live log's lines leave the checkpoints of the directory where it was
  *
@@ -18,10 +19,11 @@
  * one that ends higher, then the one in the directory that comes first. The same rule is right where the
  * undoing failed, or where step 3 was not durable and power was lost: the folder that did not go on is what
  * the log once was. The other gets a -delete name, but only where it is proved that the log holds all of it:
- * same topic, epochs that agree, its last batch in the log too (partition_log_kinship); its log start and high
- * watermark are believed only then. Two folders may also come of a directory that was missing for a while, or
- * of a backup: what is not proved to be a copy is set aside as -stray, with an error in the broker's log, and
- * nobody removes it but a person. Of two topics (by the id in partition.metadata) the younger is the log.
+ * same topic, epochs that agree, its last batch in the log too (partition_log_kinship); its log start and
+ * high watermark are believed only then. Two folders may also come of a directory that was missing for a
+ * while, or of a backup: what is not proved to be a copy is set aside as -stray, with an error in the
+ * broker's log, and nobody removes it but a person. Of two topics (by the id in partition.metadata) the
+ * younger is the log.
  *
  * A segment of a future log is durable before the next one begins. So its gaps are meant, and after a crash
  * it is recovered without a recovery point of its own: no checkpoint tells of future logs.
@@ -77,13 +79,21 @@ void log_manager_abandon_future(struct log_manager *manager, struct slice topic,
 /*
  * The exchange of the two. The manager's lock comes before the partition's:
  *
+ *     log_manager_prepare_swap(...);
  *     log_manager_hold(manager);
  *     lock the partition; see that the future log has all, flush and log start included;
  *     log_manager_swap(...); the partition uses the new log; unlock the partition;
  *     log_manager_let_go(manager);
- *     log_manager_retire(...);
+ *     log_manager_retire(...); or, where it was not done, log_manager_give_up_swap(...);
  */
 struct retired_log;
+/* Not held: writes the lines of the successor into the checkpoints of its directory, before anybody waits;
+ * `high_watermark` and `first_dirty_offset` are those of the live log. 0, or -errno; to be given up then,
+ * too. */
+MUST_CHECK int log_manager_prepare_swap(struct log_manager *manager, struct slice topic, int32_t partition,
+                                        int64_t high_watermark, int64_t first_dirty_offset);
+/* Not held: there was no swap. */
+void log_manager_give_up_swap(struct log_manager *manager, struct slice topic, int32_t partition);
 void log_manager_hold(struct log_manager *manager);
 void log_manager_let_go(struct log_manager *manager);
 /*

@@ -286,14 +286,32 @@ static enum move_outcome prepare_exchange(struct step *step)
     return error ? future_failed(step, error) : outcome;
 }
 
+/* The lines of the checkpoints, before anybody waits for them. 0, -EAGAIN: the partition is gone; or -errno.
+ */
+static int write_lines(struct step *step)
+{
+    struct partition_log *live = partition_enter_log(step->partition);
+    if (live == NULL)
+        return -EAGAIN;
+    int64_t high_watermark = partition_entered_high_watermark(step->partition);
+    int64_t first_dirty_offset = partition_log_first_dirty_offset(live);
+    partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
+    return log_manager_prepare_swap(step->mover->logs, step->topic, step->move->partition, high_watermark,
+                                    first_dirty_offset);
+}
+
 static enum move_outcome exchange(struct step *step)
 {
     struct log_manager *logs = step->mover->logs;
-    int error = 0;
     enum move_outcome outcome = prepare_exchange(step);
     if (outcome != MOVE_AGAIN)
         return outcome;
+    int error = write_lines(step);
     struct retired_log *retired = NULL;
+    if (error) {
+        log_manager_give_up_swap(logs, step->topic, step->move->partition);
+        return error == -EAGAIN ? MOVE_AGAIN : future_failed(step, error);
+    }
     log_manager_hold(logs);
     struct partition_log *live = partition_enter_log(step->partition);
     if (live != NULL) {
@@ -301,6 +319,8 @@ static enum move_outcome exchange(struct step *step)
         partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
     }
     log_manager_let_go(logs);
+    if (retired == NULL)
+        log_manager_give_up_swap(logs, step->topic, step->move->partition);
     if (live == NULL || error == -EAGAIN)
         return MOVE_AGAIN;
     if (error)

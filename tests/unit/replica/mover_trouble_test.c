@@ -398,6 +398,42 @@ static void a_start_does_not_read_all_of_a_copy(void **state)
     }
 }
 
+struct exchange {
+    bool begun;
+    bool done;
+    int checkpoints;
+};
+
+static int watch_exchange(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct exchange *exchange = context;
+    bool rename = operation == MEMORY_FILES_RENAME;
+    exchange->begun = exchange->begun || (rename && strncmp(path, "/b/", 3) == 0 &&
+                                          strcmp(path + strlen(path) - strlen("-future"), "-future") == 0);
+    exchange->done = exchange->done || (rename && strcmp(path, "/a/topic-0") == 0);
+    if (exchange->begun && !exchange->done && operation == MEMORY_FILES_WRITE &&
+        strstr(path, "offset-checkpoint"))
+        exchange->checkpoints++;
+    return 0;
+}
+
+/* They are as large as the directory has partitions, and all who look for any partition would wait. */
+static void nobody_waits_for_checkpoints(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    struct exchange exchange = {0};
+    begin(&world, 13, 100);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    memory_files_set_hook(world.disk, watch_exchange, &exchange);
+    mover_world_run(&world, PATIENCE_MS);
+    memory_files_set_hook(world.disk, NULL, NULL);
+    assert_int_equal(mover_world_directory(&world), 1);
+    assert_true(exchange.begun && exchange.done);
+    assert_int_equal(exchange.checkpoints, 0);
+    mover_world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +449,7 @@ int main(void)
         cmocka_unit_test(an_exchange_undone_leaves_no_lines_behind),
         cmocka_unit_test(a_full_target_does_not_keep_the_log_from_compaction),
         cmocka_unit_test(a_start_does_not_read_all_of_a_copy),
+        cmocka_unit_test(nobody_waits_for_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
