@@ -241,6 +241,8 @@ int16_t partition_log_append_as_leader(struct partition_log *log, uint8_t *batch
     if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     result->log_start_offset = log->start_offset;
+    if (partition_log_use_end(log))
+        return KAFKA_KAFKA_STORAGE_ERROR;
     int16_t error = append_batch(log, batch, length, produce_version, leader_epoch, now_ms, result);
     partition_log_trim_buffers(log);
     return error;
@@ -336,7 +338,7 @@ int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_
                                          int64_t now_ms, size_t *appended)
 {
     size_t taken = 0;
-    bool refuses = partition_log_failure(log) || partition_log_is_full(log);
+    bool refuses = partition_log_failure(log) || partition_log_is_full(log) || partition_log_use_end(log);
     int16_t error = refuses ? KAFKA_KAFKA_STORAGE_ERROR : begin_with_batch(log, batches, length, now_ms);
     while (error == KAFKA_NONE && taken < length) {
         struct chunk chunk;
