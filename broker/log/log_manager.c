@@ -343,6 +343,24 @@ static int create_log(struct log_manager *manager, struct slice topic, int32_t p
     return error;
 }
 
+/* One that a start left out for want of room: tried again without the manager's mutex, and recovered, however
+ * clean the stop was. 0, or -errno. */
+static int open_left_out(struct log_manager *manager, struct managed_log *managed,
+                         const struct log_settings *settings)
+{
+    if (log_directory_is_full(managed->directory))
+        return -ENOSPC;
+    const struct managed_log_opening opening = {.settings = settings, .seed = prng_next(&manager->prng)};
+    managed->busy = true;
+    pthread_mutex_unlock(&manager->mutex);
+    int error = managed_log_open(managed, &opening);
+    if (error)
+        log_manager_directory_error(managed->directory, error, "opening a log");
+    pthread_mutex_lock(&manager->mutex);
+    log_manager_settled(manager, managed, false);
+    return error;
+}
+
 /* A log that is not here may lie in a directory that is offline (I12). */
 static bool may_create(struct log_manager *manager, bool is_new)
 {
@@ -355,11 +373,12 @@ int log_manager_obtain(struct log_manager *manager, struct slice topic, int32_t 
     pthread_mutex_lock(&manager->mutex);
     struct managed_log *managed = log_manager_await_managed(manager, topic, partition);
     int error = 0;
-    if (managed ? !managed->log || log_directory_is_offline(managed->directory)
-                : !may_create(manager, is_new))
+    if (managed ? log_directory_is_offline(managed->directory) : !may_create(manager, is_new))
         error = -EIO;
     else if (!managed)
         error = create_log(manager, topic, partition, settings, &managed);
+    else if (!managed->log)
+        error = open_left_out(manager, managed, settings);
     if (!error)
         *log = managed->log;
     pthread_mutex_unlock(&manager->mutex);

@@ -141,7 +141,8 @@ static void open_failed(struct opening *opening, const struct managed_log *manag
         }
         pthread_mutex_unlock(&opening->mutex);
     } else if (disk_error_of(error) == DISK_ERROR_FULL) {
-        log_warn(opening->manager->logger, "log", "%s It is left out until the broker starts with more room.",
+        log_warn(opening->manager->logger, "log",
+                 "%s It is left out until there is room again and somebody asks for it.",
                  buffer_string(&line));
         log_manager_directory_error(managed->directory, error, "opening a log");
     } else {

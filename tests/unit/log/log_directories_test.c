@@ -625,11 +625,15 @@ static void a_log_that_finds_no_room_is_left_out(void **state)
     assert_int_equal(memory_files_fault_count(world.disk), 1);
     memory_files_set_fault(world.disk, NULL);
     assert_int_equal(info_of(&world, IN_A).state, LOG_DIRECTORY_FULL);
-    obtain(&world, 0, false, -EIO);
+    obtain(&world, 0, false, -ENOSPC);
     for (int32_t i = 1; i < PARTITIONS; i++)
         assert_int_equal(partition_log_end_offset(obtain(&world, i, false, 0)), 5);
-    world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+    log_manager_probe(world.manager);
     assert_int_equal(partition_log_end_offset(obtain(&world, 0, false, 0)), 5);
+    assert_true(append(&world, obtain(&world, 0, false, 0)));
+    assert_int_equal(log_manager_close(world.manager), 0);
+    world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+    assert_int_equal(partition_log_end_offset(obtain(&world, 0, false, 0)), 6);
     world_release(&world);
 }
 
