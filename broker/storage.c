@@ -144,6 +144,7 @@ void storage_flush_wanted(struct storage *storage, struct partition *partition, 
 struct round {
     const struct keeper *keeper;
     void (*visit)(const struct round *round, struct partition *partition);
+    bool *again; /* of retention: some are to be visited once more */
     int64_t wall_ms;
     int64_t now_ms;
 };
@@ -163,19 +164,27 @@ static void visit_mine(void *context, struct partition *partition)
 }
 
 /* Calls visit for each partition of the directory, but for those that are left when the threads are to end.
- */
-static void go_round(const struct keeper *keeper,
+ * Whether some are to be visited again. */
+static bool go_round(const struct keeper *keeper,
                      void (*visit)(const struct round *round, struct partition *partition))
 {
-    struct round round = {
-        .keeper = keeper, .visit = visit, .wall_ms = clock_wall_ms(), .now_ms = clock_monotonic_ms()};
+    bool again = false;
+    struct round round = {.keeper = keeper,
+                          .visit = visit,
+                          .again = &again,
+                          .wall_ms = clock_wall_ms(),
+                          .now_ms = clock_monotonic_ms()};
     replica_manager_each(keeper->storage->replicas, visit_mine, &round);
+    return again && !atomic_load(&keeper->storage->stopping);
 }
 
 /* The errors of both have been said where they came up. */
 static void retain_one(const struct round *round, struct partition *partition)
 {
-    (void)partition_retain(partition, round->wall_ms, round->now_ms);
+    bool again;
+    (void)partition_retain(partition, round->wall_ms, round->now_ms, &again);
+    if (again)
+        *round->again = true;
 }
 
 static void remove_garbage_of(const struct round *round, struct partition *partition)
@@ -194,18 +203,6 @@ bool storage_clock_has_jumped(int64_t *difference_ms, int64_t wall_ms, int64_t m
     *difference_ms = wall_ms - monotonic_ms;
     *jump_ms = *difference_ms - before_ms;
     return *jump_ms > CLOCK_JUMP_MS || *jump_ms < -CLOCK_JUMP_MS;
-}
-
-static void retain(struct keeper *keeper)
-{
-    int64_t jump_ms;
-    if (!storage_clock_has_jumped(&keeper->clock_difference_ms, clock_wall_ms(), clock_monotonic_ms(),
-                                  &jump_ms))
-        go_round(keeper, retain_one);
-    else if (keeper->number == 0) /* it is everybody's clock */
-        log_warn(keeper->storage->options.logger, "storage",
-                 "the clock was set by %lld s: nothing is removed by its age until the next check",
-                 (long long)(jump_ms / 1000));
 }
 
 static void remove_files(struct keeper *keeper)
@@ -240,6 +237,33 @@ static void checkpoint_recovery(struct keeper *keeper)
 {
     check_written(keeper, replica_manager_checkpoint_recovery(keeper->storage->replicas, keeper->number),
                   "recovery-point and log-start checkpoints");
+}
+
+/* Whether the wall clock can be believed now. */
+static bool clock_is_steady(struct keeper *keeper)
+{
+    int64_t jump_ms;
+    if (!storage_clock_has_jumped(&keeper->clock_difference_ms, clock_wall_ms(), clock_monotonic_ms(),
+                                  &jump_ms))
+        return true;
+    if (keeper->number == 0) /* it is everybody's clock */
+        log_warn(keeper->storage->options.logger, "storage",
+                 "the clock was set by %lld s: nothing is removed by its age until the next check",
+                 (long long)(jump_ms / 1000));
+    return false;
+}
+
+/* The checkpoint before each round is the one that a log would write on the way, under its partition's mutex.
+ */
+static void retain(struct keeper *keeper)
+{
+    if (!clock_is_steady(keeper))
+        return;
+    checkpoint_recovery(keeper);
+    if (!go_round(keeper, retain_one))
+        return;
+    checkpoint_recovery(keeper);
+    go_round(keeper, retain_one);
 }
 
 static void checkpoint_high_watermarks(struct keeper *keeper)

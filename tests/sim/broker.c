@@ -222,8 +222,11 @@ static void retain(struct world *world, int32_t index, int32_t number)
     partition_status(partition, &status);
     if (world->swarm.retention_bytes >= 0)
         world->partitions[number].deleted = max_i64(world->partitions[number].deleted, status.high_watermark);
-    if (partition_retain(partition, broker_wall_ms(broker), broker_now_ms(broker)) != 0 ||
-        partition_remove_garbage(partition, broker_now_ms(broker)) != 0)
+    bool again;
+    int error = partition_retain(partition, broker_wall_ms(broker), broker_now_ms(broker), &again);
+    if (error == 0 && again)
+        error = partition_retain(partition, broker_wall_ms(broker), broker_now_ms(broker), &again);
+    if (error != 0 || partition_remove_garbage(partition, broker_now_ms(broker)) != 0)
         world_note(world, "broker %lld cannot remove old segments", TRACE_OF(broker->id));
     partition_release(partition);
 }

@@ -32,7 +32,16 @@ struct pair {
     struct partition_log *logs[3]; /* by broker */
     struct partition *partitions[3];
     int64_t now_ms;
+    int64_t checkpointed; /* the leader's recovery point, as last written */
+    int checkpoints;      /* what the leader's log would have written itself, under the mutex */
 };
+
+static int keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds)
+{
+    struct pair *pair = context;
+    pair->checkpoints += bounds->recovery_point_min > pair->checkpointed;
+    return 0;
+}
 
 static void open_replica(struct pair *pair, int32_t id, const int32_t *assignment)
 {
@@ -46,6 +55,8 @@ static void open_replica(struct pair *pair, int32_t id, const int32_t *assignmen
     log.settings.segment_bytes = 300;
     log.settings.retention_ms = -1;
     log.settings.file_delete_delay_ms = DELAY_MS;
+    log.keep_checkpoints = id == LEADER ? keep_checkpoints : NULL;
+    log.keep_checkpoints_context = pair;
     assert_int_equal(partition_log_open(&log, &pair->logs[id]), 0);
     const struct partition_options options = {.topic = slice_of("topic"),
                                               .broker_id = id,
@@ -168,7 +179,13 @@ static void keep_bytes(struct pair *pair, int32_t id, int64_t bytes)
 
 static int retain(struct pair *pair, int32_t id)
 {
-    return partition_retain(pair->partitions[id], pair->now_ms, pair->now_ms);
+    bool again;
+    int error = partition_retain(pair->partitions[id], pair->now_ms, pair->now_ms, &again);
+    if (error == 0 && again) {
+        pair->checkpointed = partition_log_recovery_point(pair->logs[id]);
+        error = partition_retain(pair->partitions[id], pair->now_ms, pair->now_ms, &again);
+    }
+    return error;
 }
 
 static int count_deleted(void *context, const char *name, bool is_directory)
@@ -203,6 +220,24 @@ static void a_leader_lets_go_of_what_is_committed(void **state)
     produce(pair, 3);
     copy_all(pair);
     assert_int_equal(status_of(pair, FOLLOWER).log_end_offset, 23);
+}
+
+/* No log writes a checkpoint under its partition's mutex: the one that it needs is written before. */
+static void retention_waits_for_no_checkpoint(void **state)
+{
+    struct pair *pair = *state;
+    bool again;
+    produce(pair, 20);
+    keep_bytes(pair, LEADER, 0);
+    copy_all(pair);
+    assert_int_equal(partition_retain(pair->partitions[LEADER], pair->now_ms, pair->now_ms, &again), 0);
+    assert_true(again);
+    assert_int_equal(pair->checkpoints, 0);
+    pair->checkpointed = partition_log_recovery_point(pair->logs[LEADER]);
+    assert_int_equal(partition_retain(pair->partitions[LEADER], pair->now_ms, pair->now_ms, &again), 0);
+    assert_false(again);
+    assert_int_equal(pair->checkpoints, 0);
+    assert_int_equal(status_of(pair, LEADER).log_start_offset, 20);
 }
 
 static void a_follower_goes_no_further_than_it_knows_of(void **state)
@@ -365,6 +400,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_leader_lets_go_of_what_is_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_follower_goes_no_further_than_it_knows_of, setup, teardown),
+        cmocka_unit_test_setup_teardown(retention_waits_for_no_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_goes_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failing_disk_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(deleted_records_go_everywhere, setup, teardown),
