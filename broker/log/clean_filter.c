@@ -17,14 +17,14 @@ void clean_filter_init(struct clean_filter *filter)
 {
     *filter = (struct clean_filter){0};
     const struct record_batch_parameters parameters = record_batch_parameters_plain();
-    buffer_init(&filter->scratch);
+    clean_records_init(&filter->records);
     buffer_init(&filter->decisions);
     record_batch_builder_init(&filter->builder, &parameters);
 }
 
 void clean_filter_release(struct clean_filter *filter)
 {
-    buffer_release(&filter->scratch);
+    clean_records_release(&filter->records);
     buffer_release(&filter->decisions);
     record_batch_builder_release(&filter->builder);
 }
@@ -39,7 +39,7 @@ static void trim(struct buffer *buffer)
 
 void clean_filter_trim(struct clean_filter *filter)
 {
-    trim(&filter->scratch);
+    clean_records_trim(&filter->records);
     trim(&filter->decisions);
     trim(&filter->builder.records);
     trim(&filter->builder.body);
@@ -72,34 +72,40 @@ static int parse_entry(struct slice bytes, struct record_batch *batch, struct ol
     return sound ? 0 : -EBADMSG;
 }
 
-/* Readies the iterator over a batch's records. 0, or -EBADMSG. */
-static int begin_records(const struct record_batch *batch, size_t batch_bytes_max, struct buffer *scratch,
-                         struct record_iterator *iterator)
-{
-    struct slice records = batch->records;
-    buffer_clear(scratch);
-    if (batch->record_count > 0 || batch->codec == CODEC_NONE) {
-        if (record_batch_decompress(batch, inflated_max(batch->size_bytes, batch_bytes_max), scratch,
-                                    &records))
-            return -EBADMSG;
-    } else {
-        records.length = 0;
-    }
-    record_iterator_init(iterator, batch, records);
-    return 0;
-}
+/* ---- several records at a time ---- */
 
-/* The next record, its offset above the last one's and within the batch. 1, 0, -EBADMSG. */
-static int next_record(struct record_iterator *iterator, const struct record_batch *batch,
-                       int32_t *last_delta, struct record *record)
+/* So many keys are looked up together: see clean_map_prepare. */
+#define BLOCK_RECORDS 32
+
+struct seen_record {
+    struct clean_map_key key; /* only with has_key */
+    int64_t offset;
+    bool has_key;
+    bool has_value;
+};
+
+struct record_block {
+    struct seen_record records[BLOCK_RECORDS];
+    size_t count;
+};
+
+/* The next records. 1: there may be more; 0: these are the last; -EBADMSG. */
+static int next_block(struct clean_records *records, const struct clean_map *map, struct record_block *block)
 {
-    int more = record_iterator_next(iterator, record);
-    if (more <= 0)
-        return more;
-    if (record->offset_delta <= *last_delta || record->offset_delta > batch->last_offset_delta)
-        return -EBADMSG;
-    *last_delta = record->offset_delta;
-    return 1;
+    struct record record;
+    int more = 1;
+    for (block->count = 0; block->count < BLOCK_RECORDS; block->count++) {
+        more = clean_records_next(records, &record);
+        if (more <= 0)
+            break;
+        struct seen_record *seen = &block->records[block->count];
+        seen->offset = record.offset;
+        seen->has_key = !slice_is_null(record.key);
+        seen->has_value = !slice_is_null(record.value);
+        if (seen->has_key)
+            seen->key = clean_map_prepare(map, record.key);
+    }
+    return more;
 }
 
 /* ---- filling the map ---- */
@@ -110,36 +116,39 @@ struct map_filling {
     bool full;
 };
 
-/* False: the map is full. */
-static bool put_key(struct map_filling *filling, struct slice key, int64_t offset)
+static bool put_old_key(void *context, const struct clean_old_record *record)
 {
-    if (!slice_is_null(key) && offset >= filling->first_offset && !clean_map_put(filling->map, key, offset))
+    struct map_filling *filling = context;
+    if (!slice_is_null(record->message.key) && record->offset >= filling->first_offset &&
+        !clean_map_put(filling->map, clean_map_prepare(filling->map, record->message.key), record->offset))
         filling->full = true;
     return !filling->full;
 }
 
-static bool put_old_key(void *context, const struct clean_old_record *record)
-{
-    return put_key(context, record->message.key, record->offset);
-}
-
+/* 0, also where the map is full; or -EBADMSG. */
 static int put_keys(struct map_filling *filling, const struct record_batch *batch, size_t batch_bytes_max,
-                    struct buffer *scratch)
+                    struct clean_records *records)
 {
-    struct record_iterator iterator;
-    struct record record;
-    int32_t last_delta = -1;
-    int more = begin_records(batch, batch_bytes_max, scratch, &iterator);
-    if (more)
-        return more;
-    while ((more = next_record(&iterator, batch, &last_delta, &record)) > 0)
-        if (!put_key(filling, record.key, record.offset))
-            return 0;
+    struct record_block block;
+    int more = 1;
+    clean_records_start(records, batch, inflated_max(batch->size_bytes, batch_bytes_max));
+    while (more > 0) {
+        more = next_block(records, filling->map, &block);
+        for (size_t i = 0; i < block.count && more >= 0; i++) {
+            const struct seen_record *seen = &block.records[i];
+            if (!seen->has_key || seen->offset < filling->first_offset)
+                continue;
+            if (!clean_map_put(filling->map, seen->key, seen->offset)) {
+                filling->full = true;
+                return 0;
+            }
+        }
+    }
     return more;
 }
 
 int clean_map_batch(struct clean_map *map, struct clean_transactions *transactions, struct slice bytes,
-                    int64_t first_offset, size_t batch_bytes_max, struct buffer *scratch)
+                    int64_t first_offset, size_t batch_bytes_max, struct clean_records *records)
 {
     struct record_batch batch;
     struct old_message message;
@@ -156,10 +165,10 @@ int clean_map_batch(struct clean_map *map, struct clean_transactions *transactio
     if (last_offset < first_offset)
         return 1;
     if (format == 0)
-        error = clean_old_walk(&message, inflated_max(bytes.length, batch_bytes_max), scratch, put_old_key,
-                               &filling);
+        error = clean_old_walk(&message, inflated_max(bytes.length, batch_bytes_max), &records->window,
+                               put_old_key, &filling);
     else if (!batch.control && !discard)
-        error = put_keys(&filling, &batch, batch_bytes_max, scratch);
+        error = put_keys(&filling, &batch, batch_bytes_max, records);
     if (error || filling.full)
         return error;
     clean_map_advance(map, last_offset);
@@ -169,26 +178,29 @@ int clean_map_batch(struct clean_map *map, struct clean_transactions *transactio
 /* ---- filtering ---- */
 
 /* Whether a record stays; of tombstones `keep_tombstones` decides. */
-static bool keeps(struct clean_filter *filter, int64_t offset, struct slice key, struct slice value,
-                  bool keep_tombstones)
+static bool keeps(struct clean_filter *filter, const struct seen_record *record, bool keep_tombstones)
 {
-    if (offset > filter->map->latest_offset)
+    if (record->offset > filter->map->latest_offset)
         return true;
-    if (slice_is_null(key)) {
+    if (!record->has_key) {
         filter->records_without_key++;
         return false;
     }
-    if (offset < clean_map_get(filter->map, key))
+    if (record->offset < clean_map_get(filter->map, record->key))
         return false;
-    return !slice_is_null(value) || keep_tombstones;
+    return record->has_value || keep_tombstones;
 }
 
 static bool keep_old(void *context, const struct clean_old_record *record)
 {
     struct clean_filter *filter = context;
+    struct seen_record seen = {.offset = record->offset,
+                               .has_key = !slice_is_null(record->message.key),
+                               .has_value = !slice_is_null(record->message.value)};
+    if (seen.has_key)
+        seen.key = clean_map_prepare(filter->map, record->message.key);
     filter->records_seen++;
-    return keeps(filter, record->offset, record->message.key, record->message.value,
-                 filter->keep_old_tombstones);
+    return keeps(filter, &seen, filter->keep_old_tombstones);
 }
 
 static int filter_old(struct clean_filter *filter, const struct old_message *message, struct buffer *out,
@@ -197,7 +209,7 @@ static int filter_old(struct clean_filter *filter, const struct old_message *mes
     int64_t kept;
     size_t start = out->length;
     int error = clean_old_filter(message, inflated_max(message->size_bytes, filter->batch_bytes_max),
-                                 &filter->scratch, keep_old, filter, out, &kept);
+                                 &filter->records.window, keep_old, filter, out, &kept);
     if (error || kept == 0)
         return error;
     filter->records_kept += kept;
@@ -235,29 +247,30 @@ struct retained {
 };
 
 /* Decides on each record: a byte for each in `decisions`. 0, or -EBADMSG. */
-static int decide(struct clean_filter *filter, const struct record_batch *batch,
-                  struct record_iterator iterator, struct retained *retained)
+static int decide(struct clean_filter *filter, const struct record_batch *batch, struct retained *retained)
 {
     bool keep_tombstones = !batch->has_delete_horizon || filter->now_ms < batch->base_timestamp;
-    struct record record;
-    int32_t last_delta = -1;
-    int more;
+    struct record_block block;
+    int more = 1;
     buffer_clear(&filter->decisions);
     *retained = (struct retained){.all = true};
-    while ((more = next_record(&iterator, batch, &last_delta, &record)) > 0) {
-        bool stays =
-            batch->control || keeps(filter, record.offset, record.key, record.value, keep_tombstones);
-        writer_u8(&filter->decisions, stays);
-        retained->all = retained->all && stays;
-        retained->count += stays;
-        retained->tombstones = retained->tombstones || (stays && slice_is_null(record.value));
+    clean_records_start(&filter->records, batch, inflated_max(batch->size_bytes, filter->batch_bytes_max));
+    while (more > 0) {
+        more = next_block(&filter->records, filter->map, &block);
+        for (size_t i = 0; i < block.count && more >= 0; i++) {
+            bool stays = batch->control || keeps(filter, &block.records[i], keep_tombstones);
+            writer_u8(&filter->decisions, stays);
+            retained->all = retained->all && stays;
+            retained->count += stays;
+            retained->tombstones = retained->tombstones || (stays && !block.records[i].has_value);
+        }
     }
     return more;
 }
 
 /* Writes the batch anew with the records that stay. 0, or -EBADMSG. */
-static int rewrite(struct clean_filter *filter, const struct record_batch *batch,
-                   struct record_iterator iterator, bool has_horizon, int64_t horizon_ms, struct buffer *out)
+static int rewrite(struct clean_filter *filter, const struct record_batch *batch, bool has_horizon,
+                   int64_t horizon_ms, struct buffer *out)
 {
     struct record_batch_parameters parameters = record_batch_parameters_of(batch);
     parameters.has_delete_horizon = has_horizon;
@@ -266,7 +279,8 @@ static int rewrite(struct clean_filter *filter, const struct record_batch *batch
     record_batch_builder_clear(builder, &parameters);
     struct record record;
     int more;
-    for (size_t i = 0; (more = record_iterator_next(&iterator, &record)) > 0; i++)
+    clean_records_rewind(&filter->records);
+    for (size_t i = 0; (more = clean_records_next(&filter->records, &record)) > 0; i++)
         if (filter->decisions.data[i])
             record_batch_builder_append_at(builder, record.offset_delta, record.timestamp, record.key,
                                            record.value, record.headers, record.header_count);
@@ -293,12 +307,9 @@ static int filter_batch(struct clean_filter *filter, const struct record_batch *
     if (batch->control)
         discard = discard && batch->has_delete_horizon && batch->base_timestamp <= filter->now_ms;
     struct retained retained = {0};
-    struct record_iterator iterator;
     filter->records_seen += batch->record_count;
     if (!discard)
-        error = begin_records(batch, filter->batch_bytes_max, &filter->scratch, &iterator);
-    if (!error && !discard)
-        error = decide(filter, batch, iterator, &retained);
+        error = decide(filter, batch, &retained);
     if (error)
         return error;
     if (retained.count == 0) {
@@ -315,7 +326,7 @@ static int filter_batch(struct clean_filter *filter, const struct record_batch *
     }
     int64_t horizon_ms =
         new_horizon ? add_saturating(filter->now_ms, filter->delete_retention_ms) : batch->base_timestamp;
-    return rewrite(filter, batch, iterator, new_horizon || batch->has_delete_horizon, horizon_ms, out);
+    return rewrite(filter, batch, new_horizon || batch->has_delete_horizon, horizon_ms, out);
 }
 
 int clean_filter_batch(struct clean_filter *filter, struct slice bytes, struct buffer *out,

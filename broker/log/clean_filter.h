@@ -18,12 +18,19 @@
  * One without records goes, but for that which holds the last sequence of a producer that is still known, or
  * the last marker with its epoch: of these the header stays.
  *
+ * Memory: to decide it takes the window of clean_records.h and a byte for each record, whatever a batch
+ * inflates to; a batch that stays whole is not copied but to `out`. One that is written anew takes in
+ * addition what stays of its records, uncompressed and compressed. Both ends are bounded by what one batch
+ * may inflate to, RECORD_DECOMPRESSED_RATIO_MAX times max.message.bytes: a single record, a rewritten batch,
+ * or a compressed message of an old format as large as that takes so much until the segment's end.
+ *
  * Pure.
  */
 #ifndef BROKER_LOG_CLEAN_FILTER_H
 #define BROKER_LOG_CLEAN_FILTER_H
 
 #include "broker/log/clean_map.h"
+#include "broker/log/clean_records.h"
 #include "broker/log/clean_transactions.h"
 #include "common/base.h"
 #include "common/buffer.h"
@@ -53,8 +60,8 @@ struct clean_filter {
     int64_t records_kept;
     int64_t records_without_key;
     /* Memory. */
-    struct buffer scratch;   /* records uncompressed */
-    struct buffer decisions; /* a byte for each record of a batch: whether it stays */
+    struct clean_records records; /* its window is also where old messages are uncompressed */
+    struct buffer decisions;      /* a byte for each record of a batch: whether it stays */
     struct record_batch_builder builder;
 };
 
@@ -84,6 +91,6 @@ MUST_CHECK int clean_filter_batch(struct clean_filter *filter, struct slice byte
  */
 MUST_CHECK int clean_map_batch(struct clean_map *map, struct clean_transactions *transactions,
                                struct slice bytes, int64_t first_offset, size_t batch_bytes_max,
-                               struct buffer *scratch);
+                               struct clean_records *records);
 
 #endif

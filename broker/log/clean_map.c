@@ -102,10 +102,16 @@ void clean_map_clear(struct clean_map *map)
     map->latest_offset = -1;
 }
 
+/* Where the search for a key begins. */
+static size_t home_of(const struct clean_map *map, const uint64_t hash[2])
+{
+    return (size_t)(((unsigned __int128)hash[0] * map->slots_count) >> 64);
+}
+
 /* The slot of the key, or the free one where it belongs. */
 static struct clean_map_slot *find_slot(const struct clean_map *map, const uint64_t hash[2])
 {
-    size_t at = (size_t)(((unsigned __int128)hash[0] * map->slots_count) >> 64);
+    size_t at = home_of(map, hash);
     for (;;) {
         struct clean_map_slot *slot = &map->slots[at];
         if (slot->offset_plus_one == 0 || (slot->hash[0] == hash[0] && slot->hash[1] == hash[1]))
@@ -114,21 +120,28 @@ static struct clean_map_slot *find_slot(const struct clean_map *map, const uint6
     }
 }
 
-bool clean_map_put(struct clean_map *map, struct slice key, int64_t offset)
+struct clean_map_key clean_map_prepare(const struct clean_map *map, struct slice key)
+{
+    struct clean_map_key prepared;
+    clean_map_hash(map->hash_key, key, prepared.hash);
+    if (map->slots != NULL)
+        __builtin_prefetch(&map->slots[home_of(map, prepared.hash)], 1);
+    return prepared;
+}
+
+bool clean_map_put(struct clean_map *map, struct clean_map_key key, int64_t offset)
 {
     CHECK(offset >= 0);
     if (map->entries_max == 0)
         return false;
     if (map->slots == NULL)
         map->slots = memory_allocate_zeroed(map->slots_count, sizeof(*map->slots));
-    uint64_t hash[2];
-    clean_map_hash(map->hash_key, key, hash);
-    struct clean_map_slot *slot = find_slot(map, hash);
+    struct clean_map_slot *slot = find_slot(map, key.hash);
     if (slot->offset_plus_one == 0) {
         if (map->entries >= map->entries_max)
             return false;
-        slot->hash[0] = hash[0];
-        slot->hash[1] = hash[1];
+        slot->hash[0] = key.hash[0];
+        slot->hash[1] = key.hash[1];
         map->entries++;
     }
     slot->offset_plus_one = (uint64_t)offset + 1;
@@ -136,13 +149,9 @@ bool clean_map_put(struct clean_map *map, struct slice key, int64_t offset)
     return true;
 }
 
-int64_t clean_map_get(const struct clean_map *map, struct slice key)
+int64_t clean_map_get(const struct clean_map *map, struct clean_map_key key)
 {
-    if (map->slots == NULL)
-        return -1;
-    uint64_t hash[2];
-    clean_map_hash(map->hash_key, key, hash);
-    return (int64_t)(find_slot(map, hash)->offset_plus_one) - 1;
+    return map->slots != NULL ? (int64_t)(find_slot(map, key.hash)->offset_plus_one) - 1 : -1;
 }
 
 void clean_map_advance(struct clean_map *map, int64_t offset)

@@ -19,6 +19,11 @@
 
 struct clean_map_slot;
 
+/* A key that was hashed. */
+struct clean_map_key {
+    uint64_t hash[2];
+};
+
 struct clean_map {
     struct clean_map_slot *slots; /* NULL: released */
     size_t slots_count;
@@ -35,12 +40,18 @@ void clean_map_init(struct clean_map *map, size_t memory_bytes, double load_fact
 void clean_map_clear(struct clean_map *map);
 
 /*
+ * Hashes the key, and asks the memory for its slot without waiting for it: whoever has several keys and
+ * prepares them all before the first is put or got waits for all of them at once. Nearly every slot is a miss
+ * of all caches, so this decides how fast compaction is.
+ */
+struct clean_map_key clean_map_prepare(const struct clean_map *map, struct slice key);
+/*
  * Notes that the newest record of `key` so far is at `offset`, which rises from call to call, and is at least
  * 0. False: there is no room for another key, and nothing has changed.
  */
-MUST_CHECK bool clean_map_put(struct clean_map *map, struct slice key, int64_t offset);
+MUST_CHECK bool clean_map_put(struct clean_map *map, struct clean_map_key key, int64_t offset);
 /* The offset noted last for `key`, -1 where there is none. */
-int64_t clean_map_get(const struct clean_map *map, struct slice key);
+int64_t clean_map_get(const struct clean_map *map, struct clean_map_key key);
 /* All records up to `offset` are in the map. Never falls. */
 void clean_map_advance(struct clean_map *map, int64_t offset);
 

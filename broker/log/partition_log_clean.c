@@ -250,7 +250,7 @@ static int map_segment(struct log_clean *clean, size_t number, struct clean_tran
     bool full = false;
     while (!full && (result = next_batch(clean, &next_offset, &bytes)) > 0) {
         int taken = clean_map_batch(clean->map, transactions, bytes, first_dirty,
-                                    (size_t)clean->settings.max_message_bytes, &clean->filter.scratch);
+                                    (size_t)clean->settings.max_message_bytes, &clean->filter.records);
         if (taken < 0)
             return taken;
         full = taken == 0;

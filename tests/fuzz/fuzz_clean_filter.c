@@ -72,13 +72,14 @@ static bool repair(struct buffer *bytes)
 static void clean(struct slice bytes, bool small, bool others)
 {
     struct cleaning cleaning;
-    struct buffer first, second, scratch;
+    struct buffer first, second;
+    struct clean_records records;
     struct clean_result result;
     buffer_init(&first);
     buffer_init(&second);
-    buffer_init(&scratch);
+    clean_records_init(&records);
     begin(&cleaning, small);
-    int mapped = clean_map_batch(&cleaning.map, &cleaning.transactions, bytes, 0, BATCH_BYTES_MAX, &scratch);
+    int mapped = clean_map_batch(&cleaning.map, &cleaning.transactions, bytes, 0, BATCH_BYTES_MAX, &records);
     CHECK(mapped == 0 || mapped == 1 || mapped == -EBADMSG);
     if (others)
         clean_map_advance(&cleaning.map, INT64_MAX - 1);
@@ -100,7 +101,7 @@ static void clean(struct slice bytes, bool small, bool others)
     }
     buffer_release(&first);
     buffer_release(&second);
-    buffer_release(&scratch);
+    clean_records_release(&records);
     end(&cleaning);
 }
 

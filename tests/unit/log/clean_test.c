@@ -37,32 +37,42 @@ static void test_the_hash_is_siphash(void **state)
     assert_int_equal(hash[1], 0x930255c71472f66dULL);
 }
 
+static bool put_key(struct clean_map *map, struct slice key, int64_t offset)
+{
+    return clean_map_put(map, clean_map_prepare(map, key), offset);
+}
+
+static int64_t get_key(const struct clean_map *map, struct slice key)
+{
+    return clean_map_get(map, clean_map_prepare(map, key));
+}
+
 static void test_the_map_is_bounded(void **state)
 {
     (void)state;
     struct clean_map map;
     clean_map_init(&map, 1000 * CLEAN_MAP_SLOT_BYTES + 5, 0.9, HASH_KEY);
     assert_int_equal(map.slots_count, 1000);
-    assert_int_equal(clean_map_get(&map, slice_of("k")), -1);
+    assert_int_equal(get_key(&map, slice_of("k")), -1);
     uint32_t key = 0;
-    while (clean_map_put(&map, slice_make(&key, sizeof(key)), 10 + key))
+    while (put_key(&map, slice_make(&key, sizeof(key)), 10 + key))
         key++;
     assert_int_equal(key, 900);
     assert_int_equal(map.latest_offset, 10 + 899);
     /* A key that is there may move. */
     key = 5;
-    assert_true(clean_map_put(&map, slice_make(&key, sizeof(key)), 5000));
+    assert_true(put_key(&map, slice_make(&key, sizeof(key)), 5000));
     for (key = 0; key < 1000; key++) {
         int64_t expected = key == 5 ? 5000 : key < 900 ? 10 + (int64_t)key : -1;
-        assert_int_equal(clean_map_get(&map, slice_make(&key, sizeof(key))), expected);
+        assert_int_equal(get_key(&map, slice_make(&key, sizeof(key))), expected);
     }
     clean_map_advance(&map, 4000);
     assert_int_equal(map.latest_offset, 5000);
     clean_map_clear(&map);
     assert_int_equal(map.latest_offset, -1);
-    assert_int_equal(clean_map_get(&map, slice_make(&key, sizeof(key))), -1);
+    assert_int_equal(get_key(&map, slice_make(&key, sizeof(key))), -1);
     clean_map_init(&map, 10, 0.9, HASH_KEY);
-    assert_false(clean_map_put(&map, slice_of("k"), 1));
+    assert_false(put_key(&map, slice_of("k"), 1));
 }
 
 /* ---- plan, groups, throttle ---- */
@@ -267,12 +277,12 @@ static void make_marker(struct buffer *bytes, int64_t offset, int64_t producer_i
 static void see(struct cleaning *cleaning, const struct buffer *bytes)
 {
     struct clean_transactions none;
-    struct buffer scratch;
-    buffer_init(&scratch);
+    struct clean_records records;
+    clean_records_init(&records);
     clean_transactions_init(&none, NULL, 0);
-    assert_int_equal(clean_map_batch(&cleaning->map, &none, buffer_slice(bytes), 0, 1 << 20, &scratch), 1);
+    assert_int_equal(clean_map_batch(&cleaning->map, &none, buffer_slice(bytes), 0, 1 << 20, &records), 1);
     clean_transactions_release(&none);
-    buffer_release(&scratch);
+    clean_records_release(&records);
 }
 
 static void test_a_batch_is_thinned_out(void **state)
@@ -511,7 +521,7 @@ static void test_old_formats(void **state)
             begin(&cleaning, NULL, 0);
             see(&cleaning, &bytes);
             assert_int_equal(cleaning.map.latest_offset, 14);
-            assert_int_equal(clean_map_get(&cleaning.map, slice_of("a")), 13);
+            assert_int_equal(get_key(&cleaning.map, slice_of("a")), 13);
             cleaning.filter.keep_old_tombstones = true;
             assert_int_equal(
                 clean_filter_batch(&cleaning.filter, buffer_slice(&bytes), &cleaning.out, &cleaning.result),
@@ -543,7 +553,7 @@ static void test_old_formats(void **state)
         assert_int_equal(
             clean_filter_batch(&cleaning.filter, buffer_slice(&plain), &cleaning.out, &cleaning.result), 0);
         assert_true(slice_equals(buffer_slice(&plain), buffer_slice(&cleaning.out)));
-        assert_true(clean_map_put(&cleaning.map, slice_of("x"), 8));
+        assert_true(put_key(&cleaning.map, slice_of("x"), 8));
         assert_int_equal(
             clean_filter_batch(&cleaning.filter, buffer_slice(&plain), &cleaning.out, &cleaning.result), 0);
         assert_int_equal(cleaning.result.size_bytes, 0);
