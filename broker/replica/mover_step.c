@@ -394,6 +394,7 @@ static enum move_outcome open_future(struct step *step)
     if (error == -EXDEV) {
         /* Another directory was asked for since. */
         step->move->known = false;
+        step->move->announced = false;
         error = log_manager_remove_future(step->mover->logs, step->topic, step->move->partition);
         return error ? future_failed(step, error) : MOVE_WAIT;
     }
