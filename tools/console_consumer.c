@@ -211,7 +211,7 @@ static int open_and_consume(const struct consume_request *request, struct proper
     return status;
 }
 
-static int run(const struct tool *tool, const struct options *options)
+static int run(const struct options *options)
 {
     struct consume_request request = {.topic = options_value(options, "topic"),
                                       .skip_errors = options_has(options, "skip-message-on-error")};
@@ -229,7 +229,7 @@ static int run(const struct tool *tool, const struct options *options)
     if (rc == 0)
         rc = read_numbers(options, &request, &error);
     if (rc < 0) {
-        status = tool_wrong_use(tool, buffer_string(&error));
+        status = tool_wrong_use(buffer_string(&error));
     } else {
         for (size_t i = 0; i < ARRAY_SIZE(without_effect); i++)
             if (options_has(options, without_effect[i]))

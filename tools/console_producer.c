@@ -339,7 +339,7 @@ static int produce(struct producer *producer, const struct options *options, con
     return rc < 0 || producer->failed > 0 ? 1 : 0;
 }
 
-static int run(const struct tool *tool, const struct options *options)
+static int run(const struct options *options)
 {
     struct producer producer = {0};
     struct properties settings, reader;
@@ -362,7 +362,7 @@ static int run(const struct tool *tool, const struct options *options)
         rc = options_integer(options, "max-block-ms", 1, TIME_MS_MAX, &block_ms, &error);
     int status = 1;
     if (rc < 0) {
-        status = tool_wrong_use(tool, buffer_string(&error));
+        status = tool_wrong_use(buffer_string(&error));
     } else if (read_settings(options, bootstrap, &settings, &error) < 0 ||
                read_format(options, &reader, &producer.format, &error) < 0) {
         fprintf(stderr, "%s\n", buffer_string(&error));

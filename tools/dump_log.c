@@ -183,6 +183,9 @@ void dump_print_findings(struct dump *dump)
 
 void dump_finish(struct dump *dump)
 {
+    if (dump->known_files == 0)
+        dump_complain(dump, "Nothing was dumped: name .log, .index, .timeindex, .txnindex or .snapshot files "
+                            "of a partition's folder with --files.");
     write_line(dump);
     if (fflush(dump->out) == 0 && ferror(dump->out) == 0)
         return;
@@ -214,7 +217,11 @@ int dump_open(struct dump *dump, const struct dump_file *of, const char *suffix,
     buffer_append_string(path, suffix);
     *opened = (struct dump_file){.path = buffer_string(path), .base_offset = of->base_offset};
     opened->name = opened->path + (of->name - of->path);
-    return open_file(dump, optional, opened);
+    int error = open_file(dump, true, opened);
+    if (error == -ENOENT && !optional)
+        dump_complain(dump, "%s: %s. %s is compared with it: keep both in one folder.", opened->path,
+                      strerror(ENOENT), of->path);
+    return error;
 }
 
 void dump_close(struct dump *dump, struct dump_file *file)
@@ -284,6 +291,7 @@ void dump_path(struct dump *dump, const char *path)
     dump_flush(dump);
     for (size_t i = 0; suffix != NULL && i < ARRAY_SIZE(kinds); i++) {
         if (strcmp(suffix, kinds[i].suffix) == 0) {
+            dump->known_files++;
             dump_kind(dump, &kinds[i], &file);
             return;
         }

@@ -62,6 +62,7 @@ struct dump {
     FILE *err;
     bool show_progress; /* there is a terminal to show it on */
     bool damaged;       /* the exit status */
+    size_t known_files; /* paths that named a kind of file that can be dumped */
     struct dump_findings *findings;
     size_t findings_count;
     size_t findings_capacity;
@@ -76,7 +77,8 @@ void dump_release(struct dump *dump);
 void dump_path(struct dump *dump, const char *path);
 /* The lists at the end. */
 void dump_print_findings(struct dump *dump);
-/* Brings all lines out. Where they could not be written, also earlier ones, that is told and noted. */
+/* Brings all lines out. Where they could not be written, also earlier ones, that is told and noted; so it is
+ * where no path named a kind of file that can be dumped. */
 void dump_finish(struct dump *dump);
 
 /* ---- what the parts share ---- */

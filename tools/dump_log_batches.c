@@ -218,7 +218,9 @@ void dump_batches_file(struct dump *dump, struct dump_file *file)
         buffer_print(&dump->line, "Found %" PRId64 " invalid bytes at the end of %s\n",
                      batches.end - batches.position, file->name);
         dump_flush(dump);
-        dump->damaged = true;
+        dump_complain(dump,
+                      "%s: the %" PRId64 " bytes from position %" PRId64 " to the end are no whole batch.",
+                      file->path, batches.end - batches.position, batches.position);
     }
     dump_batches_release(&batches);
 }

@@ -97,7 +97,7 @@ static void normalise(char *path)
     *to = '\0';
 }
 
-static int run(const struct tool *tool, const struct options *options)
+static int run(const struct options *options)
 {
     struct dump dump;
     struct buffer error;
@@ -105,7 +105,7 @@ static int run(const struct tool *tool, const struct options *options)
     buffer_init(&error);
     dump_init(&dump, file_system_posix(), stdout, stderr);
     if (read_request(options, &dump.request, &error) < 0) {
-        status = tool_wrong_use(tool, buffer_string(&error));
+        status = tool_wrong_use(buffer_string(&error));
     } else {
         /* On one terminal the bar would run into the lines. */
         bool quiet = dump.request.verify_index_only || dump.request.index_sanity_check;
@@ -129,7 +129,7 @@ static int run(const struct tool *tool, const struct options *options)
 
 const struct tool dump_log_tool = {
     .name = "dump-log",
-    .summary = "prints what is in the files of a log",
+    .summary = "print what is in the files of a log",
     .purpose =
         "This tool helps to parse a log file and dump its contents to the console, useful for debugging a "
         "seemingly corrupt log segment.",

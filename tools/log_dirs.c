@@ -295,7 +295,7 @@ static int describe(struct work *work)
     return rc;
 }
 
-static int run(const struct tool *tool, const struct options *options)
+static int run(const struct options *options)
 {
     struct work work = {.bootstrap = options_value(options, "bootstrap-server"),
                         .brokers = options_value(options, "broker-list"),
@@ -305,7 +305,7 @@ static int run(const struct tool *tool, const struct options *options)
     arena_init(&work.arena, ANSWER_BYTES_MAX);
     int status = 0;
     if (options_require(options, "bootstrap-server describe", &work.sentence) < 0) {
-        status = tool_wrong_use(tool, buffer_string(&work.sentence));
+        status = tool_wrong_use(buffer_string(&work.sentence));
     } else if (tool_read_command_config(options, &work.sentence) < 0 || describe(&work) < 0) {
         fflush(stdout);
         fprintf(stderr, "%s\n", buffer_string(&work.sentence));

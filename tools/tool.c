@@ -25,10 +25,9 @@ static void print_usage(const struct tool *tool, FILE *out)
     buffer_release(&usage);
 }
 
-int tool_wrong_use(const struct tool *tool, const char *sentence)
+int tool_wrong_use(const char *sentence)
 {
-    fprintf(stderr, "%s\n", sentence);
-    print_usage(tool, stderr);
+    fprintf(stderr, "%s\nTry --help for the list of options.\n", sentence);
     return 1;
 }
 
@@ -69,10 +68,11 @@ int tool_main(const struct tool *tool, int count, char *const *arguments)
     options_init(&options, tool->rows, tool->row_count);
     int status = 0;
     if (count == 0) {
-        status = tool_wrong_use(tool, tool->purpose);
-    } else if (options_parse(&options, count, arguments, &error, &notes) < 0) {
-        fprintf(stderr, "%s\nTry --help for the list of options.\n", buffer_string(&error));
+        fprintf(stderr, "%s\n", tool->purpose);
+        print_usage(tool, stderr);
         status = 1;
+    } else if (options_parse(&options, count, arguments, &error, &notes) < 0) {
+        status = tool_wrong_use(buffer_string(&error));
     } else if (options_has(&options, "help")) {
         printf("%s\n", tool->purpose);
         print_usage(tool, stdout);
@@ -80,7 +80,7 @@ int tool_main(const struct tool *tool, int count, char *const *arguments)
         tool_print_version(stdout);
     } else {
         fputs(buffer_string(&notes), stderr);
-        status = tool->run(tool, &options);
+        status = tool->run(&options);
     }
     options_release(&options);
     buffer_release(&notes);

@@ -14,7 +14,7 @@ struct tool {
     const char *purpose; /* what Kafka's tool says of itself when called without arguments */
     const struct option_row *rows;
     size_t row_count;
-    int (*run)(const struct tool *tool, const struct options *options);
+    int (*run)(const struct options *options);
 };
 
 extern const struct tool topics_tool;
@@ -30,8 +30,8 @@ extern const struct tool log_dirs_tool;
  */
 int tool_main(const struct tool *tool, int count, char *const *arguments);
 
-/* Wrong use found later: the sentence and the usage on standard error. Always 1. */
-int tool_wrong_use(const struct tool *tool, const char *sentence);
+/* Wrong use: the sentence on standard error, and where to look; all the options would hide it. Always 1. */
+int tool_wrong_use(const char *sentence);
 
 /* The property file that --command-config names: this release connects in plaintext only. 0, or -errno with
  * the sentence. */

@@ -224,7 +224,7 @@ static int read_values(const struct options *options, struct topics_request *req
     return assignment != NULL ? topics_assignment_parse(assignment, &request->assignment, sentence) : 0;
 }
 
-static int run(const struct tool *tool, const struct options *options)
+static int run(const struct options *options)
 {
     struct topics_request request = {0};
     struct topics_error error;
@@ -232,7 +232,7 @@ static int run(const struct tool *tool, const struct options *options)
     buffer_init(&error.hint);
     int status = 0;
     if (read_request(options, &request, &error.sentence) < 0) {
-        status = tool_wrong_use(tool, buffer_string(&error.sentence));
+        status = tool_wrong_use(buffer_string(&error.sentence));
     } else {
         int rc = read_values(options, &request, &error.sentence);
         if (rc == 0)

@@ -260,6 +260,16 @@ static void what_cannot_be_read_is_told(void **state)
     assert_non_null(
         strstr(bench.err, "Ignoring unknown file nothing\nIgnoring unknown file " STEM ".cleaned\n"));
     assert_non_null(strstr(bench.err, "00000000000000009999.log: No such file"));
+    assert_null(strstr(bench.err, "Nothing was dumped"));
+    static const char *const unknown[] = {"nothing", STEM ".cleaned", NULL};
+    run(&bench, &request, unknown);
+    assert_true(bench.damaged);
+    assert_non_null(strstr(bench.err, "Nothing was dumped: name .log, .index"));
+    static const char *const alone[] = {STEM ".index", NULL};
+    put(&bench, STEM ".index", "12345678", 8);
+    run(&bench, &request, alone);
+    assert_string_equal(bench.err, STEM ".log: No such file or directory. " STEM
+                                        ".index is compared with it: keep both in one folder.\n");
     put_all(&bench);
     const struct memory_files_fault fault = {
         .operations = MEMORY_FILES_BIT(MEMORY_FILES_READ), .error = -5, .short_bytes = -1, .repeat = true};
@@ -321,6 +331,7 @@ static void every_cut_is_survived(void **state)
             if (i == 0 && length > 0 && length < 195) {
                 assert_true(bench.damaged);
                 assert_non_null(strstr(bench.out, "invalid bytes at the end of " STEM ".log\n"));
+                assert_non_null(strstr(bench.err, "to the end are no whole batch.\n"));
             }
         }
         buffer_release(&bytes);
