@@ -79,8 +79,8 @@ MUST_CHECK int log_manager_obtain(struct log_manager *manager, struct slice topi
 /*
  * Takes the log out: its folder is renamed to <topic>-<partition>.<hex>-delete at once, and removed by
  * log_manager_remove_due; removed at once where the disk has no room for the name. The checkpoints tell of it
- * until they are written next, but never of another log. The caller holds the partition and uses the log no more. 0 or -errno; -ENOENT where
- * there is none, -EIO where its directory is offline (nothing was done).
+ * until they are written next, but never of another log. The caller holds the partition and uses the log no
+ * more. 0 or -errno; -ENOENT where there is none, -EIO where its directory is offline (nothing was done).
  */
 MUST_CHECK int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition);
 /*
