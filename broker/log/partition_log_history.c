@@ -72,7 +72,7 @@ static int holds_batch(struct partition_log *other, const struct partition_log *
     if (batch->base_offset < other->segments[0]->base_offset || batch->last_offset >= other->end_offset)
         return 0;
     size_t other_number = partition_log_segment_number(other, batch->base_offset);
-    struct scanned_batch same;
+    struct scanned_batch same = {0};
     int result = partition_log_find(other, other_number, batch->last_offset, &same);
     if (result <= 0)
         return result;
@@ -112,7 +112,7 @@ static bool epochs_agree(const struct partition_log *log, const struct partition
 enum log_kinship partition_log_kinship(struct partition_log *log, struct partition_log *other)
 {
     size_t number = 0;
-    struct scanned_batch last;
+    struct scanned_batch last = {0};
     if (partition_log_use_end(log) || partition_log_use_end(other) || log->end_offset > other->end_offset)
         return LOG_UNRELATED;
     int result = find_last_batch(log, &number, &last);
