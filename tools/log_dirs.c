@@ -197,6 +197,18 @@ static void append_error(int16_t code, struct buffer *json)
         append_string(slice_of(kafka_error_name(code)), json);
 }
 
+/* A full directory is no error to those who read the JSON: it serves reads, and has room again by itself. */
+#define FULL_BELOW_BYTES ((int64_t)2 * 1024 * 1024)
+
+static void say_full(int32_t broker, const struct describe_log_dirs_response_result *result)
+{
+    if (result->error_code == KAFKA_NONE && result->usable_bytes >= 0 &&
+        result->usable_bytes < FULL_BELOW_BYTES)
+        tool_hint("Broker %" PRId32 ": %.*s is full: %" PRId64 " of %" PRId64
+                  " bytes are left. Nothing is appended there until there is room.",
+                  broker, SLICE_ARGUMENTS(result->log_dir), result->usable_bytes, result->total_bytes);
+}
+
 static void append_broker(const struct work *work, int32_t id,
                           const struct describe_log_dirs_response *response, struct buffer *json)
 {
@@ -210,6 +222,7 @@ static void append_broker(const struct work *work, int32_t id,
         buffer_append_string(json, ",\"logDir\":");
         append_string(result->log_dir, json);
         buffer_append_string(json, "}");
+        say_full(id, result);
     }
     buffer_append_string(json, "]}");
 }

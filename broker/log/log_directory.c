@@ -123,6 +123,11 @@ int log_directory_open(struct log_directory *directory, int32_t broker_id, const
     struct buffer path;
     buffer_init(&path);
     int result = make_and_lock(directory, &path, error);
+    struct file_status status;
+    if (!result)
+        directory->was_new =
+            file_system_status(directory->files, path_of(directory, META_PROPERTIES_FILE, &path), &status) ==
+            -ENOENT;
     if (!result)
         result = meta_properties_ensure(directory->files, directory->path, broker_id, cluster_id, error);
     if (!result) {

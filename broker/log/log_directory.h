@@ -37,6 +37,7 @@ struct log_directory {
     char *path;
     struct file *lock; /* NULL: not held */
     bool was_clean;    /* the last stop was */
+    bool was_new;      /* there was no meta.properties */
     struct log_health health;
     atomic_int_least64_t next_line_ms; /* before that, no line says again that it is full */
     atomic_bool told_full;             /* one has said so, and none yet that there is room again */

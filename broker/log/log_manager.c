@@ -8,6 +8,7 @@
 
 #include "broker/log/log_manager_private.h"
 #include "broker/log/log_names.h"
+#include "broker/log/meta_properties.h"
 #include "common/clock.h"
 #include "common/memory.h"
 
@@ -146,6 +147,21 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     return manager;
 }
 
+/* One among others that were there before: the disk that should be mounted in that place may be missing. */
+static void warn_of_new(struct log_manager *manager)
+{
+    const struct log_directory *known = NULL;
+    for (size_t i = 0; i < manager->directories_count; i++)
+        if (!manager->directories[i].was_new && !log_directory_is_offline(&manager->directories[i]))
+            known = &manager->directories[i];
+    for (size_t i = 0; known && i < manager->directories_count; i++)
+        if (manager->directories[i].was_new)
+            log_warn(manager->logger, "log",
+                     "no " META_PROPERTIES_FILE " was in %s, while %s has one: is it new, or is its disk not "
+                     "mounted? It is used from now on",
+                     manager->directories[i].path, known->path);
+}
+
 /* Takes the directories. 0, or -errno with a sentence: the operator's mistakes, or none can be used. */
 static int open_directories(struct log_manager *manager, const struct log_manager_options *options,
                             struct buffer *error)
@@ -162,6 +178,7 @@ static int open_directories(struct log_manager *manager, const struct log_manage
             last = result;
         }
     }
+    warn_of_new(manager);
     return log_manager_usable_directories(manager) > 0 ? 0 : last;
 }
 

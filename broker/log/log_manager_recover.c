@@ -119,8 +119,9 @@ static void measure(struct opening *opening, int threads)
                      load->count);
         else
             log_info(manager->logger, "log",
-                     "%s: %zu logs, the last stop was not clean: %.1f MiB are checked, %d logs at once",
-                     directory->path, load->count, (double)bytes / MIB, threads > 0 ? threads : 1);
+                     "%s: %zu logs, the last stop was not clean: %.1f MiB are checked, by %d thread%s",
+                     directory->path, load->count, (double)bytes / MIB, threads > 1 ? threads : 1,
+                     threads > 1 ? "s" : "");
     }
 }
 
@@ -263,12 +264,20 @@ static void opening_init(struct opening *opening, struct log_manager *manager, s
     pthread_condattr_destroy(&attributes);
 }
 
+/* A rate of less says nothing of the disk. */
+#define RATE_BYTES_MIN ((int64_t)1024 * 1024)
+#define RATE_MS_MIN 100
+
 static void say_end(struct opening *opening)
 {
     int64_t elapsed_ms = log_manager_now_ms(opening->manager) - opening->begin_ms;
     int64_t checked = atomic_load(&opening->checked_bytes);
     size_t done = atomic_load(&opening->logs_done);
-    if (checked > 0)
+    if (checked > 0 && (checked < RATE_BYTES_MIN || elapsed_ms < RATE_MS_MIN))
+        log_info(opening->manager->logger, "log",
+                 "%zu logs loaded in %" PRId64 " ms; recovery checked %.1f MiB", done, elapsed_ms,
+                 (double)checked / MIB);
+    else if (checked > 0)
         log_info(opening->manager->logger, "log",
                  "%zu logs loaded in %" PRId64 " ms; recovery checked %.1f MiB, %.0f MiB/s", done, elapsed_ms,
                  (double)checked / MIB, (double)checked * 1000 / MIB / (double)max_i64(elapsed_ms, 1));

@@ -335,6 +335,35 @@ static void an_empty_folder_goes(void **state)
     }
 }
 
+/* A directory that is new among known ones may be an empty mount point: said once, and not of first starts.
+ */
+static void an_empty_mount_point_is_said(void **state)
+{
+    (void)state;
+    struct world world;
+    struct buffer lines;
+    int ends[2];
+    world_init(&world, 40);
+    buffer_init(&lines);
+    assert_int_equal(pipe(ends), 0);
+    struct logger *logger = logger_new(ends[1], LOG_WARN, "test");
+    start(&world, only_a, 1, logger);
+    stop(&world);
+    for (int life = 0; life < 3; life++) {
+        assert_int_equal(write(ends[1], "\n", 1), 1); /* so that there is something to read */
+        take_lines(ends[0], &lines);
+        const char *said = strstr(buffer_string(&lines), "no meta.properties was in /b, while /a has one");
+        assert_true((said != NULL) == (life == 1));
+        start(&world, orders[0], 2, logger);
+        stop(&world);
+    }
+    buffer_release(&lines);
+    logger_free(logger);
+    close(ends[0]);
+    close(ends[1]);
+    world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_backup_that_the_log_holds_goes),
         cmocka_unit_test(a_backup_of_another_history_stays),
         cmocka_unit_test(an_empty_folder_goes),
+        cmocka_unit_test(an_empty_mount_point_is_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
