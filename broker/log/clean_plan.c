@@ -82,26 +82,23 @@ bool clean_plan_is_filthier(const struct clean_plan *plan, const struct clean_pl
     return plan->dirty_ratio > other->dirty_ratio;
 }
 
-size_t clean_plan_group(const struct clean_group_segment *segments, size_t count, size_t first,
-                        const struct clean_group_bounds *bounds)
+bool clean_group_take(struct clean_group *group, const struct clean_group_segment *segment,
+                      int64_t end_offset, const struct clean_group_bounds *bounds)
 {
-    CHECK(first < count);
-    int64_t bytes = segments[first].size_bytes;
-    int64_t offset_index_bytes = segments[first].offset_index_bytes;
-    int64_t time_index_bytes = segments[first].time_index_bytes;
-    size_t next = first + 1;
-    for (; next < count; next++) {
-        const struct clean_group_segment *segment = &segments[next];
-        int64_t end = next + 1 < count ? segments[next + 1].base_offset : bounds->end_offset;
-        bytes += segment->size_bytes;
-        offset_index_bytes += segment->offset_index_bytes;
-        time_index_bytes += segment->time_index_bytes;
-        bool fits = bytes <= bounds->segment_bytes && offset_index_bytes <= bounds->index_bytes &&
-                    time_index_bytes <= bounds->index_bytes;
-        /* An empty segment takes no offsets: one is not left behind for every 2^31. */
-        bool spans = segment->size_bytes == 0 || end - 1 - segments[first].base_offset <= INT32_MAX;
-        if (!fits || !spans)
-            break;
-    }
-    return next - first;
+    struct clean_group larger = *group;
+    if (group->count == 0)
+        larger.base_offset = segment->base_offset;
+    larger.size_bytes += segment->size_bytes;
+    larger.offset_index_bytes += segment->offset_index_bytes;
+    larger.time_index_bytes += segment->time_index_bytes;
+    larger.count++;
+    bool fits = larger.size_bytes <= bounds->segment_bytes &&
+                larger.offset_index_bytes <= bounds->index_bytes &&
+                larger.time_index_bytes <= bounds->index_bytes;
+    /* An empty segment takes no offsets: one is not left behind for every 2^31. */
+    bool spans = segment->size_bytes == 0 || end_offset - 1 - larger.base_offset <= INT32_MAX;
+    if (group->count > 0 && !(fits && spans))
+        return false;
+    *group = larger;
+    return true;
 }

@@ -69,14 +69,23 @@ struct clean_group_segment {
 struct clean_group_bounds {
     int64_t segment_bytes; /* segment.bytes */
     int64_t index_bytes;   /* segment.index.bytes */
-    int64_t end_offset;    /* above the last segment */
+};
+
+/* Segments that become one, while they are found out one after the other. */
+struct clean_group {
+    int64_t base_offset;
+    int64_t size_bytes;
+    int64_t offset_index_bytes;
+    int64_t time_index_bytes;
+    size_t count;
 };
 
 /*
- * How many segments, from number `first` on, are to become one: as many as fit in a segment, its indexes, and
- * the 31 bits of a relative offset. At least 1.
+ * Takes the next segment, which ends at end_offset, into a group that is all zero at first. True: it fits, as
+ * the first one always does. False: in size, its indexes, or the 31 bits of a relative offset it does not,
+ * and the group is what it was.
  */
-size_t clean_plan_group(const struct clean_group_segment *segments, size_t count, size_t first,
-                        const struct clean_group_bounds *bounds);
+MUST_CHECK bool clean_group_take(struct clean_group *group, const struct clean_group_segment *segment,
+                                 int64_t end_offset, const struct clean_group_bounds *bounds);
 
 #endif

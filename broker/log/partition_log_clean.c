@@ -26,19 +26,26 @@ void partition_log_set_first_dirty_offset(struct partition_log *log, int64_t off
 
 /* ---- under the lock ---- */
 
+/* The largest timestamp of a sealed segment: one number, which stays known. 0, or -errno. */
+static int look_up_largest(struct partition_log *log, struct segment *segment, int64_t *timestamp)
+{
+    bool known = segment->times_loaded || segment->timestamp_found;
+    int error = known ? 0 : partition_log_find_largest_timestamp(log, segment);
+    *timestamp = segment->times_loaded ? segment->max_timestamp : segment->found_timestamp;
+    return error;
+}
+
 /* What the plan wants to know of a segment. 0, or -errno. */
 static int describe_segment(struct partition_log *log, struct segment *segment, bool dirty,
-                            struct clean_plan_segment *described)
+                            bool wants_largest, struct clean_plan_segment *described)
 {
     *described = (struct clean_plan_segment){.base_offset = segment->base_offset,
                                              .size_bytes = segment->size_bytes,
                                              .largest_timestamp = -1,
                                              .first_timestamp = -1};
     int error = 0;
-    if (dirty && log->settings.min_compaction_lag_ms > 0) {
-        error = segment_load_times(segment, log->settings.index_interval_bytes);
-        described->largest_timestamp = segment->max_timestamp;
-    }
+    if (wants_largest)
+        error = look_up_largest(log, segment, &described->largest_timestamp);
     if (!error && dirty && log->settings.max_compaction_lag_ms < INT64_MAX) {
         error = segment_load_first_timestamp(segment);
         described->first_timestamp = segment->first_timestamp;
@@ -65,10 +72,16 @@ int partition_log_clean_plan(struct partition_log *log, int64_t high_watermark, 
         clean_plan_first_dirty(input.first_dirty_offset, input.log_start_offset, input.log_end_offset);
     size_t first_number = partition_log_segment_number(log, first_dirty);
     struct clean_plan_segment *segments = memory_allocate(log->segments_count * sizeof(*segments));
+    int64_t old_until_ms;
+    if (__builtin_sub_overflow(now_ms, log->settings.min_compaction_lag_ms, &old_until_ms))
+        old_until_ms = INT64_MIN;
+    bool young = log->settings.min_compaction_lag_ms <= 0; /* no age is looked at */
     int error = partition_log_failure(log);
     for (size_t i = 0; i < log->segments_count && !error; i++) {
         bool dirty = i >= first_number && i + 1 < log->segments_count;
-        error = describe_segment(log, log->segments[i], dirty, &segments[i]);
+        error = describe_segment(log, log->segments[i], dirty, dirty && !young, &segments[i]);
+        /* Above the first one that is too young it does not matter. */
+        young = young || segments[i].largest_timestamp > old_until_ms;
     }
     input.segments = segments;
     if (!error)
@@ -219,6 +232,13 @@ static int open_segment(struct log_clean *clean, size_t number)
     return error;
 }
 
+/* Where a segment ends: the base of the next one, or of what is not cleaned. */
+static int64_t segment_end(const struct log_clean *clean, size_t number)
+{
+    return number + 1 < clean->segments_count ? clean->segments[number + 1].base_offset
+                                              : clean->plan.first_uncleanable_offset;
+}
+
 /*
  * The next batch of the segment that is read, which must lie between what came before and the next segment:
  * the CRC of a batch does not cover its offset. As clean_reader_next.
@@ -229,9 +249,7 @@ static int next_batch(struct log_clean *clean, int64_t *next_offset, struct slic
     if (result <= 0)
         return result;
     struct scanned_batch batch = {0};
-    size_t number = clean->reading;
-    int64_t end = number + 1 < clean->segments_count ? clean->segments[number + 1].base_offset
-                                                     : clean->plan.first_uncleanable_offset;
+    int64_t end = segment_end(clean, clean->reading);
     if (scanned_batch_parse(bytes->data, bytes->length, &batch) || batch.base_offset < *next_offset ||
         batch.last_offset >= end)
         return -EBADMSG;
@@ -283,9 +301,7 @@ int log_clean_fill_map(struct log_clean *clean)
         result = map_segment(clean, number, &transactions);
         /* Whatever offsets a gap at its end has are seen, too. */
         if (result > 0)
-            clean_map_advance(clean->map, (number + 1 < count ? clean->segments[number + 1].base_offset
-                                                              : clean->plan.first_uncleanable_offset) -
-                                              1);
+            clean_map_advance(clean->map, segment_end(clean, number) - 1);
     }
     clean_transactions_release(&transactions);
     clean_reader_close(&clean->reader);
@@ -347,22 +363,20 @@ static int find_old_tombstones_until(struct log_clean *clean)
 /* The next segments that become one. 0, or -errno. */
 static int choose_group(struct log_clean *clean)
 {
-    size_t end = clean->next;
-    while (end < clean->segments_count && clean->segments[end].base_offset < clean->end_offset)
-        end++;
-    size_t count = end - clean->next;
-    struct clean_group_segment *described = memory_allocate(count * sizeof(*described));
-    int error = clean->old_tombstones_known ? 0 : find_old_tombstones_until(clean);
-    for (size_t i = 0; i < count && !error; i++)
-        error = describe_for_group(clean, clean->next + i, &described[i]);
     const struct clean_group_bounds bounds = {clean->settings.segment_bytes,
-                                              clean->settings.segment_index_bytes,
-                                              clean->plan.first_uncleanable_offset};
-    if (!error) {
-        clean->group_first = clean->next;
-        clean->group_count = clean_plan_group(described, count, 0, &bounds);
+                                              clean->settings.segment_index_bytes};
+    struct clean_group group = {0};
+    int error = clean->old_tombstones_known ? 0 : find_old_tombstones_until(clean);
+    for (size_t i = clean->next; i < clean->segments_count && !error; i++) {
+        struct clean_group_segment described;
+        if (clean->segments[i].base_offset >= clean->end_offset)
+            break;
+        error = describe_for_group(clean, i, &described);
+        if (error || !clean_group_take(&group, &described, segment_end(clean, i), &bounds))
+            break;
     }
-    free(described);
+    clean->group_first = clean->next;
+    clean->group_count = error ? 0 : group.count;
     return error;
 }
 

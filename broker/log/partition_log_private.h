@@ -212,6 +212,11 @@ MUST_CHECK int partition_log_drop_stray_snapshots(struct partition_log *log);
 bool partition_log_producer_batch(const struct scanned_batch *scanned, const uint8_t *bytes,
                                   struct producer_batch *batch);
 
+/* partition_log_retention.c: the largest timestamp of a sealed segment, from its indexes and batches, into
+ * found_timestamp; read once, and not kept in memory but for the one number: thousands of logs have an oldest
+ * segment. 0, or -errno. */
+MUST_CHECK int partition_log_find_largest_timestamp(struct partition_log *log, struct segment *segment);
+
 /* partition_log_read.c */
 void partition_log_remember(struct partition_log *log, const struct scanned_batch *batch, int64_t position);
 void partition_log_forget_recent(struct partition_log *log);

@@ -24,11 +24,7 @@
 #include "broker/log/retention.h"
 #include "common/memory.h"
 
-/*
- * The largest timestamp of a sealed segment, from its indexes and batches; read once, and not kept in memory
- * but for the one number: thousands of logs have an oldest segment.
- */
-static int find_largest_timestamp(struct partition_log *log, struct segment *segment)
+int partition_log_find_largest_timestamp(struct partition_log *log, struct segment *segment)
 {
     struct segment *copy = segment_new_existing(log->files, log->directory, segment->base_offset,
                                                 segment->size_bytes, segment->created_ms);
@@ -46,7 +42,7 @@ static int find_largest_timestamp(struct partition_log *log, struct segment *seg
 /* The largest timestamp; where no record has one, when the file was written last. 0, or -errno. */
 static int look_up_time(struct partition_log *log, struct segment *segment, int64_t *time_ms)
 {
-    int error = segment->times_loaded || segment->timestamp_found ? 0 : find_largest_timestamp(log, segment);
+    int error = segment->times_loaded || segment->timestamp_found ? 0 : partition_log_find_largest_timestamp(log, segment);
     if (error)
         return error;
     *time_ms = segment->times_loaded ? segment->max_timestamp : segment->found_timestamp;

@@ -154,6 +154,18 @@ static void test_the_plan(void **state)
     assert_false(plan.due);
 }
 
+/* How many segments, from number `first` on, become one. */
+static size_t group_of(const struct clean_group_segment *segments, size_t count, size_t first,
+                       const struct clean_group_bounds *bounds, int64_t end_offset)
+{
+    struct clean_group group = {0};
+    for (size_t i = first; i < count; i++)
+        if (!clean_group_take(&group, &segments[i], i + 1 < count ? segments[i + 1].base_offset : end_offset,
+                              bounds))
+            break;
+    return group.count;
+}
+
 static void test_groups(void **state)
 {
     (void)state;
@@ -161,15 +173,15 @@ static void test_groups(void **state)
     const struct clean_group_segment segments[] = {
         {0, 400, 10, 10}, {100, 400, 10, 10}, {200, 400, 10, 90},  {300, 10, 10, 10},
         {400, 0, 0, 0},   {far, 10, 10, 10},  {far + 9, 10, 95, 0}};
-    const struct clean_group_bounds bounds = {1000, 100, far + 20};
-    assert_int_equal(clean_plan_group(segments, 7, 0, &bounds), 2); /* bytes */
-    assert_int_equal(clean_plan_group(segments, 7, 2, &bounds),
+    const struct clean_group_bounds bounds = {1000, 100};
+    assert_int_equal(group_of(segments, 7, 0, &bounds, far + 20), 2); /* bytes */
+    assert_int_equal(group_of(segments, 7, 2, &bounds, far + 20),
                      3); /* the offsets; but an empty one has none */
-    assert_int_equal(clean_plan_group(segments, 7, 3, &bounds), 2);
-    assert_int_equal(clean_plan_group(segments, 7, 5, &bounds), 1); /* offset index */
-    assert_int_equal(clean_plan_group(segments, 7, 6, &bounds), 1);
-    const struct clean_group_bounds small = {1, 1, far + 20};
-    assert_int_equal(clean_plan_group(segments, 7, 1, &small), 1);
+    assert_int_equal(group_of(segments, 7, 3, &bounds, far + 20), 2);
+    assert_int_equal(group_of(segments, 7, 5, &bounds, far + 20), 1); /* offset index */
+    assert_int_equal(group_of(segments, 7, 6, &bounds, far + 20), 1);
+    const struct clean_group_bounds small = {1, 1};
+    assert_int_equal(group_of(segments, 7, 1, &small, far + 20), 1);
 }
 
 static void test_the_throttle(void **state)

@@ -170,6 +170,41 @@ static void test_only_what_may_be_cleaned(void **state)
     compaction_fixture_release(&fixture);
 }
 
+/* To choose among many logs again and again costs no reading, and their indexes no memory; and what a
+ * cleaning asks about files grows with the segments, not with their square. */
+static void test_choosing_is_cheap(void **state)
+{
+    (void)state;
+    struct compaction_fixture fixture;
+    struct clean_plan plan;
+    compaction_fixture_init(&fixture, 9);
+    while (fixture.log.log->segments_count < 60)
+        assert_true(compaction_append_many(&fixture, 5));
+    close_and_open(&fixture, true);
+    struct partition_log *log = fixture.log.log;
+    const uint32_t reads = MEMORY_FILES_BIT(MEMORY_FILES_READ),
+                   questions = MEMORY_FILES_BIT(MEMORY_FILES_STATUS);
+    int64_t end = partition_log_end_offset(log), now_ms = fixture.log.now_ms;
+    log->settings.min_compaction_lag_ms = 1;
+    log->settings.max_compaction_lag_ms = 100000;
+    assert_int_equal(partition_log_clean_plan(log, end, now_ms + 1000, &plan), 0);
+    assert_true(plan.due);
+    for (size_t i = 0; i + 1 < log->segments_count; i++)
+        assert_false(log->segments[i]->times_loaded);
+    uint64_t before = memory_files_operations(fixture.log.disk, reads);
+    assert_int_equal(partition_log_clean_plan(log, end, now_ms + 1000, &plan), 0);
+    assert_true(plan.due);
+    assert_int_equal(memory_files_operations(fixture.log.disk, reads), before);
+
+    size_t segments = log->segments_count;
+    log->settings.min_compaction_lag_ms = 0;
+    before = memory_files_operations(fixture.log.disk, questions);
+    assert_int_equal(compaction_clean(&fixture), 0);
+    assert_true(memory_files_operations(fixture.log.disk, questions) - before < 8 * segments);
+    compaction_check(&fixture, true);
+    compaction_fixture_release(&fixture);
+}
+
 /* ---- others, between the steps ---- */
 
 static void truncate_meanwhile(struct compaction_fixture *fixture, int step)
@@ -462,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_it_gets_small),
         cmocka_unit_test(test_tombstones_go_after_their_horizon),
         cmocka_unit_test(test_only_what_may_be_cleaned),
+        cmocka_unit_test(test_choosing_is_cheap),
         cmocka_unit_test(test_truncation_meanwhile),
         cmocka_unit_test(test_an_emptied_log_meanwhile),
         cmocka_unit_test(test_appends_meanwhile),
