@@ -106,8 +106,8 @@ static int read_configuration(const struct arguments *arguments, struct broker_c
     struct buffer errors;
     buffer_init(&warnings);
     buffer_init(&errors);
-    int error = broker_config_load(config, arguments->file, buffer_slice(&arguments->overrides), &warnings,
-                                   &errors);
+    int error =
+        broker_config_load(config, arguments->file, buffer_slice(&arguments->overrides), &warnings, &errors);
     print_lines("warning: ", &warnings);
     print_lines("", &errors);
     buffer_release(&warnings);
