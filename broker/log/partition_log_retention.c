@@ -42,7 +42,9 @@ int partition_log_find_largest_timestamp(struct partition_log *log, struct segme
 /* The largest timestamp; where no record has one, when the file was written last. 0, or -errno. */
 static int look_up_time(struct partition_log *log, struct segment *segment, int64_t *time_ms)
 {
-    int error = segment->times_loaded || segment->timestamp_found ? 0 : partition_log_find_largest_timestamp(log, segment);
+    int error = segment->times_loaded || segment->timestamp_found
+                    ? 0
+                    : partition_log_find_largest_timestamp(log, segment);
     if (error)
         return error;
     *time_ms = segment->times_loaded ? segment->max_timestamp : segment->found_timestamp;
