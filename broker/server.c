@@ -83,6 +83,14 @@ static void host_flush_wanted(struct replica_host *host, struct partition *parti
     storage_flush_wanted(server->storage, partition, urgency);
 }
 
+static void host_log_failed(struct replica_host *host, struct partition *partition)
+{
+    (void)partition;
+    struct server *server = container_of(host, struct server, replica_host);
+    if (server->coordinator != NULL)
+        coordinator_directories_changed(server->coordinator);
+}
+
 static void host_topic_settings(struct replica_host *host, const struct control_setting *settings,
                                 size_t count, struct log_settings *log_settings, int32_t *min_insync_replicas)
 {
@@ -258,6 +266,7 @@ static int make_replicas(struct server *server)
                                                  .unfollow = host_unfollow,
                                                  .proposal_wanted = host_proposal_wanted,
                                                  .flush_wanted = host_flush_wanted,
+                                                 .log_failed = host_log_failed,
                                                  .topic_settings = host_topic_settings};
     struct replica_manager_options manager = {.broker_id = config->broker_id,
                                               .logs = server->logs,

@@ -339,11 +339,16 @@ void partition_tick(struct partition *partition, int64_t now_ms)
     struct partition_effects effects;
     partition_enter(partition, &effects);
     partition->flush_held = false;
-    if (!partition_fail_with_log(partition, &effects))
+    bool failed = partition_fail_with_log(partition, &effects);
+    if (!failed)
         partition_core_on_tick(&partition->core, now_ms, &effects);
     if (!partition->closed)
         partition_log_tick(partition->log, now_ms);
+    bool tell = failed && !partition->failure_told && partition->host != NULL;
+    partition->failure_told = failed;
     partition_leave(partition, &effects);
+    if (tell && partition->host->log_failed != NULL)
+        partition->host->log_failed(partition->host, partition);
 }
 
 bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct isr_set *isr,

@@ -39,6 +39,9 @@ struct partition_host {
      */
     void (*flush_wanted)(struct partition_host *host, struct partition *partition,
                          enum flush_urgency urgency);
+    /* The log has failed, alone or with its directory: this replica serves no more, and others are to know.
+     * Told once, by a tick. NULL: nobody is told. */
+    void (*log_failed)(struct partition_host *host, struct partition *partition);
 };
 
 struct partition_options {

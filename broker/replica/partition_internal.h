@@ -31,6 +31,7 @@ struct partition {
      * flush, and what passes by meanwhile must not look at each of them. */
     int64_t watched_min[WATCH_KINDS];
     bool closed;
+    bool failure_told; /* the host knows that the log has failed */
     /* Flushes: what the host was asked for and has not begun, per urgency; how many run; the first record
      * that no flush has taken has been there since, or -1; after one that could not be done now, none is
      * asked for before the next tick. */

@@ -59,6 +59,13 @@ static void forward_flush(struct partition_host *host, struct partition *partiti
         manager->host->flush_wanted(manager->host, partition, urgency);
 }
 
+static void forward_failure(struct partition_host *host, struct partition *partition)
+{
+    struct replica_manager *manager = container_of(host, struct replica_manager, partition_host);
+    if (manager->host->log_failed != NULL)
+        manager->host->log_failed(manager->host, partition);
+}
+
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
 {
     struct replica_manager *manager = memory_allocate_zeroed(1, sizeof(*manager));
@@ -70,6 +77,7 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
     manager->faults = options->faults;
     manager->partition_host.proposal_wanted = forward_proposal;
     manager->partition_host.flush_wanted = forward_flush;
+    manager->partition_host.log_failed = forward_failure;
     pthread_rwlock_init(&manager->lock, NULL);
     manager->partitions = map_new(0);
     atomic_init(&manager->broker_epoch, NO_BROKER_EPOCH);

@@ -30,6 +30,9 @@ struct replica_host {
     /* The partition's log is to be flushed (struct partition_host). From any thread, no lock held. NULL:
      * nobody flushes. */
     void (*flush_wanted)(struct replica_host *host, struct partition *partition, enum flush_urgency urgency);
+    /* A partition's log has failed (struct partition_host): the controller is to ask what is served. NULL:
+     * nobody is told. */
+    void (*log_failed)(struct replica_host *host, struct partition *partition);
     /* The log settings and min.insync.replicas that result from a topic's own settings. */
     void (*topic_settings)(struct replica_host *host, const struct control_setting *settings, size_t count,
                            struct log_settings *log_settings, int32_t *min_insync_replicas);

@@ -34,6 +34,7 @@ class Broker(Process):
             "log.dirs": self.data,
             "zookeeper.connect": cluster.zookeeper.address + cluster.chroot,
             "zookeeper.session.timeout.ms": SESSION_TIMEOUT_MS,
+            "log.segment.delete.delay.ms": 1000,
         }
         self.settings.update(settings)
         self.folder.mkdir(parents=True)
