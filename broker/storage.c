@@ -253,17 +253,21 @@ static bool clock_is_steady(struct keeper *keeper)
     return false;
 }
 
+/* More than any pass needs: a round lets go of up to 64 segments of each log, or flushes what is to go next.
+ */
+#define RETAIN_ROUNDS_MAX 64
+
 /* The checkpoint before each round is the one that a log would write on the way, under its partition's mutex.
  */
 static void retain(struct keeper *keeper)
 {
     if (!clock_is_steady(keeper))
         return;
-    checkpoint_recovery(keeper);
-    if (!go_round(keeper, retain_one))
-        return;
-    checkpoint_recovery(keeper);
-    go_round(keeper, retain_one);
+    bool again = true;
+    for (int round = 0; again && round < RETAIN_ROUNDS_MAX; round++) {
+        checkpoint_recovery(keeper);
+        again = go_round(keeper, retain_one);
+    }
 }
 
 static void checkpoint_high_watermarks(struct keeper *keeper)

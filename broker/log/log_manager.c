@@ -365,6 +365,8 @@ static int create_log(struct log_manager *manager, struct slice topic, int32_t p
 static int open_left_out(struct log_manager *manager, struct managed_log *managed,
                          const struct log_settings *settings)
 {
+    if (managed->uncompared)
+        return -EIO;
     if (log_directory_is_full(managed->directory))
         return -ENOSPC;
     const struct managed_log_opening opening = {.settings = settings, .seed = prng_next(&manager->prng)};

@@ -72,8 +72,9 @@ static int finish(struct log_manager *manager, const struct directory_close *clo
         managed->recovery_point = partition_log_recovery_point(managed->log);
         managed->log_start_offset = partition_log_start_offset(managed->log);
     }
-    int error =
-        log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START);
+    unsigned which =
+        LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | (unsigned)atomic_load(&directory->unsure);
+    int error = log_manager_write_checkpoints(manager, directory, which);
     log_manager_unlock_checkpoints(directory);
     int first_error = atomic_load(&closing->error);
     first_error = first_error ? first_error : error;

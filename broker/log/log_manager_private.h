@@ -26,8 +26,9 @@ struct managed_log {
     char *topic;
     int32_t partition;
     struct partition_log *log; /* NULL: could not be opened, and its directory is offline; or half removed */
-    bool busy;             /* being made or removed: the name is taken, and nobody finds it; guarded by the
-                              manager's mutex */
+    bool busy;       /* being made or removed: the name is taken, and nobody finds it; guarded by the
+                        manager's mutex */
+    bool uncompared; /* another folder of that name lies elsewhere, and a start must say which is the log */
     atomic_bool has_entry; /* the recovery point checkpoint on disk has a line for this log */
     /* What the checkpoint files say, or are to say; guarded by the
      * directory's checkpoint_mutex once the log is open. */

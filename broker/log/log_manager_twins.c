@@ -182,6 +182,7 @@ static void settle(struct log_manager *manager, struct managed_log *first, struc
     if (comparable && of_one_topic(first, twin))
         kinship = partition_log_kinship(loser->log, winner->log);
     bool stray = kinship == LOG_UNRELATED;
+    winner->uncompared = !comparable;
     if (comparable)
         inherit(manager, winner, loser, kinship == LOG_COPY);
     map_put(manager->logs, log_manager_key(&key, slice_of(winner->topic), winner->partition), winner);

@@ -279,8 +279,8 @@ static int rebuild_transactions(struct partition_log *log, size_t number)
     if (!error)
         error = replay_segment(log, number, segment->base_offset, end, true);
     if (error == -EBADMSG)
-        error = 0;
-    transaction_index_truncate(&segment->transactions, end); /* a damaged segment may go too far */
+        error = log->end_state == LOG_END_WRONG ? -EBADMSG : 0; /* it is all loaded again */
+    transaction_index_truncate(&segment->transactions, end);    /* a damaged segment may go too far */
     int replace_error = error ? 0 : transaction_index_replace(&segment->transactions);
     log->names_changed++;
     if (replace_error && disk_error_of(replace_error) != DISK_ERROR_FAILED) {

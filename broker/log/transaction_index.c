@@ -134,6 +134,10 @@ void transaction_index_restart(struct transaction_index *index)
 void transaction_index_append(struct transaction_index *index, const struct aborted_transaction *entry)
 {
     CHECK(index->loaded);
+    /* A transaction ends behind its first record. One that does not comes from a damaged state of producers,
+     * and covers nothing. */
+    if (entry->first_offset >= entry->last_offset)
+        return;
     if (index->count > 0 && index->entries[index->count - 1].last_offset >= entry->last_offset)
         return; /* only in a damaged segment */
     index->entries = memory_grow(index->entries, index->count, &index->capacity, sizeof(*index->entries));

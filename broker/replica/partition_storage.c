@@ -42,9 +42,6 @@ static int retain_step(struct partition *partition, int64_t wall_ms, int64_t now
     return error;
 }
 
-/* More than any pass needs, each step of which removes something. */
-#define RETAIN_STEPS_MAX 256
-
 int partition_retain(struct partition *partition, int64_t wall_ms, int64_t now_ms, bool *again)
 {
     int error = retain_step(partition, wall_ms, now_ms, again);
