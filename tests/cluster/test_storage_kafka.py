@@ -17,9 +17,9 @@ from storage_writer import StorageWriter
 
 KAFKA_LIBS = os.environ.get("BARNABAS_KAFKA_LIBS")
 KILLS = 6
-# What DumpLogSegments says of files that are not as they should be.
-COMPLAINT = re.compile(r"mismatch|isvalid: false|Non-consecutive|out of order|corrupt|Exception|indexed offset|invalid",
-                       re.IGNORECASE)
+# What DumpLogSegments says of files that are not as they should be. (Gaps between offsets, "Non-consecutive", are what
+# compaction leaves, and the tool names them whoever has compacted.)
+COMPLAINT = re.compile(r"mismatch|isvalid: false|out of order|corrupt|Exception|indexed offset|invalid", re.IGNORECASE)
 
 pytestmark = pytest.mark.skipif(not KAFKA_LIBS or not shutil.which("java"),
                                 reason="BARNABAS_KAFKA_LIBS names no folder of Kafka jars, or there is no java")
@@ -33,6 +33,10 @@ def dump(files, *arguments):
 
 
 def complaints(text):
+    # A batch that compaction has emptied keeps its greatest timestamp and its place in the time index, with Kafka's
+    # cleaner too; the tool finds no record there and says -1.
+    if not re.search(r"log timestamp: (?!-1$)", text, re.MULTILINE):
+        text = text.replace("Found timestamp mismatch in", "")
     return [line for line in text.splitlines() if COMPLAINT.search(line)][:10]
 
 
