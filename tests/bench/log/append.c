@@ -138,6 +138,8 @@ void bench_append(struct bench *bench)
     } sizes[] = {{KIB, 64 * MIB}, {16 * KIB, 256 * MIB}, {128 * KIB, 512 * MIB}, {MIB, 1000 * MIB}};
     static const int counts[] = {1, 100, 1000};
     for (size_t s = 0; s < ARRAY_SIZE(sizes); s++) {
+        if (bench->only_batch_bytes && bench->only_batch_bytes != sizes[s].batch_bytes)
+            continue;
         for (size_t c = 0; c < ARRAY_SIZE(counts); c++) {
             const struct append_case one = {
                 sizes[s].batch_bytes, counts[c],

@@ -21,6 +21,7 @@ struct bench {
     const char *directory; /* of this run, empty at first */
     int64_t scale;         /* amounts are divided by it */
     int rounds;
+    int64_t only_batch_bytes; /* appends of this size alone; 0: of all */
     bool first_row;
     FILE *json; /* NULL: none wanted */
 };

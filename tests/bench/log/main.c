@@ -16,7 +16,7 @@ static const struct {
 static int usage(void)
 {
     fputs("usage: bench_log --dir <folder> [--only append|read|open|recovery] [--rounds <n>] [--quick]\n"
-          "                 [--json <file>]\n",
+          "                 [--batch-kib <n>] [--json <file>]\n",
           stderr);
     return 2;
 }
@@ -45,10 +45,13 @@ static void measure_all(struct bench *bench, const char *only)
 
 int main(int count, char **arguments)
 {
-    static const struct option options[] = {
-        {"dir", required_argument, NULL, 'd'},    {"only", required_argument, NULL, 'o'},
-        {"rounds", required_argument, NULL, 'r'}, {"quick", no_argument, NULL, 'q'},
-        {"json", required_argument, NULL, 'j'},   {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"dir", required_argument, NULL, 'd'},
+                                            {"only", required_argument, NULL, 'o'},
+                                            {"rounds", required_argument, NULL, 'r'},
+                                            {"quick", no_argument, NULL, 'q'},
+                                            {"json", required_argument, NULL, 'j'},
+                                            {"batch-kib", required_argument, NULL, 'b'},
+                                            {NULL, 0, NULL, 0}};
     struct bench bench = {.scale = 1, .rounds = 5};
     const char *parent = NULL, *only = NULL, *json = NULL;
     int option;
@@ -61,6 +64,8 @@ int main(int count, char **arguments)
             bench.rounds = (int)strtol(optarg, NULL, 10);
         else if (option == 'q')
             bench.scale = 10;
+        else if (option == 'b')
+            bench.only_batch_bytes = strtol(optarg, NULL, 10) * KIB;
         else if (option == 'j')
             json = optarg;
         else
