@@ -26,27 +26,31 @@ struct deleted {
 };
 
 struct delete_operation {
-    struct parking parking;
+    struct parked_parts parts; /* one for each of `deleted` */
     struct api_context *context;
     struct request *request;
     struct delete_records_request body;
     struct arena arena; /* no budget: in proportion to what was decoded */
     struct delete_records_response response;
     struct deleted *deleted;
-    size_t deleted_count;
-    size_t pending_count;
 };
+
+static struct delete_operation *operation_of(struct parked_parts *parts)
+{
+    return container_of(parts, struct delete_operation, parts);
+}
 
 static void operation_free(struct delete_operation *operation)
 {
-    for (size_t i = 0; i < operation->deleted_count; i++)
+    for (size_t i = 0; i < operation->parts.count; i++)
         partition_release(operation->deleted[i].partition);
     arena_release(&operation->arena);
     free(operation);
 }
 
-static void answer(struct delete_operation *operation)
+static void answer(struct parked_parts *parts)
 {
+    struct delete_operation *operation = operation_of(parts);
     struct request *request = operation->request;
     delete_records_response_encode(&operation->response, request_begin_answer(request),
                                    request->header.api_version);
@@ -57,7 +61,7 @@ static void answer(struct delete_operation *operation)
 static void settle(struct delete_operation *operation, struct deleted *deleted, int16_t error)
 {
     deleted->pending = false;
-    operation->pending_count--;
+    operation->parts.pending--;
     deleted->answer->error_code = error;
 }
 
@@ -78,8 +82,9 @@ static int16_t look_at_low_watermark(struct delete_operation *operation, struct 
 }
 
 /* Settles the partition if the replicas have followed; if not yet, watches it. */
-static void check_followed(struct delete_operation *operation, size_t index)
+static void check_followed(struct parked_parts *parts, size_t index)
 {
+    struct delete_operation *operation = operation_of(parts);
     struct deleted *deleted = &operation->deleted[index];
     for (;;) {
         struct low_watermark low;
@@ -88,7 +93,7 @@ static void check_followed(struct delete_operation *operation, size_t index)
             settle(operation, deleted, error);
             return;
         }
-        if (parking_watch(&operation->parking, deleted->partition, WATCH_LOG_STARTS, low.moves,
+        if (parking_watch(&operation->parts.parking, deleted->partition, WATCH_LOG_STARTS, low.moves,
                           low.leader_epoch, index))
             return;
     }
@@ -108,7 +113,7 @@ static int16_t delete_one(struct delete_operation *operation, const struct metad
     error = partition_delete_records(deleted->partition, deleted->offset,
                                      context->clock->monotonic_ms(context->clock), &deleted->required);
     deleted->pending = error == KAFKA_NONE;
-    operation->pending_count += deleted->pending ? 1 : 0;
+    operation->parts.pending += deleted->pending ? 1 : 0;
     return error;
 }
 
@@ -132,7 +137,7 @@ static void collect_partitions(struct delete_operation *operation)
         *out = (struct delete_records_response_topic_result){.name = topic->name, .partitions = answers};
         for (size_t j = 0; j < topic->partitions_count; j++) {
             const struct delete_records_request_partition *asked = &topic->partitions[j];
-            struct deleted *next = &operation->deleted[operation->deleted_count];
+            struct deleted *next = &operation->deleted[operation->parts.count];
             struct deleted *former = seen_partitions_add(&seen, topic->name, asked->partition_index, next);
             if (former) {
                 former->offset = asked->offset;
@@ -141,7 +146,7 @@ static void collect_partitions(struct delete_operation *operation)
             *next = (struct deleted){.topic = topic->name, .offset = asked->offset, .answer = answers++};
             *next->answer = (struct delete_records_response_partition_result){
                 .partition_index = asked->partition_index, .low_watermark = LOW_WATERMARK_NONE};
-            operation->deleted_count++;
+            operation->parts.count++;
             out->partitions_count++;
         }
         if (out->partitions_count > 0 || topic->partitions_count == 0)
@@ -154,75 +159,54 @@ static void delete_all(struct delete_operation *operation)
 {
     collect_partitions(operation);
     const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
-    for (size_t i = 0; i < operation->deleted_count; i++)
+    for (size_t i = 0; i < operation->parts.count; i++)
         operation->deleted[i].answer->error_code = delete_one(operation, image, &operation->deleted[i]);
     metadata_image_release(image);
 }
 
-static void wake(struct parking *parking, size_t tag)
+static bool is_pending(const struct parked_parts *parts, size_t index)
 {
-    struct delete_operation *operation = container_of(parking, struct delete_operation, parking);
-    check_followed(operation, tag);
-    if (operation->pending_count == 0) {
-        parking_release(parking);
-        answer(operation);
-    }
+    return container_of(parts, const struct delete_operation, parts)->deleted[index].pending;
 }
 
-static void expired(struct parking *parking)
+static void time_out(struct parked_parts *parts, size_t index)
 {
-    struct delete_operation *operation = container_of(parking, struct delete_operation, parking);
-    parking_release(parking);
-    for (size_t i = 0; i < operation->deleted_count; i++)
-        if (operation->deleted[i].pending)
-            settle(operation, &operation->deleted[i], KAFKA_REQUEST_TIMED_OUT);
-    answer(operation);
+    struct delete_operation *operation = operation_of(parts);
+    settle(operation, &operation->deleted[index], KAFKA_REQUEST_TIMED_OUT);
 }
 
-static void abandoned(struct parking *parking)
+static void forget(struct parked_parts *parts)
 {
-    struct delete_operation *operation = container_of(parking, struct delete_operation, parking);
-    struct request *request = operation->request;
-    parking_release(parking);
-    operation_free(operation);
-    request_answer_nothing(request);
+    operation_free(operation_of(parts));
 }
 
 /* What the answer needs of the frame is copied: followers may need its memory to move at all. */
-static void release_frame(struct delete_operation *operation)
+static void release_frame(struct parked_parts *parts)
 {
+    struct delete_operation *operation = operation_of(parts);
     struct delete_records_response *response = &operation->response;
     for (size_t i = 0; i < response->topics_count; i++)
         response->topics[i].name = arena_copy_slice(&operation->arena, response->topics[i].name);
-    for (size_t i = 0; i < operation->deleted_count; i++)
+    for (size_t i = 0; i < operation->parts.count; i++)
         operation->deleted[i].topic = slice_of(NULL);
     operation->body.topics = NULL;
     operation->body.topics_count = 0;
     request_release_frame(operation->request);
 }
 
-/* Waits for the followers, unless they have moved already. */
-static void await_followers(struct delete_operation *operation)
-{
-    parking_init(&operation->parking, operation->request, wake, expired, abandoned);
-    for (size_t i = 0; i < operation->deleted_count; i++)
-        if (operation->deleted[i].pending)
-            check_followed(operation, i);
-    if (operation->pending_count == 0) {
-        parking_release(&operation->parking);
-        answer(operation);
-        return;
-    }
-    release_frame(operation);
-    parking_set_deadline(&operation->parking,
-                         parking_deadline_ms(operation->request, operation->body.timeout_ms));
-}
+static const struct parked_parts_handler parts_handler = {.is_pending = is_pending,
+                                                          .check = check_followed,
+                                                          .time_out = time_out,
+                                                          .release_frame = release_frame,
+                                                          .answer = answer,
+                                                          .forget = forget};
 
 void handle_delete_records(struct api_context *context, struct request *request)
 {
     struct delete_operation *operation = memory_allocate_zeroed(1, sizeof(*operation));
     operation->context = context;
     operation->request = request;
+    operation->parts.handler = &parts_handler;
     int rc = delete_records_request_decode(&operation->body, &request->body, request->header.api_version,
                                            &request->arena);
     if (rc < 0) {
@@ -233,8 +217,8 @@ void handle_delete_records(struct api_context *context, struct request *request)
     arena_init(&operation->arena, ARENA_NO_BUDGET);
     delete_records_response_init(&operation->response);
     delete_all(operation);
-    if (operation->pending_count > 0)
-        await_followers(operation);
+    if (operation->parts.pending > 0)
+        parked_parts_await(&operation->parts, request, operation->body.timeout_ms);
     else
-        answer(operation);
+        answer(&operation->parts);
 }

@@ -109,3 +109,51 @@ bool parking_watch(struct parking *parking, struct partition *partition, enum wa
     free_watch(watch);
     return false;
 }
+
+/* ---- a request of parts ---- */
+
+static void finish_parts(struct parked_parts *parts)
+{
+    parking_release(&parts->parking);
+    parts->handler->answer(parts);
+}
+
+static void parts_wake(struct parking *parking, size_t tag)
+{
+    struct parked_parts *parts = container_of(parking, struct parked_parts, parking);
+    parts->handler->check(parts, tag);
+    if (parts->pending == 0)
+        finish_parts(parts);
+}
+
+static void parts_expired(struct parking *parking)
+{
+    struct parked_parts *parts = container_of(parking, struct parked_parts, parking);
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->handler->is_pending(parts, i))
+            parts->handler->time_out(parts, i);
+    finish_parts(parts);
+}
+
+static void parts_abandoned(struct parking *parking)
+{
+    struct parked_parts *parts = container_of(parking, struct parked_parts, parking);
+    struct request *request = parking->request;
+    parking_release(parking);
+    parts->handler->forget(parts);
+    request_answer_nothing(request);
+}
+
+void parked_parts_await(struct parked_parts *parts, struct request *request, int32_t wait_ms)
+{
+    parking_init(&parts->parking, request, parts_wake, parts_expired, parts_abandoned);
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->handler->is_pending(parts, i))
+            parts->handler->check(parts, i);
+    if (parts->pending == 0) {
+        finish_parts(parts);
+        return;
+    }
+    parts->handler->release_frame(parts);
+    parking_set_deadline(&parts->parking, parking_deadline_ms(request, wait_ms));
+}

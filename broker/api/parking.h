@@ -52,4 +52,40 @@ MUST_CHECK bool parking_watch(struct parking *parking, struct partition *partiti
 /* Ends the waits for partitions; the deadline stays. */
 void parking_unwatch_all(struct parking *parking);
 
+/* ---- a request of parts ---- */
+
+/*
+ * A request that did something with each of several partitions and waits for each on its own: a part pends
+ * until it is settled, and the answer leaves when none does, or when time is up.
+ */
+struct parked_parts;
+
+/* What the request's handler does; parts are named by their index. */
+struct parked_parts_handler {
+    bool (*is_pending)(const struct parked_parts *parts, size_t index);
+    /* Looks at a pending part: settles it, or watches it with its index as tag (parking_watch). */
+    void (*check)(struct parked_parts *parts, size_t index);
+    /* Settles a pending part whose time is up. */
+    void (*time_out)(struct parked_parts *parts, size_t index);
+    /* Gives the frame back, and keeps what the answer needs of it: the request is about to wait. */
+    void (*release_frame)(struct parked_parts *parts);
+    /* Answers and frees the operation; nothing is pending. */
+    void (*answer)(struct parked_parts *parts);
+    /* Frees the operation without an answer. */
+    void (*forget)(struct parked_parts *parts);
+};
+
+struct parked_parts {
+    struct parking parking;
+    const struct parked_parts_handler *handler;
+    size_t count;
+    size_t pending; /* the handler counts: up as it finds them, down as it settles them */
+};
+
+/*
+ * Waits, `wait_ms` at most, unless everything is settled at the first look: then the answer leaves at once.
+ * The operation may be gone when this returns.
+ */
+void parked_parts_await(struct parked_parts *parts, struct request *request, int32_t wait_ms);
+
 #endif

@@ -41,20 +41,23 @@ struct produced {
 };
 
 struct produce_operation {
-    struct parking parking;
+    struct parked_parts parts; /* one for each of `produced` */
     struct api_context *context;
     struct request *request;
     struct produce_request body;
     struct arena arena; /* no budget: in proportion to what was decoded */
     struct produce_response response;
     struct produced *produced;
-    size_t produced_count;
-    size_t pending_count;
 };
+
+static struct produce_operation *operation_of(struct parked_parts *parts)
+{
+    return container_of(parts, struct produce_operation, parts);
+}
 
 static void operation_free(struct produce_operation *operation)
 {
-    for (size_t i = 0; i < operation->produced_count; i++)
+    for (size_t i = 0; i < operation->parts.count; i++)
         partition_release(operation->produced[i].partition);
     arena_release(&operation->arena);
     free(operation);
@@ -108,14 +111,15 @@ static void settle(struct produce_operation *operation, struct produced *produce
 {
     if (produced->pending) {
         produced->pending = false;
-        operation->pending_count--;
+        operation->parts.pending--;
     }
     produced->answer->error_code = error;
 }
 
 /* Asks whether the batch is acknowledged; if not yet, watches the partition. */
-static void check_acknowledged(struct produce_operation *operation, size_t index)
+static void check_acknowledged(struct parked_parts *parts, size_t index)
 {
+    struct produce_operation *operation = operation_of(parts);
     struct produced *produced = &operation->produced[index];
     bool acks_all = operation->body.acks == ACKS_ALL;
     for (;;) {
@@ -125,7 +129,7 @@ static void check_acknowledged(struct produce_operation *operation, size_t index
             settle(operation, produced, verdict);
             return;
         }
-        if (parking_watch(&operation->parking, produced->partition,
+        if (parking_watch(&operation->parts.parking, produced->partition,
                           acks_all ? WATCH_ACKNOWLEDGED : WATCH_WRITTEN, produced->result.end_offset,
                           produced->result.leader_epoch, index))
             return;
@@ -186,7 +190,7 @@ static void produce_one(struct produce_operation *operation, const struct metada
     answer->log_start_offset = produced->result.log_start_offset;
     produced->pending =
         operation->body.acks == ACKS_ALL || (operation->body.acks == 1 && !produced->result.durable);
-    operation->pending_count += produced->pending ? 1 : 0;
+    operation->parts.pending += produced->pending ? 1 : 0;
 }
 
 /* One answer for each partition. Of one that is named twice the later batch counts, as with Kafka. */
@@ -211,7 +215,7 @@ static void collect_partitions(struct produce_operation *operation)
                                                                 .partition_responses = answers};
         for (size_t j = 0; j < topic->partition_data_count; j++) {
             const struct produce_request_partition_produce_data *data = &topic->partition_data[j];
-            struct produced *next = &operation->produced[operation->produced_count];
+            struct produced *next = &operation->produced[operation->parts.count];
             struct produced *former = seen_partitions_add(&seen, topic->name, data->index, next);
             if (former) {
                 former->data = data;
@@ -219,7 +223,7 @@ static void collect_partitions(struct produce_operation *operation)
             }
             *next = (struct produced){.topic = topic->name, .data = data, .answer = answers++};
             produce_response_partition_produce_response_init(next->answer);
-            operation->produced_count++;
+            operation->parts.count++;
             out->partition_responses_count++;
         }
         if (out->partition_responses_count > 0 || topic->partition_data_count == 0)
@@ -232,7 +236,7 @@ static void produce_all(struct produce_operation *operation)
 {
     collect_partitions(operation);
     const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
-    for (size_t i = 0; i < operation->produced_count; i++)
+    for (size_t i = 0; i < operation->parts.count; i++)
         produce_one(operation, image, operation->produced[i].data, &operation->produced[i]);
     metadata_image_release(image);
 }
@@ -243,7 +247,7 @@ static void add_leader_hints(struct produce_operation *operation, const struct m
 {
     const char *listener = operation->request->listener;
     struct produce_response *response = &operation->response;
-    for (size_t i = 0; i < operation->produced_count; i++) {
+    for (size_t i = 0; i < operation->parts.count; i++) {
         struct produced *produced = &operation->produced[i];
         if (produced->answer->error_code == KAFKA_NOT_LEADER_OR_FOLLOWER)
             leader_hints_add(hints, image, listener, produced->topic, produced->answer->index,
@@ -261,8 +265,9 @@ static void add_leader_hints(struct produce_operation *operation, const struct m
     }
 }
 
-static void answer(struct produce_operation *operation)
+static void answer(struct parked_parts *parts)
 {
+    struct produce_operation *operation = operation_of(parts);
     struct request *request = operation->request;
     struct leader_hints hints;
     const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
@@ -281,7 +286,7 @@ static void finish_unanswered(struct produce_operation *operation)
 {
     struct request *request = operation->request;
     bool failed = false;
-    for (size_t i = 0; i < operation->produced_count && !failed; i++) {
+    for (size_t i = 0; i < operation->parts.count && !failed; i++) {
         const struct produced *produced = &operation->produced[i];
         int16_t error = produced->answer->error_code;
         failed = error != KAFKA_NONE;
@@ -295,41 +300,29 @@ static void finish_unanswered(struct produce_operation *operation)
         request_answer_nothing(request);
 }
 
-static void wake(struct parking *parking, size_t tag)
+static bool is_pending(const struct parked_parts *parts, size_t index)
 {
-    struct produce_operation *operation = container_of(parking, struct produce_operation, parking);
-    check_acknowledged(operation, tag);
-    if (operation->pending_count == 0) {
-        parking_release(parking);
-        answer(operation);
-    }
+    return container_of(parts, const struct produce_operation, parts)->produced[index].pending;
 }
 
-static void expired(struct parking *parking)
+static void time_out(struct parked_parts *parts, size_t index)
 {
-    struct produce_operation *operation = container_of(parking, struct produce_operation, parking);
-    parking_release(parking);
-    for (size_t i = 0; i < operation->produced_count; i++)
-        if (operation->produced[i].pending)
-            settle(operation, &operation->produced[i], KAFKA_REQUEST_TIMED_OUT);
-    answer(operation);
+    struct produce_operation *operation = operation_of(parts);
+    settle(operation, &operation->produced[index], KAFKA_REQUEST_TIMED_OUT);
 }
 
-static void abandoned(struct parking *parking)
+static void forget(struct parked_parts *parts)
 {
-    struct produce_operation *operation = container_of(parking, struct produce_operation, parking);
-    struct request *request = operation->request;
-    parking_release(parking);
-    operation_free(operation);
-    request_answer_nothing(request);
+    operation_free(operation_of(parts));
 }
 
 /*
  * While replicas or the disk are waited for the batches are of no use; and kept they could use up the memory
  * that the followers' fetches need, which end the wait.
  */
-static void release_frame(struct produce_operation *operation)
+static void release_frame(struct parked_parts *parts)
 {
+    struct produce_operation *operation = operation_of(parts);
     struct produce_response *response = &operation->response;
     size_t next = 0;
     for (size_t i = 0; i < response->responses_count; i++) {
@@ -344,28 +337,19 @@ static void release_frame(struct produce_operation *operation)
     request_release_frame(operation->request);
 }
 
-/* Waits for the replicas or the disk, unless they have it all already. */
-static void await_acknowledgement(struct produce_operation *operation)
-{
-    struct request *request = operation->request;
-    parking_init(&operation->parking, request, wake, expired, abandoned);
-    for (size_t i = 0; i < operation->produced_count; i++)
-        if (operation->produced[i].pending)
-            check_acknowledged(operation, i);
-    if (operation->pending_count == 0) {
-        parking_release(&operation->parking);
-        answer(operation);
-        return;
-    }
-    release_frame(operation);
-    parking_set_deadline(&operation->parking, parking_deadline_ms(request, operation->body.timeout_ms));
-}
+static const struct parked_parts_handler parts_handler = {.is_pending = is_pending,
+                                                          .check = check_acknowledged,
+                                                          .time_out = time_out,
+                                                          .release_frame = release_frame,
+                                                          .answer = answer,
+                                                          .forget = forget};
 
 void handle_produce(struct api_context *context, struct request *request)
 {
     struct produce_operation *operation = memory_allocate_zeroed(1, sizeof(*operation));
     operation->context = context;
     operation->request = request;
+    operation->parts.handler = &parts_handler;
     int rc = produce_request_decode(&operation->body, &request->body, request->header.api_version,
                                     &request->arena);
     if (rc < 0) {
@@ -378,8 +362,8 @@ void handle_produce(struct api_context *context, struct request *request)
     produce_all(operation);
     if (operation->body.acks == 0)
         finish_unanswered(operation);
-    else if (operation->pending_count > 0)
-        await_acknowledgement(operation);
+    else if (operation->parts.pending > 0)
+        parked_parts_await(&operation->parts, request, operation->body.timeout_ms);
     else
-        answer(operation);
+        answer(&operation->parts);
 }
