@@ -48,10 +48,10 @@ class Reader:
 
 
 class Connection:
-    """One plain connection to a broker on this machine."""
+    """One plain connection to a broker, on this machine unless it says otherwise."""
 
-    def __init__(self, port, seconds=10):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+    def __init__(self, port, seconds=10, host="127.0.0.1"):
+        self.socket = socket.create_connection((host, port), timeout=seconds)
         self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
         self.correlation = 0
 
@@ -150,10 +150,10 @@ def _read_metadata(answer):
     return {"brokers": {row[0]: (row[1], row[2]) for row in brokers}, "controller": controller, "topics": topics}
 
 
-def metadata_of(port, topics=None, seconds=5):
+def metadata_of(port, topics=None, seconds=5, host="127.0.0.1"):
     """Metadata over a connection of its own, or None when the broker does not serve it."""
     try:
-        with Connection(port, seconds) as connection:
+        with Connection(port, seconds, host) as connection:
             return connection.metadata(topics)
     except (OSError, Closed):
         return None

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+One scenario on one bed: it breaks things and expects things; at the end all is healed, settled and judged.
+
+A scenario is a function that takes a Trial. It breaks with `during`, lets time pass only with `hold` and `expect`, which
+notice a server that ended unasked, and is repeated by its own loop over `rounds()`.
+"""
+import contextlib
+import random
+import subprocess
+import time
+
+import inject
+from bed import RESUME_SECONDS, Bed
+from load import Load
+from places import HISTORY, PYTHON, SCALE
+
+SETTLE_SECONDS = 60
+
+
+class Failed(Exception):
+    """What was expected did not come about."""
+
+
+class Trial:
+    """The means of one scenario: bed, load, chance from the seed, what was injected when."""
+
+    def __init__(self, scenario, network, folder, options, report):
+        self.scenario = scenario
+        self.options = options
+        self.report = report
+        self.folder = folder
+        self.chance = random.Random("%s %d" % (scenario.name, options.seed))
+        self.seconds = options.minutes * 60 if options.minutes else scenario.seconds
+        self.bed = Bed(network, folder, max(options.brokers, scenario.brokers), scenario.settings,
+                       inject.DISK in scenario.needs, inject.CLOCK in scenario.needs)
+        self.load = Load(self.bed, options.seed)
+        self.active = []
+        self.events = []
+        self.began = time.monotonic()
+        self.troubles = []
+
+    # ---- what scenarios use ----
+
+    def note(self, text):
+        """Writes into the report what happens now."""
+        moment = time.monotonic() - self.began
+        self.events.append((moment, text))
+        self.report.event(moment, text)
+
+    @contextlib.contextmanager
+    def during(self, injection):
+        """Breaks something for as long as the block lasts."""
+        self.begin(injection)
+        yield injection
+        self.heal(injection)
+
+    def begin(self, injection):
+        self.note(str(injection))
+        self.active.append(injection)
+        injection.begin()
+
+    def heal(self, injection):
+        self.active.remove(injection)
+        injection.heal()
+        self.note("healed: %s" % injection)
+
+    def once(self, injection):
+        """For what heals by itself."""
+        with self.during(injection):
+            pass
+
+    def hold(self, seconds):
+        """Lets time pass under the load."""
+        deadline = time.monotonic() + seconds
+        while True:
+            self._watch()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(0.05, left))
+
+    def expect(self, condition, seconds, what):
+        """Waits for a condition; Failed when it does not come about in time. Gives its value and how long it took."""
+        began = time.monotonic()
+        while True:
+            value = condition()
+            took = time.monotonic() - began
+            if value:
+                return value, took
+            if took > seconds * SCALE:
+                raise Failed("after %.1f s: %s" % (took, what() if callable(what) else what))
+            self.hold(0.05)
+
+    def expect_writes(self, seconds=RESUME_SECONDS, why="writes go on"):
+        """Every partition of the canary takes a record again, in so many seconds from now."""
+        began = time.monotonic()
+        took, _ = self.expect(lambda: self.load.canary.slowest_since(began), seconds,
+                              lambda: "%s: the canary's partitions without an acknowledged record since: %s" % (
+                                  why, [partition for partition, when in self.load.canary.last.items()
+                                        if when <= began]))
+        self.note("%s after %.2f s" % (why, took))
+
+    def settle(self, seconds=30):
+        """Every partition has a leader and all its replicas in sync again."""
+        _, took = self.expect(lambda: not self.unsettled(), seconds,
+                              lambda: "the replicas are not in sync: %s" % self.unsettled())
+        self.note("all in sync after %.2f s" % took)
+
+    def unsettled(self):
+        from bed import lagging
+        for broker in self.bed.brokers.values():
+            if not broker.is_well():
+                return ["%s does not run" % broker.host]
+            found = lagging(broker.metadata())
+            if found:
+                return ["%s says: %s" % (broker.host, row) for row in found[:6]]
+        return []
+
+    def rounds(self, at_most=1000):
+        """Counts rounds until the scenario's time is over; one at least."""
+        began = time.monotonic()
+        for number in range(at_most):
+            if number and time.monotonic() - began > self.seconds:
+                return
+            self.report.progress((time.monotonic() - began) / self.seconds)
+            yield number
+
+    def broker(self):
+        """Any broker, by the seed."""
+        return self.bed.brokers[self.chance.choice(sorted(self.bed.brokers))]
+
+    # ---- the frame ----
+
+    def _watch(self):
+        for injection in self.active:
+            if isinstance(injection, inject.Pulse):
+                injection.tick(time.monotonic())
+        ended = self.bed.unasked_ends() + self.load.unasked_ends()
+        if ended:
+            for server in ended:
+                server.wanted = False
+            raise Failed("ended unasked: %s" % ", ".join(
+                "%s with status %s (see %s)" % (server.host, server.popen.returncode, server.log)
+                for server in ended))
+        self.report.tick()
+
+    def run(self):
+        """The whole trial. Gives the troubles, in words; none is success."""
+        try:
+            self._step("start", self._start)
+            if not self.troubles:
+                self._step("scenario", lambda: self.scenario.function(self))
+                self._step("healing", self._heal)
+                self._step("judging", self._judge)
+                self.report.progress(1.0)
+        finally:
+            self.load.close()
+            self.bed.close()
+        return self.troubles
+
+    def _step(self, name, action):
+        try:
+            action()
+        except (Failed, AssertionError, OSError, subprocess.SubprocessError, RuntimeError) as error:
+            self.troubles.append("%s: %s" % (name, str(error) or type(error).__name__))
+            self.note("FAILED %s" % self.troubles[-1])
+        except Exception as error:  # a client's exception or one of our own: it fails this scenario, not the run
+            self.troubles.append("%s: %s: %s" % (name, type(error).__name__, error))
+            self.note("FAILED %s" % self.troubles[-1])
+
+    def _start(self):
+        self.bed.start()
+        self.load.start()
+        self.note("%d brokers, 3 ZooKeepers, load runs" % len(self.bed.brokers))
+        self.hold(2)
+
+    def _heal(self):
+        self.active.clear()
+        inject.heal_everything(self.bed)
+        self.note("all healed")
+        self.bed.wait_brokers(SETTLE_SECONDS)
+        self.settle(SETTLE_SECONDS)
+        self.expect_writes(SETTLE_SECONDS, "writes to all partitions")
+
+    def _judge(self):
+        self.troubles += self.load.finish()
+        missing = self.load.canary.missing()
+        if missing:
+            self.troubles.append("the canary misses %d of %d acknowledged records: %s" % (
+                len(missing), len(self.load.canary.acknowledged), "; ".join(missing[:5])))
+        self._step("after the load", lambda: self.settle(SETTLE_SECONDS))
+        self._step("stopping", self._stop_brokers)
+        self._witness("history", [HISTORY / "check.py", self.load.folder])
+        self._witness("replicas", [HISTORY / "replicas.py"] + [
+            folder for broker in self.bed.brokers.values() for folder in broker.data])
+        self._read_logs()
+        self.note("longest pause of the canary: %.2f s" % self.load.canary.longest_gap_seconds)
+
+    def _stop_brokers(self):
+        """All at once: nothing is to be moved any more."""
+        for broker in self.bed.brokers.values():
+            broker.wanted = False
+            if not broker.is_running():
+                raise Failed("%s does not run" % broker.host)
+            broker.popen.terminate()
+        for broker in self.bed.brokers.values():
+            status = broker.stop(60)
+            if status != 0:
+                raise Failed("%s ended with status %s after SIGTERM (see %s)" % (broker.host, status, broker.log))
+
+    def _witness(self, name, command):
+        result = subprocess.run([PYTHON, "-B", *(str(word) for word in command)], capture_output=True, text=True,
+                                timeout=300 * SCALE)
+        (self.folder / (name + ".txt")).write_text(result.stdout + result.stderr)
+        if result.returncode != 0:
+            said = (result.stdout + result.stderr).strip().splitlines()
+            self.troubles.append("%s: %s" % (name, "\n".join(said[:40])))
+        else:
+            self.note("%s: %s" % (name, (result.stdout.strip().splitlines() or ["clean"])[-1]))
+
+    def _read_logs(self):
+        for broker in self.bed.brokers.values():
+            self.troubles += ["%s wrote: %s" % (broker.host, report) for report in broker.reports()]
+            errors = broker.error_lines()
+            if errors and not (broker.errors_allowed or self.scenario.errors_allowed):
+                self.troubles.append("%s logged %d errors, the first: %s (see %s)" % (
+                    broker.host, len(errors), errors[0], broker.log))
