@@ -7,15 +7,17 @@
  * segment: thousands of logs are opened that nobody may ask for.
  *
  * What is believed is checked once, before the first append, cut, roll, or read that needs the active
- * segment: from its last index entry on there must be sane batches, up to the end. Where that is not so,
- * somebody changed the files while the broker was down. The log may have told its end to others by then, so
- * it is not mended under their eyes: it goes offline, alone, and its recovery point falls, on disk too, to
- * where a start begins to check. A checkpoint that contradicts the folder is never believed, so the next
- * start recovers the log, however clean the stop before.
+ * segment: from its last index entry on there must be sane batches, up to the end; an index that leads
+ * elsewhere is made anew before it is believed more than they. Where that is not so, somebody changed the
+ * files while the broker was down. The log may have told its end to others by then, so it is not mended under
+ * their eyes: it goes offline, alone, and its recovery point falls, on disk too, to where a start begins to
+ * check. A checkpoint that contradicts the folder is never believed, so the next start recovers the log,
+ * however clean the stop before.
  */
 #include <errno.h>
 #include <inttypes.h>
 
+#include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
 
 bool partition_log_believe_end(struct partition_log *log, int64_t recovery_point, int64_t log_start_offset,
@@ -80,13 +82,33 @@ int partition_log_find_clean_end(struct partition_log *log, int64_t *end_offset,
     return error ? error : segment_load_times(active, log->settings.index_interval_bytes);
 }
 
-/* As partition_log_look_at_end; *recover_from where that says -EBADMSG. */
-static int look(struct partition_log *log, int64_t *recover_from)
+/* 0, -EBADMSG: the batches end elsewhere; or -errno. */
+static int compare_end(struct partition_log *log, int64_t *recover_from)
 {
     int64_t end_offset;
     int error = partition_log_find_clean_end(log, &end_offset, recover_from);
-    if (!error && end_offset != log->end_offset)
-        error = -EBADMSG;
+    return !error && end_offset != log->end_offset ? -EBADMSG : error;
+}
+
+/* It may be the indexes that are wrong, and not the batches (invariant I11). */
+static int compare_without_indexes(struct partition_log *log, int64_t *recover_from)
+{
+    size_t last = log->segments_count - 1;
+    size_t first = last > 0 && log->segments[last]->size_bytes == 0 ? last - 1 : last;
+    for (size_t i = first; i <= last; i++) {
+        int error = segment_rebuild_for_reading(log->segments[i], log->settings.index_interval_bytes);
+        if (error && disk_error_of(error) != DISK_ERROR_FULL) /* in memory it is right all the same */
+            return error;
+    }
+    return compare_end(log, recover_from);
+}
+
+/* As partition_log_look_at_end; *recover_from where that says -EBADMSG. */
+static int look(struct partition_log *log, int64_t *recover_from)
+{
+    int error = compare_end(log, recover_from);
+    if (error == -EBADMSG)
+        error = compare_without_indexes(log, recover_from);
     if (!error)
         log->end_state = LOG_END_CHECKED;
     else if (error == -EBADMSG)

@@ -7,7 +7,7 @@
  * 3. After a clean stop the recovery point is the end, and no segment is read (partition_log_end.c); where
  *    something speaks against it, the end of the active segment is looked at. After a crash everything from
  *    the segment of the recovery point on is checked (partition_log_recover.c). What a clean stop cannot have
- *    left is recovered all the same.
+ *    left, a recovery point that is not the end among it, is recovered all the same.
  * 4. An end below the log start: the log starts anew there.
  * 5. Epochs are cut to [start, end); producer state is the newest snapshot plus the batches behind it.
  * 6. After a crash all of it is made durable: the recovery point is the end, and a second opening changes
@@ -172,6 +172,13 @@ static int start_empty(struct partition_log *log, int64_t offset, int64_t now_ms
     return partition_log_remove_snapshots(log, 0, INT64_MAX);
 }
 
+/* A clean stop leaves the end as the recovery point. Another one is that of a log that could not be opened or
+ * was refused before that stop: sane headers do not say that what lies behind it was ever checked. */
+static bool is_unfinished(const struct partition_log *log, int64_t recovery_point)
+{
+    return recovery_point != LOG_RECOVERY_POINT_UNKNOWN && recovery_point != log->end_offset;
+}
+
 /* Segments and end offset; *repaired: what begins at *repaired_from was checked, and may have been changed.
  */
 static int load_segments(struct partition_log *log, const struct partition_log_options *options, bool believe,
@@ -185,6 +192,10 @@ static int load_segments(struct partition_log *log, const struct partition_log_o
             partition_log_believe_end(log, options->recovery_point, options->log_start_offset, epochs_known))
             return 0;
         int error = partition_log_find_clean_end(log, &log->end_offset, repaired_from);
+        if (error == 0 && is_unfinished(log, options->recovery_point)) {
+            error = -EBADMSG;
+            *repaired_from = min_i64(*repaired_from, options->recovery_point);
+        }
         if (error != -EBADMSG)
             return error;
         log_warn(log->logger, "log", "%s: not what a clean stop leaves behind; it is recovered",

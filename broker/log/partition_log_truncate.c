@@ -91,6 +91,18 @@ static int prepare_segment(struct partition_log *log, struct segment *segment)
     return error ? error : segment_load_times(segment, log->settings.index_interval_bytes);
 }
 
+/* Likewise: what partition_log_use_end looks at once. */
+static int open_end(struct partition_log *log)
+{
+    size_t last = log->segments_count - 1;
+    if (log->end_state != LOG_END_BELIEVED)
+        return 0;
+    int error = segment_open_file_anyway(log->segments[last]);
+    if (!error && last > 0 && log->segments[last]->size_bytes == 0)
+        error = segment_open_file_anyway(log->segments[last - 1]);
+    return error;
+}
+
 static int find_cut(struct partition_log *log, int64_t offset, struct cut *cut)
 {
     struct scanned_batch batch;
@@ -191,10 +203,12 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
     }
     if (offset <= log->start_offset)
         return partition_log_truncate_fully(log, offset, now_ms);
-    if (partition_log_use_end(log))
-        return KAFKA_KAFKA_STORAGE_ERROR;
     struct cut cut;
-    int error = prepare_cut(log, offset, now_ms, &cut);
+    int error = open_end(log);
+    if (!error && partition_log_use_end(log))
+        return KAFKA_KAFKA_STORAGE_ERROR;
+    if (!error)
+        error = prepare_cut(log, offset, now_ms, &cut);
     if (error)
         return partition_log_disk_error(log, error, "preparing a truncation");
     error = partition_log_lower_recovery_point(log, cut.end_offset);

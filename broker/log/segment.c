@@ -370,11 +370,7 @@ static void keep_entries_behind(struct segment *segment, const struct buffer *of
     }
 }
 
-/*
- * Rebuilds for a reader, in memory and on disk, at most once. In a segment that is not sane to its end the
- * files stay as they are, and the old entries behind the damage serve on: -EBADMSG then.
- */
-static int rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes)
+int segment_rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes)
 {
     if (segment->rebuilt)
         return -EBADMSG;
@@ -430,7 +426,7 @@ int segment_load_offsets(struct segment *segment, int64_t index_interval_bytes)
     int64_t last = offset_index_find_position(&segment->offsets, segment->size_bytes);
     int far = ends_far_behind(segment, last, INDEX_TAIL_BYTES_MAX + 2 * index_interval_bytes);
     if (far > 0)
-        far = rebuild_for_reading(segment, index_interval_bytes);
+        far = segment_rebuild_for_reading(segment, index_interval_bytes);
     if (far < 0 && far != -EBADMSG) /* damage shows where somebody looks for it */
         return far;
     segment->offsets_loaded = true;
@@ -478,7 +474,7 @@ int segment_load_times(struct segment *segment, int64_t index_interval_bytes)
         if (found < 0 || segment->times_loaded) /* all was rebuilt on the way */
             return found < 0 ? found : 0;
         if (found == 0 || batch.max_timestamp != last.timestamp)
-            return rebuild_for_reading(segment, index_interval_bytes);
+            return segment_rebuild_for_reading(segment, index_interval_bytes);
         position = batch.position;
     }
     segment->max_timestamp = -1;
@@ -550,7 +546,7 @@ int segment_find(struct segment *segment, int64_t offset, int64_t index_interval
         return result;
     if (segment->rebuilt)
         return result;
-    error = rebuild_for_reading(segment, index_interval_bytes);
+    error = segment_rebuild_for_reading(segment, index_interval_bytes);
     if (error && error != -EBADMSG)
         return error;
     return find_from(segment, offset_index_find(&segment->offsets, offset), offset, batch);

@@ -121,6 +121,13 @@ MUST_CHECK int segment_append(struct segment *segment, const struct segment_appe
 void segment_note_damage(struct segment *segment, int64_t position, int64_t offset);
 
 /*
+ * Makes both indexes anew from the batches' headers, in memory and on disk, at most once. 0; -EBADMSG where
+ * the segment is not sane to its end, or was rebuilt before: then the files stay as they are, and the old
+ * entries behind the damage serve on; or -errno.
+ */
+MUST_CHECK int segment_rebuild_for_reading(struct segment *segment, int64_t index_interval_bytes);
+
+/*
  * The first batch whose last offset is >= `offset`: 1; none: 0; -errno. An index that leads astray is rebuilt
  * from the segment (I11), once; -EBADMSG where the segment itself is not sane: that is noted.
  */

@@ -21,10 +21,9 @@
 static void close_and_open(struct compaction_fixture *fixture, bool clean)
 {
     if (clean)
-        assert_int_equal(partition_log_close(fixture->log.log), 0);
-    log_fixture_drop(&fixture->log);
-    if (clean)
-        fixture->log.checkpointed_recovery_point = INT64_MAX;
+        log_fixture_stop(&fixture->log);
+    else
+        log_fixture_drop(&fixture->log);
     assert_int_equal(log_fixture_open(&fixture->log, clean), 0);
     fixture->log.checkpointed_recovery_point = partition_log_recovery_point(fixture->log.log);
 }

@@ -183,8 +183,7 @@ static void after_a_crash_of_kafka(void **state)
     init(&fixture, GOLDEN_DIRECTORY "/crashed", CRASHED_RECOVERY_POINT);
     assert_int_equal(log_fixture_open(&fixture, false), 0);
     check(&fixture);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     check(&fixture);
     log_fixture_release(&fixture);

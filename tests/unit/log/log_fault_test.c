@@ -355,6 +355,7 @@ static void spoiled_indexes_cost_time_only(void **state)
                              KAFKA_NONE);
         }
         assert_int_equal(partition_log_close(fixture.log), 0);
+        fixture.checkpointed_recovery_point = partition_log_recovery_point(fixture.log);
         size_t segments = fixture.log->segments_count;
         for (size_t i = 0; i < segments; i++) {
             int64_t base = fixture.log->segments[i]->base_offset;
@@ -415,8 +416,7 @@ static void damage_is_scanned_once(void **state)
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     for (int i = 0; i < 200; i++)
         assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     int64_t position = 0;
     for (size_t i = 0; i < 100; i++)
         position += (int64_t)fixture.batches[i].bytes.length;
@@ -463,8 +463,7 @@ static void a_large_last_batch_needs_no_rebuild(void **state)
     struct batch_plan plan = batch_plan_plain(40, fixture.now_ms);
     plan.value_bytes = 200000;
     assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     assert_false(partition_log_active(fixture.log)->rebuilt);
     log_fixture_check(&fixture);
@@ -515,8 +514,7 @@ static void a_cut_can_wait(void **state)
                 assert_int_equal(i % 3 ? log_fixture_append(&fixture)
                                        : log_fixture_append_idempotent(&fixture),
                                  KAFKA_NONE);
-            assert_int_equal(partition_log_close(fixture.log), 0);
-            log_fixture_drop(&fixture);
+            log_fixture_stop(&fixture);
             struct open_files *files = open_files_new(40);
             fixture.options.open_files = files;
             assert_int_equal(log_fixture_open(&fixture, true), 0);

@@ -321,8 +321,7 @@ static void leftovers_are_cleared(void **state)
     while (fixture.log->segments_count < 3)
         assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
     int64_t base = fixture.log->segments[1]->base_offset;
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     struct file_system *files = fixture.options.files;
     struct buffer from, to;
     buffer_init(&from);

@@ -106,6 +106,13 @@ int log_fixture_open(struct log_fixture *fixture, bool clean)
     return partition_log_open(&fixture->options, &fixture->log);
 }
 
+void log_fixture_stop(struct log_fixture *fixture)
+{
+    assert_int_equal(partition_log_close(fixture->log), 0);
+    fixture->checkpointed_recovery_point = partition_log_recovery_point(fixture->log);
+    log_fixture_drop(fixture);
+}
+
 void log_fixture_drop(struct log_fixture *fixture)
 {
     partition_log_free(fixture->log);

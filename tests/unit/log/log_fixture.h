@@ -64,6 +64,8 @@ void log_fixture_init(struct log_fixture *fixture, uint64_t seed);
 void log_fixture_release(struct log_fixture *fixture);
 /* Opens the log; clean or not. Returns what partition_log_open does. */
 int log_fixture_open(struct log_fixture *fixture, bool clean);
+/* A clean stop: closes the log, checkpoints its recovery point, frees it. */
+void log_fixture_stop(struct log_fixture *fixture);
 /* Frees the log without closing it. */
 void log_fixture_drop(struct log_fixture *fixture);
 /* Drops, crashes the disk, opens again; asserts that this works. */

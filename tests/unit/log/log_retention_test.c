@@ -123,9 +123,7 @@ static void a_log_that_was_opened_again_knows_its_times(void **state)
     open_with_segments(&fixture, 3, 8);
     int64_t middle_ms = fixture.log->segments[4]->max_timestamp;
     int64_t base = fixture.log->segments[5]->base_offset;
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    fixture.checkpointed_recovery_point = partition_log_recovery_point(fixture.log);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     fixture.options.settings.retention_ms = DAY_MS;
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     size_t open_files = memory_files_open_count(fixture.disk);
@@ -539,8 +537,7 @@ static void many_old_segments_go_in_short_steps(void **state)
     (void)state;
     struct log_fixture fixture;
     open_with_segments(&fixture, 21, 150);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     size_t before = fixture.log->segments_count, steps = 0;
     struct log_settings settings = *partition_log_settings(fixture.log);

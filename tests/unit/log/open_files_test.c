@@ -75,8 +75,7 @@ static void files_are_closed_and_opened_again(void **state)
     assert_int_equal(log_fixture_truncate(&fixture, partition_log_end_offset(fixture.log) / 2), KAFKA_NONE);
     log_fixture_check(&fixture);
     log_fixture_check_derived(&fixture);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     assert_int_equal(open_files_count(files), 0);
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     assert_int_equal(open_files_count(files), 0);

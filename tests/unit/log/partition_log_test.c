@@ -50,8 +50,7 @@ static void a_clean_start_reads_no_segment_but_the_last(void **state)
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     for (int i = 0; i < 300; i++)
         assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
-    assert_int_equal(partition_log_close(fixture.log), 0);
-    log_fixture_drop(&fixture);
+    log_fixture_stop(&fixture);
     uint64_t before = memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_READ));
     assert_int_equal(log_fixture_open(&fixture, true), 0);
     uint64_t reads = memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_READ)) - before;
@@ -381,8 +380,7 @@ static void timestamps_are_found_as_by_a_full_scan(void **state)
             assert_int_equal(log_fixture_append_plan(&fixture, &plan), KAFKA_NONE);
         }
         check_times(&fixture);
-        assert_int_equal(partition_log_close(fixture.log), 0);
-        log_fixture_drop(&fixture);
+        log_fixture_stop(&fixture);
         assert_int_equal(log_fixture_open(&fixture, true), 0);
         check_times(&fixture);
         log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);

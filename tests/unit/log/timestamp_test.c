@@ -117,8 +117,7 @@ static void old_wrappers_are_looked_into(void **state)
             append_old(&fixture, &records, magic, codec, append_time);
         }
         check_lookups(&fixture, &records);
-        assert_int_equal(partition_log_close(fixture.log), 0);
-        log_fixture_drop(&fixture);
+        log_fixture_stop(&fixture);
         assert_int_equal(log_fixture_open(&fixture, true), 0);
         check_lookups(&fixture, &records);
         log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);

@@ -406,8 +406,7 @@ static bool crash_at(uint64_t seed, uint64_t after, enum memory_files_crash cras
         for (int j = 0; j < 12 && i == 0; j++)
             append_something(&workload);
         check(&workload);
-        assert_int_equal(partition_log_close(fixture->log), 0);
-        log_fixture_drop(fixture);
+        log_fixture_stop(fixture);
     }
     assert_int_equal(log_fixture_open(fixture, true), 0);
     check(&workload);
@@ -453,8 +452,7 @@ static void a_damaged_index_is_made_anew(void **state)
         const struct segment *victim = fixture->log->segments[seed % fixture->log->segments_count];
         size_t length = victim->transactions.count * TRANSACTION_INDEX_ENTRY_BYTES;
         char *path = memory_copy_string(victim->transactions.path);
-        assert_int_equal(partition_log_close(fixture->log), 0);
-        log_fixture_drop(fixture);
+        log_fixture_stop(fixture);
         if (length > 0) {
             struct file *file;
             struct file_system *files = memory_files_system(fixture->disk);
@@ -488,8 +486,7 @@ static void a_damaged_index_waits_for_room(void **state)
             assert_int_equal(append_marker(&workload, FIRST_PRODUCER, false), KAFKA_NONE);
         }
         char *path = memory_copy_string(fixture->log->segments[0]->transactions.path);
-        assert_int_equal(partition_log_close(fixture->log), 0);
-        log_fixture_drop(fixture);
+        log_fixture_stop(fixture);
         assert_int_equal(memory_files_flip(fixture->disk, path, 18, 0x40), 0);
         const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_WRITE),
                                                  .error = -ENOSPC,
