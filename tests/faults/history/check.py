@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
-Judges the histories of a folder (*.jsonl, written by clients.py): what was lost, doubled, invented or seen out of order.
+Judges the histories of a folder (*.jsonl, of clients.py): what was lost, doubled, invented or seen out of order.
 
     check.py FOLDER [--json] [--unclean] [--examples N] [--stuck-seconds S]
 
