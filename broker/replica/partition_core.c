@@ -68,9 +68,10 @@ int16_t partition_core_check_state(const struct partition_core *core, const stru
         return KAFKA_STALE_CONTROLLER_EPOCH;
     if (state->leader_epoch > core->leader_epoch || core->role == ROLE_NONE)
         return KAFKA_NONE;
-    if (state->leader != core->leader || state->partition_epoch < core->partition_epoch)
+    bool any_epoch = core->faults.ignore_partition_epoch;
+    if (state->leader != core->leader || (state->partition_epoch < core->partition_epoch && !any_epoch))
         return KAFKA_STALE_CONTROLLER_EPOCH;
-    *news = state->partition_epoch > core->partition_epoch;
+    *news = state->partition_epoch > core->partition_epoch || any_epoch;
     return KAFKA_NONE;
 }
 
@@ -269,8 +270,8 @@ int16_t partition_core_check_acknowledged(const struct partition_core *core, boo
 {
     if (core->failed)
         return KAFKA_KAFKA_STORAGE_ERROR;
-    if (core->role != ROLE_LEADER || leader_epoch < core->leader_since_epoch ||
-        leader_epoch > core->leader_epoch)
+    bool same_leadership = leader_epoch >= core->leader_since_epoch || core->faults.acknowledge_any_epoch;
+    if (core->role != ROLE_LEADER || !same_leadership || leader_epoch > core->leader_epoch)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (!acks_all)
         return partition_core_durable_end(core) < end_offset ? PRODUCE_PENDING : KAFKA_NONE;

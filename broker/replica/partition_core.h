@@ -56,6 +56,17 @@ struct partition_faults {
     bool ignore_fetch_epochs;        /* breaks I14 and I17 */
     bool ignore_epoch_start;         /* breaks I24 */
     bool ignore_durability;          /* breaks what flush.messages promises */
+    bool no_barrier;                 /* breaks I19: a refusal in doubt is believed as any other */
+    bool ignore_replica_epoch;       /* breaks I17: a fetch of a former life counts */
+    bool ignore_min_isr;             /* breaks I20: the high watermark moves on however small the ISR is */
+    bool acknowledge_any_epoch;  /* breaks I21: who waits is answered by whatever leadership comes later */
+    bool forget_proposal;        /* breaks I28: a proposal that was not answered stays open */
+    bool ignore_partition_epoch; /* breaks I32: an older state of the same leader epoch is applied */
+    bool high_watermark_before_truncation; /* breaks I18; acted on by the shell, as are the following: */
+    bool serve_uncommitted;                /* breaks I22: consumers read to the end of the log */
+    bool ignore_controller_epoch;          /* breaks I32, in the replica manager, as do the last two: */
+    bool ignore_broker_epoch;
+    bool ignore_topic_id; /* breaks I35: a topic is known by its name */
 };
 
 /* What a leader knows of another replica. */

@@ -89,7 +89,7 @@ static int64_t last_stable_offset(const struct partition *partition)
 /* How far this reader may see. */
 static int64_t upper_bound_of(const struct partition *partition, const struct fetch_query *query)
 {
-    if (query->replica_id >= 0)
+    if (query->replica_id >= 0 || partition->core.faults.serve_uncommitted)
         return partition->core.log_end_offset;
     return query->read_committed ? last_stable_offset(partition) : partition->core.high_watermark;
 }

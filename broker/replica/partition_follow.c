@@ -117,6 +117,10 @@ enum follow_outcome partition_follow(struct partition *partition, const struct f
         partition_sync_core(partition, now_ms, &effects);
     } else if (answer->error != KAFKA_NONE) {
         outcome = FOLLOW_BACKOFF;
+    } else if (answer->diverging && partition->core.faults.high_watermark_before_truncation) {
+        partition_core_on_leader_high_watermark(&partition->core, answer->high_watermark, &effects);
+        outcome = truncate_to_agreement(partition, answer, wall_ms);
+        partition_sync_core(partition, now_ms, &effects);
     } else if (answer->diverging) {
         outcome = truncate_to_agreement(partition, answer, wall_ms);
         partition_sync_core(partition, now_ms, &effects);

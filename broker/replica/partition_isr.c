@@ -82,7 +82,7 @@ static bool high_watermark_waits_for(const struct partition_core *core, const st
 void partition_core_advance_high_watermark(struct partition_core *core, int64_t now_ms,
                                            struct partition_effects *effects)
 {
-    if (partition_core_is_under_min_isr(core))
+    if (partition_core_is_under_min_isr(core) && !core->faults.ignore_min_isr)
         return;
     int64_t candidate = partition_core_durable_end(core);
     for (size_t i = 0; i < core->replicas_count; i++) {
@@ -127,7 +127,8 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
     if (core->role != ROLE_LEADER || replica == NULL || fetch->broker_id == core->broker_id)
         return;
     bool fenced = !core->faults.ignore_fetch_epochs;
-    if (fenced && (fetch->leader_epoch != core->leader_epoch || fetch->broker_epoch < replica->broker_epoch))
+    bool late = fetch->broker_epoch < replica->broker_epoch && !core->faults.ignore_replica_epoch;
+    if (fenced && (fetch->leader_epoch != core->leader_epoch || late))
         return;
     if (fetch->broker_epoch > replica->broker_epoch) {
         /* A new life: nothing that the former one held is known to be there. */
@@ -211,7 +212,8 @@ static void propose_barrier(struct partition_core *core)
 
 static void on_refusal(struct partition_core *core, int64_t now_ms)
 {
-    if (core->proposal_in_doubt || core->doubtful.count > 0)
+    bool in_doubt = core->proposal_in_doubt || core->doubtful.count > 0;
+    if (in_doubt && !core->faults.no_barrier)
         propose_barrier(core);
     else
         partition_core_clear_proposal(core);
@@ -220,7 +222,8 @@ static void on_refusal(struct partition_core *core, int64_t now_ms)
 
 static void on_no_verdict(struct partition_core *core, int64_t retry_ms)
 {
-    core->proposal = PROPOSAL_WANTED;
+    if (!core->faults.forget_proposal)
+        core->proposal = PROPOSAL_WANTED;
     core->proposal_in_doubt = true;
     core->proposal_retry_ms = retry_ms;
 }

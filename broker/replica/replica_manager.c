@@ -118,9 +118,9 @@ int64_t replica_manager_broker_epoch(struct replica_manager *manager)
 int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t controller_epoch,
                                      int64_t broker_epoch)
 {
-    if (controller_epoch < manager->controller_epoch)
+    if (controller_epoch < manager->controller_epoch && !manager->faults.ignore_controller_epoch)
         return KAFKA_STALE_CONTROLLER_EPOCH;
-    if (broker_epoch != atomic_load(&manager->broker_epoch))
+    if (broker_epoch != atomic_load(&manager->broker_epoch) && !manager->faults.ignore_broker_epoch)
         return KAFKA_STALE_BROKER_EPOCH;
     manager->controller_epoch = controller_epoch;
     return KAFKA_NONE;
@@ -142,6 +142,12 @@ bool replica_manager_is_offline(struct replica_manager *manager, struct slice to
     /* In this order: while all directories are online, no lock is taken. */
     return log_manager_log_is_offline(manager->logs, topic, partition) &&
            log_manager_directory_of(manager->logs, topic, partition) >= 0;
+}
+
+/* The same name is not the same topic (I35). */
+static bool is_other_topic(const struct replica_manager *manager, struct uuid known, struct uuid named)
+{
+    return !uuid_equals(known, named) && !manager->faults.ignore_topic_id;
 }
 
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
@@ -169,7 +175,7 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
                   SLICE_ARGUMENTS(topic->name), state->partition, strerror(-error));
         return KAFKA_KAFKA_STORAGE_ERROR;
     }
-    if (!uuid_equals(partition_log_topic_id(log), topic->topic_id)) {
+    if (is_other_topic(manager, partition_log_topic_id(log), topic->topic_id)) {
         log_error(manager->logger, "replica",
                   "%.*s-%d: the folder belongs to another topic of that name (partition.metadata has another "
                   "topic id): move the folder away if its data is not needed",
@@ -229,7 +235,7 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
     int16_t error = KAFKA_NONE;
     if (partition == NULL)
         error = create_partition(manager, topic, state, &partition);
-    else if (!uuid_equals(partition_topic_id(partition), topic->topic_id))
+    else if (is_other_topic(manager, partition_topic_id(partition), topic->topic_id))
         error = KAFKA_INCONSISTENT_TOPIC_ID;
     if (error == KAFKA_NONE) {
         enum partition_role role;
@@ -284,7 +290,8 @@ static bool is_of_another_topic(struct replica_manager *manager, const struct st
 {
     const struct partition_log *log = log_manager_find(manager->logs, stop->topic, stop->partition);
     struct uuid topic_id = log != NULL ? partition_log_topic_id(log) : stop->topic_id;
-    return !uuid_is_zero(stop->topic_id) && !uuid_is_zero(topic_id) && !uuid_equals(topic_id, stop->topic_id);
+    return !uuid_is_zero(stop->topic_id) && !uuid_is_zero(topic_id) &&
+           is_other_topic(manager, topic_id, stop->topic_id);
 }
 
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
@@ -315,8 +322,8 @@ static int16_t stop_partition(struct replica_manager *manager, const struct stop
     struct partition *partition = replica_manager_find(manager, stop->topic, stop->partition);
     int16_t error = KAFKA_NONE;
     if (partition != NULL) {
-        bool other =
-            !uuid_is_zero(stop->topic_id) && !uuid_equals(stop->topic_id, partition_topic_id(partition));
+        bool other = !uuid_is_zero(stop->topic_id) &&
+                     is_other_topic(manager, partition_topic_id(partition), stop->topic_id);
         error = other ? KAFKA_INCONSISTENT_TOPIC_ID : partition_stop(partition, stop->leader_epoch);
         if (error == KAFKA_NONE)
             manager->host->unfollow(manager->host, partition);

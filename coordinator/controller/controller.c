@@ -182,7 +182,7 @@ void shell_work(struct controller *controller)
         if (controller->office == OFFICE_LOADING || controller->office == OFFICE_IN)
             shell_looks_pump(controller);
         if (controller->office == OFFICE_LOADING && map_size(controller->looks) == 0 &&
-            controller->rewrites_in_flight == 0)
+            controller->rewrites_in_flight == 0 && shell_election_is_over(controller))
             loaded(controller);
         if (controller->office == OFFICE_IN) {
             shell_deletions_pump(controller);
@@ -231,6 +231,7 @@ struct decide_settings shell_decide_settings(const struct controller *controller
         .unclean_by_default = controller->options.unclean_leader_election,
         .unclean_always = controller->options.faults.unclean_always,
         .isr_by_id = controller->options.faults.isr_by_id,
+        .keep_leader_epoch = controller->options.faults.keep_leader_epoch,
     };
 }
 

@@ -65,6 +65,13 @@ struct controller_faults {
     bool unclean_always;      /* I27: any live replica is elected when the ISR has none */
     bool isr_by_id;           /* I24, I25: a seat belongs to a broker id, whatever its epoch */
     bool skip_reconciliation; /* I31: a new controller believes the seats that it finds */
+    bool unfenced_writes;     /* I29: partition states are written without the check of the epoch */
+    bool forget_messages;     /* I33: a message that was not answered counts as told */
+    bool forget_writes;       /* I34: a state that could not be written is not looked at again */
+    bool keep_leader_epoch;   /* I35: another leader, the same leader epoch */
+    bool stop_part_way;       /* I36: a deletion does not wait for brokers that are away */
+    bool refuse_unknown;      /* I38: an ISR change whose write got no answer is answered as refused */
+    bool read_before_write;   /* I40: a new controller reads before its election */
 };
 
 struct controller_options {

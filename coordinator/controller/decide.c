@@ -45,7 +45,7 @@ static void next_init(struct node_partition_state *next, const struct image_part
     next->leader = NODE_NO_LEADER;
     next->controller_epoch = settings->controller_epoch;
     if (partition->has_state || partition->state_lost) {
-        next->leader_epoch = partition->state.leader_epoch + 1;
+        next->leader_epoch = partition->state.leader_epoch + !settings->keep_leader_epoch;
         next->leader_recovery = partition->state.leader_recovery;
     }
 }

@@ -25,6 +25,7 @@ struct decide_settings {
     bool unclean_by_default; /* unclean.leader.election.enable of the broker */
     bool unclean_always;     /* faults, see controller.h */
     bool isr_by_id;
+    bool keep_leader_epoch;
 };
 
 enum decision {

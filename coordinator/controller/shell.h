@@ -114,6 +114,7 @@ struct controller {
     int64_t election_not_before_ms;
     /* The last attempt in this session: the epoch and its znode version if it was applied. */
     bool attempted;
+    bool elected; /* with the fault read_before_write: the attempt has succeeded */
     int32_t attempt_epoch;
     int32_t attempt_version;
 
@@ -170,6 +171,8 @@ void shell_requests_orphan(struct controller *controller);
 void shell_election_look(struct controller *controller);
 void shell_election_tick(struct controller *controller);
 void shell_election_stop(struct controller *controller);
+/* Always true while loading, but with the fault read_before_write: it then competes first. */
+bool shell_election_is_over(struct controller *controller);
 /* A write met the fence of another controller: true, and the office is left. */
 bool shell_met_fence(struct controller *controller, const struct zk_response *response);
 /* Leaves office and forgets the term; then looks who is in office. */

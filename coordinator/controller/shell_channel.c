@@ -229,7 +229,10 @@ static void refused(struct controller *controller, struct channel *channel, int 
                  "broker %d refused a message: %s", channel->push.broker_id, kafka_error_name(error));
     channel->complained = channel->complained || status == 0;
     channel->failing = true;
-    push_failed(&channel->push);
+    if (status != 0 && controller->options.faults.forget_messages)
+        push_succeeded(&channel->push);
+    else
+        push_failed(&channel->push);
     retry_later(controller, channel);
     if (status == 0 && error == KAFKA_STALE_CONTROLLER_EPOCH)
         shell_election_look(controller);

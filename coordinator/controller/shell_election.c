@@ -79,6 +79,7 @@ static void look_again_later(struct controller *controller)
 static void take_office(struct controller *controller, int32_t epoch, struct zk_version version)
 {
     controller->term++;
+    controller->elected = false;
     controller->office = OFFICE_LOADING;
     controller->epoch = epoch;
     controller->fence = zk_fence_make(version);
@@ -94,10 +95,22 @@ static void take_office(struct controller *controller, int32_t epoch, struct zk_
     shell_look(controller, LOOK_TOPICS, slice_of(""), 0);
 }
 
+/* What was read before the election is believed. */
+static void late_elected(struct controller *controller, const struct zk_response *response)
+{
+    controller->elected = response->result == ZK_OK;
+    if (controller->elected)
+        shell_work_soon(controller);
+    else
+        leave(controller, "the election is lost");
+}
+
 static void elected(struct controller *controller, void *payload, const struct zk_response *response)
 {
     (void)payload;
-    if (response->result == ZK_OK && controller->attempted)
+    if (holds_office(controller)) /* the fault read_before_write */
+        late_elected(controller, response);
+    else if (response->result == ZK_OK && controller->attempted)
         take_office(controller, controller->attempt_epoch, response->outcomes[1].stat.version);
     /* won or not: this arms the watch, tells who is in office, and finds a success whose answer was lost */
     controller->election_again = true;
@@ -161,9 +174,23 @@ static void epoch_read_to_compete(struct controller *controller, void *payload,
         log_error(controller->logger, SHELL_AREA, "%s does not hold an epoch: nobody can be elected",
                   ZK_PATH_CONTROLLER_EPOCH);
         look_again_later(controller);
+    } else if (controller->options.faults.read_before_write) {
+        controller->attempted = false;
+        take_office(controller, epoch + 1, zk_version_make(response->stat.version.value + 1));
+        step_ended(controller);
     } else {
         compete(controller, epoch, response->stat.version);
     }
+}
+
+bool shell_election_is_over(struct controller *controller)
+{
+    if (!controller->options.faults.read_before_write || controller->elected)
+        return true;
+    if (!controller->attempted)
+        compete(controller, controller->epoch - 1,
+                zk_version_make(controller->fence.controller_epoch_version.value - 1));
+    return false;
 }
 
 /* /controller is of our session; is it by the attempt that we remember? */

@@ -377,7 +377,7 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
         carry_out(controller, deletion);
     } else if (!topic->deleting) {
         begin(controller, topic);
-    } else if (push_deletion_is_complete(topic)) {
+    } else if (push_deletion_is_complete(topic) || controller->options.faults.stop_part_way) {
         carry_out(controller, deletion);
     }
 }

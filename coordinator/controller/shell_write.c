@@ -10,6 +10,7 @@
 #include "common/memory.h"
 #include "coordinator/controller/shell.h"
 #include "coordinator/zk/path.h"
+#include "proto/kafka/error.h"
 
 struct write_item {
     char *topic; /* by name: the topic may be gone when the answer comes */
@@ -123,12 +124,26 @@ static void learn_parents(struct image_partition *partition, const struct write_
     }
 }
 
+/* The faults that take a failed write for a done one, or doubt for a verdict. */
+static bool misjudges(struct controller *controller, struct image_partition *partition,
+                      const struct write_item *item, const struct zk_response *response)
+{
+    if (controller->options.faults.refuse_unknown && response->result == ZK_UNKNOWN)
+        shell_alters_fail(controller, partition, KAFKA_INELIGIBLE_REPLICA);
+    if (!controller->options.faults.forget_writes)
+        return false;
+    image_set_state(&controller->image, partition, &item->next, partition->version + 1);
+    return true;
+}
+
 static void item_failed(struct controller *controller, struct image_partition *partition,
                         const struct write_item *item, const struct zk_response *response)
 {
     size_t last = item->first_operation + item->operation_count - 1;
     if (response->result == ZK_NODE_EXISTS && response->culprit < last)
         return; /* a parent is there; decided again, it is left out */
+    if (misjudges(controller, partition, item, response))
+        return;
     if (response->result == ZK_NO_NODE) {
         partition->node_exists = false;
         partition->topic->partitions_node_exists = false;
@@ -179,9 +194,12 @@ static void batch_done(struct controller *controller, void *payload, const struc
 static void send(struct write_batch *batch)
 {
     struct controller *controller = batch->controller;
+    struct zk_completion done = shell_request(controller, false, batch_done, batch_free, batch);
     controller->writes_in_flight++;
-    zk_fenced_multi(controller->zk, controller->fence, batch->operations, batch->operation_count,
-                    shell_request(controller, false, batch_done, batch_free, batch));
+    if (controller->options.faults.unfenced_writes)
+        zk_multi(controller->zk, batch->operations, batch->operation_count, done);
+    else
+        zk_fenced_multi(controller->zk, controller->fence, batch->operations, batch->operation_count, done);
 }
 
 static void add_operation(struct write_batch *batch, struct zk_operation operation)
