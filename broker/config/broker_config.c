@@ -13,6 +13,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 
+#define RACK_AWARE_REPLICA_SELECTOR "org.apache.kafka.common.replica.RackAwareReplicaSelector"
 #define FILE_LIMIT_BYTES (4 * 1024 * 1024)
 
 enum bind_kind { BIND_INT16, BIND_INT32, BIND_INT64, BIND_BOOLEAN, BIND_DOUBLE };
@@ -80,6 +81,8 @@ static const struct binding bindings[] = {
     INT32("replica.fetch.backoff.ms", replica_fetch_backoff_ms),
     INT32("replica.socket.timeout.ms", replica_socket_timeout_ms),
     INT32("replica.socket.receive.buffer.bytes", replica_socket_receive_buffer_bytes),
+    INT32("replication.quota.window.num", replication_quota_window_num),
+    INT32("replication.quota.window.size.seconds", replication_quota_window_size_seconds),
     INT64("replica.high.watermark.checkpoint.interval.ms", replica_high_watermark_checkpoint_interval_ms),
     INT64("replica.alter.log.dirs.io.max.bytes.per.second", replica_alter_log_dirs_io_max_bytes_per_second),
     INT32("fetch.max.bytes", fetch_max_bytes),
@@ -259,6 +262,8 @@ static void bind_fields(struct broker_config *config)
     config->max_connections_per_ip_overrides = broker_config_text(config, "max.connections.per.ip.overrides");
     const char *rack = broker_config_text(config, "broker.rack");
     config->rack = rack && rack[0] ? memory_copy_string(rack) : NULL;
+    const char *selector = broker_config_text(config, "replica.selector.class");
+    config->reads_from_nearby_replicas = selector && strcmp(selector, RACK_AWARE_REPLICA_SELECTOR) == 0;
     const char *connect = broker_config_text(config, "zookeeper.connect");
     config->zookeeper_connect = connect ? memory_copy_string(connect) : NULL;
 }

@@ -87,6 +87,9 @@ struct broker_config {
     int32_t replica_fetch_backoff_ms;
     int32_t replica_socket_timeout_ms;
     int32_t replica_socket_receive_buffer_bytes;
+    int32_t replication_quota_window_num;
+    int32_t replication_quota_window_size_seconds;
+    bool reads_from_nearby_replicas; /* replica.selector.class is the rack-aware one */
     int64_t replica_high_watermark_checkpoint_interval_ms;
     int32_t num_replica_alter_log_dirs_threads;
     int64_t replica_alter_log_dirs_io_max_bytes_per_second;

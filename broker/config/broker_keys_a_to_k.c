@@ -98,7 +98,10 @@ const struct config_key broker_keys_a_to_k[] = {
     {"fetch.purgatory.purge.interval.requests", CONFIG_INT, "1000", CONFIG_ANY, NULL, CONFIG_READ_ONLY, 0,
      NULL, NULL},
     {"follower.replication.throttled.rate", CONFIG_LONG, "9223372036854775807", CONFIG_FROM(0), NULL,
-     CONFIG_CLUSTER_WIDE, CONFIG_DYNAMIC_ONLY, NULL, NULL},
+     CONFIG_CLUSTER_WIDE, CONFIG_DYNAMIC_ONLY | CONFIG_ACTS,
+     "Bytes a second that the replicas in follower.replication.throttled.replicas fetch while they are "
+     "behind.",
+     NULL},
     {"group.consumer.assignors", CONFIG_LIST,
      "org.apache.kafka.coordinator.group.assignor.UniformAssignor,org.apache.kafka.coordinator.group."
      "assignor.RangeAssignor",
