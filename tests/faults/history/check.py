@@ -57,7 +57,7 @@ def report(found, facts, paths, options):
     return 1 if found else 0
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--json", action="store_true")
@@ -65,7 +65,7 @@ def main():
     parser.add_argument("--examples", type=int, default=5, help="shown of each anomaly (default 5)")
     parser.add_argument("--stuck-seconds", type=float, default=30,
                         help="an operation may be open that long after the mark `healed` (default 30)")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     paths = sorted(options.folder.glob("*.jsonl"))
     judge = Judge(options.stuck_seconds)
     error = read(judge, paths) if paths else "no histories in %s" % options.folder
