@@ -177,6 +177,7 @@ static void on_registered(void *context, int64_t broker_epoch)
     struct sim_broker *broker = context;
     world_note(broker->world, "broker %lld is registered, epoch %lld", TRACE_OF(broker->id, broker_epoch));
     replica_manager_set_broker_epoch(broker->replicas, broker_epoch);
+    broker->registered_epoch = broker_epoch;
     if (broker->intact_since < 0)
         broker->intact_since = broker_epoch;
     if (broker->controller_started)
@@ -262,6 +263,15 @@ static int64_t wall_clock_of_broker(void *context)
     return broker_wall_ms(context);
 }
 
+/* The switch that leaves the mark of a clean stop where it is. */
+static void keep_clean_mark(struct sim_broker *broker)
+{
+    static const char mark[] = "{\"version\":0,\"brokerEpoch\":-1}";
+    if (file_system_replace(memory_files_system(broker->disk), "/data/.kafka_cleanshutdown", mark,
+                            sizeof(mark) - 1) != 0)
+        world_note(broker->world, "broker %lld has no directory yet", TRACE_OF(broker->id));
+}
+
 static bool open_logs(struct world *world, struct sim_broker *broker)
 {
     static const char *const directories[] = {"/data"};
@@ -316,6 +326,8 @@ static void make_controller(struct world *world, struct sim_broker *broker)
                                          .faults = world->options.controller_faults};
     broker->controller = controller_new(&options);
     broker->controller_started = false;
+    broker->registered_epoch = -1;
+    broker->heard_controller_epoch = -1;
 }
 
 static void begin_registration(struct world *world, struct sim_broker *broker)
@@ -344,6 +356,8 @@ void broker_start(struct world *world, int32_t index)
     CHECK(!broker->alive);
     broker->life++;
     memory_files_set_time(broker->disk, broker_wall_ms(broker));
+    if (world->options.world_faults.clean_mark_kept)
+        keep_clean_mark(broker);
     if (!open_logs(world, broker))
         return;
     broker->alive = true;

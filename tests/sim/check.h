@@ -14,6 +14,11 @@ void check_broker(struct world *world, int32_t index);
 void check_remember(struct world *world, int32_t index);
 /* A partition's state was written into ZooKeeper: I26, I27, I35, then I23. */
 void check_state_written(struct world *world, int32_t partition, struct slice data, int32_t version);
+/* The number of the controller's term was raised. */
+void check_controller_epoch_written(struct world *world, struct slice data);
+/* A broker has accepted a control message: not of a former controller, not for another life of it (I32). */
+void check_message_accepted(struct world *world, int32_t index, int32_t controller_epoch,
+                            int64_t broker_epoch);
 /* Acknowledged or served: I1. */
 void check_promise(struct world *world, int32_t partition, const struct scanned_batch *batch,
                    bool acknowledged);

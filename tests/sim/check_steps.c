@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "coordinator/zk/node_controller.h"
 #include "coordinator/zk/node_partition_state.h"
 #include "tests/sim/check.h"
 
@@ -77,6 +78,9 @@ void check_state_written(struct world *world, int32_t number, struct slice data,
                    TRACE_OF(number, version));
         return;
     }
+    if (state.controller_epoch != world->controller_epoch)
+        world_fail(world, "I29", "partition %lld was written by the controller of epoch %lld, not %lld",
+                   TRACE_OF(number, state.controller_epoch, world->controller_epoch));
     note_leader(world, number, &state);
     partition->has_state = true;
     partition->isr_count = 0;
@@ -96,6 +100,31 @@ void check_state_written(struct world *world, int32_t number, struct slice data,
                    TRACE_OF(number, members, state.leader));
     check_isr_holds_committed(world, number);
     node_partition_state_release(&state);
+}
+
+/* ---- who may command ---- */
+
+void check_controller_epoch_written(struct world *world, struct slice data)
+{
+    int32_t epoch;
+    if (node_controller_epoch_decode(data, &epoch, NULL) != 0 || epoch < world->controller_epoch)
+        world_fail(world, "I29", "the controller epoch was %lld, and is less or none",
+                   TRACE_OF(world->controller_epoch));
+    else
+        world->controller_epoch = epoch;
+}
+
+void check_message_accepted(struct world *world, int32_t index, int32_t controller_epoch,
+                            int64_t broker_epoch)
+{
+    struct sim_broker *broker = &world->brokers[index];
+    if (controller_epoch < broker->heard_controller_epoch)
+        world_fail(world, "I32", "broker %lld obeys the controller of epoch %lld after that of epoch %lld",
+                   TRACE_OF(broker->id, controller_epoch, broker->heard_controller_epoch));
+    if (broker_epoch != broker->registered_epoch)
+        world_fail(world, "I32", "broker %lld of epoch %lld obeys a message for its life of epoch %lld",
+                   TRACE_OF(broker->id, broker->registered_epoch, broker_epoch));
+    broker->heard_controller_epoch = (int32_t)max_i64(broker->heard_controller_epoch, controller_epoch);
 }
 
 /* ---- promises ---- */

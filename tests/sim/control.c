@@ -11,6 +11,7 @@
 #include "common/check.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
+#include "tests/sim/check.h"
 #include "tests/sim/world.h"
 
 #define RETRY_MS 50
@@ -43,6 +44,20 @@ static void on_no_answer(struct world *world, int32_t index, void *data)
     message_release(message);
 }
 
+static void judge_acceptance(struct world *world, const struct sim_broker *broker,
+                             const struct control_request *request)
+{
+    if (request->kind == CONTROL_LEADER_AND_ISR)
+        check_message_accepted(world, broker->index, request->leader_and_isr.controller_epoch,
+                               request->leader_and_isr.broker_epoch);
+    else if (request->kind == CONTROL_STOP_REPLICA)
+        check_message_accepted(world, broker->index, request->stop_replica.controller_epoch,
+                               request->stop_replica.broker_epoch);
+    else
+        check_message_accepted(world, broker->index, request->update_metadata.controller_epoch,
+                               request->update_metadata.broker_epoch);
+}
+
 static void carry_out(struct world *world, struct sim_broker *broker, const struct control_request *request,
                       struct arena *arena, struct control_answer *answer)
 {
@@ -64,6 +79,8 @@ static void carry_out(struct world *world, struct sim_broker *broker, const stru
     default:
         UNREACHABLE();
     }
+    if (answer->response.error == KAFKA_NONE)
+        judge_acceptance(world, broker, request);
     if (request->kind == CONTROL_LEADER_AND_ISR)
         world_note(world,
                    "broker %lld is told roles by controller %lld (epoch %lld) for broker epoch %lld: %lld",

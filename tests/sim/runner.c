@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 struct shared_worker {
     volatile uint64_t seed; /* under way */
     volatile uint64_t done;
+    volatile int64_t processor_ms;
     bool found;
     struct sim_counters counters;
     size_t report_length;
@@ -78,6 +80,14 @@ uint64_t run_seed(uint64_t seed, const struct sim_options *options, bool *found,
     return hash;
 }
 
+static int64_t processor_ms(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (int64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+           (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
 static _Noreturn void work(const struct run_request *request, int number, struct shared_worker *shared)
 {
     struct buffer report;
@@ -85,6 +95,9 @@ static _Noreturn void work(const struct run_request *request, int number, struct
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no worker outlives the run */
     for (uint64_t i = (uint64_t)number; i < request->count && !shared->found; i += (uint64_t)request->jobs) {
         bool found;
+        shared->processor_ms = processor_ms();
+        if (request->at_most_ms > 0 && shared->processor_ms >= request->at_most_ms / request->jobs)
+            break;
         shared->seed = request->first + i;
         run_seed(request->first + i, &request->options, &found, &report, &shared->counters);
         if (found) {
@@ -94,6 +107,7 @@ static _Noreturn void work(const struct run_request *request, int number, struct
         }
         shared->done++;
     }
+    shared->processor_ms = processor_ms();
     buffer_release(&report);
     fflush(stdout);
     _exit(shared->found ? 1 : 0);
@@ -187,6 +201,7 @@ int run_seeds(const struct run_request *request, struct run_result *result)
     result->seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
     for (int w = 0; w < request->jobs; w++) {
         result->seeds += shared[w].done;
+        result->processor_seconds += (double)shared[w].processor_ms / 1000.0;
         add_counters(&result->counters, &shared[w].counters);
     }
     munmap(shared, size);

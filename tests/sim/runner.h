@@ -15,6 +15,8 @@ struct run_request {
     uint64_t count;
     int jobs;
     bool progress; /* a line that is rewritten, for a terminal */
+    int64_t
+        at_most_ms; /* of processor time, shared among the processes: no seed is begun later; 0: no limit */
 };
 
 struct run_result {
@@ -23,6 +25,7 @@ struct run_result {
     uint64_t seed; /* the lowest one known to fail; its report: */
     struct buffer report;
     double seconds;
+    double processor_seconds;     /* of all processes together */
     struct sim_counters counters; /* of all seeds that were run to their end */
 };
 

@@ -15,10 +15,16 @@
 #define SIM_BROKERS_MAX 5
 #define SIM_PARTITIONS_MAX 4
 
+/* Rules of the code around the cores, broken from outside. */
+struct world_faults {
+    bool clean_mark_kept; /* I8: a log directory looks cleanly stopped whatever has happened */
+};
+
 /* What the command line says, the same for all seeds. */
 struct sim_options {
     struct partition_faults partition_faults;
     struct controller_faults controller_faults;
+    struct world_faults world_faults;
     bool lossy; /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
                    flush.messages=1 of any */
     bool flush; /* flush.messages=1 in all seeds */

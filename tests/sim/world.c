@@ -9,6 +9,7 @@
 #include "common/check.h"
 #include "common/memory.h"
 #include "coordinator/zk/node_topic.h"
+#include "coordinator/zk/path.h"
 #include "tests/sim/check.h"
 
 /* When faults have ended, the cluster has this long to be as it should be, ... */
@@ -68,6 +69,8 @@ static void on_committed(void *context, int64_t zxid, int64_t session, const str
     (void)session;
     for (size_t i = 0; i < count; i++) {
         trace_mix(&world->trace, (uint64_t)zxid);
+        if (changes[i].kind != ZK_OPERATION_CHECK && strcmp(changes[i].path, ZK_PATH_CONTROLLER_EPOCH) == 0)
+            check_controller_epoch_written(world, changes[i].data);
         for (int32_t p = 0; p < world->partition_count; p++)
             if (changes[i].kind != ZK_OPERATION_DELETE &&
                 strcmp(changes[i].path, world->partitions[p].state_path) == 0)

@@ -73,8 +73,10 @@ struct sim_broker {
     struct registration *registration;
     struct controller *controller;
     bool controller_started;
-    int64_t intact_since;  /* the broker epoch since which its disk has lost nothing; -1: none yet */
-    struct task_heap held; /* what waits for the end of a pause */
+    int64_t registered_epoch;       /* the last one of this life; -1: none yet */
+    int32_t heard_controller_epoch; /* the highest of the messages that this life has accepted */
+    int64_t intact_since;           /* the broker epoch since which its disk has lost nothing; -1: none yet */
+    struct task_heap held;          /* what waits for the end of a pause */
     struct follow_loop loops[SIM_PARTITIONS_MAX];
     bool proposal_wanted[SIM_PARTITIONS_MAX];
     struct message *proposal; /* in flight */
@@ -147,6 +149,7 @@ struct world {
     struct task_heap tasks;
     struct fake_zookeeper *zookeeper;
     int64_t zookeeper_written_ms; /* when anything was last changed there */
+    int32_t controller_epoch;     /* as ZooKeeper has it */
     struct sim_broker brokers[SIM_BROKERS_MAX];
     struct sim_partition partitions[SIM_PARTITIONS_MAX];
     int partition_count;
