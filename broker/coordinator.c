@@ -43,6 +43,7 @@ static void on_timer(struct loop_timer *timer)
         registration_tick(coordinator->registration, clock_monotonic_ms());
     coordinator_tell_directories(coordinator);
     coordinator_tick_controller(coordinator);
+    coordinator_tick_settings(coordinator);
     set_timer(coordinator);
 }
 
@@ -69,6 +70,7 @@ int coordinator_new(const struct coordinator_options *options, struct coordinato
     coordinator_calls_init(coordinator);
     coordinator_directories_init(coordinator);
     const struct broker_config *config = options->config;
+    coordinator_settings_init(coordinator);
     struct zk_session_settings settings = {.connect = config->zookeeper_connect,
                                            .session_timeout_ms = config->zookeeper_session_timeout_ms};
     const char *problem = NULL;
@@ -280,6 +282,7 @@ int coordinator_start(struct coordinator *coordinator)
 /* On the coordinator's thread: everything that needs its loop ends here. */
 static void handle_stop(struct mail *mail)
 {
+    coordinator_settings_begin(coordinator);
     struct coordinator *coordinator = container_of(mail, struct coordinator, stop_mail);
     coordinator->stopping = true;
     if (coordinator->controller != NULL)
@@ -323,6 +326,7 @@ struct controller_link *coordinator_link(struct coordinator *coordinator)
 {
     return &coordinator->link;
 }
+    coordinator_settings_release(coordinator);
 
 struct mailbox *coordinator_mailbox(struct coordinator *coordinator)
 {

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/worker.h"
 #include "coordinator/zk/node_cluster.h"
+#include "coordinator/zk/node_config.h"
 
 struct coordinator;
 
@@ -27,6 +28,10 @@ struct coordinator_callbacks {
     void (*registered)(void *context, int64_t broker_epoch);
     /* It cannot be in the cluster: the process is to end. */
     void (*failed)(void *context, const char *problem);
+    /* The settings of this broker in ZooKeeper, and those of all brokers, which give way to them; at the
+     * start and after every change. Borrowed for the call. NULL: nobody asks. */
+    void (*settings_changed)(void *context, const struct node_config *own,
+                             const struct node_config *cluster_wide);
 };
 
 struct coordinator_options {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The coordinator thread's state: shared by coordinator.c (life, ZooKeeper, controller), coordinator_calls.c
- * (messages) and coordinator_directories.c (news of log directories) only. */
+ * (messages), coordinator_directories.c (news of log directories) and coordinator_settings.c (settings in
+ * ZooKeeper) only. */
 #ifndef BROKER_COORDINATOR_INTERNAL_H
 #define BROKER_COORDINATOR_INTERNAL_H
 
@@ -27,6 +28,15 @@ struct peer {
     struct client *forward;
 };
 
+/* A node of settings that is read again whenever it changes (coordinator_settings.c). */
+struct watched_settings {
+    struct coordinator *coordinator;
+    char *path;
+    struct node_config node;
+    bool reading;
+    bool stale; /* to be read again */
+};
+
 struct coordinator {
     struct coordinator_options options;
     struct controller_link link;
@@ -51,6 +61,10 @@ struct coordinator {
     atomic_bool directories_posted; /* the mail is on its way */
     bool directories_changed;       /* and nobody has been told yet */
     bool directories_telling;       /* a request is in flight */
+
+    struct zk_listener settings_listener;
+    struct watched_settings own_settings;
+    struct watched_settings cluster_settings;
 };
 
 /* Sets the table and the lists up. */
@@ -67,6 +81,12 @@ void coordinator_transport_drop(void *context, int32_t broker_id);
 void coordinator_tell_directories(struct coordinator *coordinator);
 /* For coordinator_new. */
 void coordinator_directories_init(struct coordinator *coordinator);
+
+/* For coordinator_new, coordinator_start, the tick, coordinator_free. */
+void coordinator_settings_init(struct coordinator *coordinator);
+void coordinator_settings_begin(struct coordinator *coordinator);
+void coordinator_tick_settings(struct coordinator *coordinator);
+void coordinator_settings_release(struct coordinator *coordinator);
 
 /* Tells the controller what time it is. */
 void coordinator_tick_controller(struct coordinator *coordinator);

@@ -44,6 +44,7 @@ struct server {
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
     struct storage *storage;
+    struct replication_throttles throttles;
     struct mover *mover;
     struct cleaner *cleaner; /* NULL: not enabled */
     struct replica_thread *replica_thread;
@@ -144,6 +145,35 @@ static void deliver_to_replicas(void *context, struct control_delivery *delivery
 {
     struct server *server = context;
     replica_thread_deliver(server->replica_thread, delivery);
+/* A setting's own value, or that of all brokers, or its default; what is not in its range is left out. */
+static int64_t setting_in_force(struct server *server, const char *name, const struct node_config *own,
+                                const struct node_config *cluster_wide)
+{
+    const struct config_key *key = broker_key_at((size_t)broker_key_find(name));
+    const char *texts[] = {node_config_get(own, name), node_config_get(cluster_wide, name)};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        if (texts[i] == NULL)
+            continue;
+        if (config_value_check(key, texts[i], NULL) == 0)
+            return config_value_integer(texts[i]);
+        log_warn(server->options.logger, "server", "%s=%.100s in ZooKeeper is no good and has no effect", name,
+                 texts[i]);
+    }
+    return config_value_integer(key->default_text);
+}
+
+static void on_settings_changed(void *context, const struct node_config *own,
+                                const struct node_config *cluster_wide)
+{
+    struct server *server = context;
+    replication_throttle_set_rate(
+        &server->throttles.leader,
+        setting_in_force(server, "leader.replication.throttled.rate", own, cluster_wide));
+    replication_throttle_set_rate(
+        &server->throttles.follower,
+        setting_in_force(server, "follower.replication.throttled.rate", own, cluster_wide));
+}
+
 }
 
 /* ---- parts ---- */
@@ -218,7 +248,10 @@ static int join_zookeeper(struct server *server, struct node_cluster_id *cluster
         .logger = server->options.logger,
         .resolver = server->resolver,
         .addresses = &server->addresses,
-        .callbacks = {.context = server, .registered = on_registered, .failed = on_registration_failed},
+        .callbacks = {.context = server,
+                      .registered = on_registered,
+                      .failed = on_registration_failed,
+                      .settings_changed = on_settings_changed},
         .deliver_to_replicas = deliver_to_replicas,
         .replicas = server};
     int result = coordinator_new(&options, &server->coordinator, error);
@@ -302,6 +335,7 @@ static void make_mover(struct server *server)
 {
     const struct broker_config *config = server->options.config;
     struct mover_options options = {.replicas = server->replicas,
+        .throttles = &server->throttles,
                                     .logger = server->options.logger,
                                     .threads = config->num_replica_alter_log_dirs_threads,
                                     .bytes_per_second =
@@ -324,6 +358,7 @@ static void make_api(struct server *server)
 
 static int start_parts(struct server *server, struct buffer *error)
 {
+                                  .throttles = &server->throttles,
     struct node_cluster_id cluster_id;
     int result = worker_new("resolver", 1, &server->resolver);
     if (result == 0)
@@ -494,6 +529,7 @@ static int take_apart(struct server *server)
 
 int server_start(const struct server_options *options, struct server **out, struct buffer *error)
 {
+    replication_throttles_release(&server->throttles);
     struct server *server = memory_allocate_zeroed(1, sizeof(*server));
     server->options = *options;
     server->started_us = clock_monotonic_us();
@@ -508,6 +544,8 @@ int server_start(const struct server_options *options, struct server **out, stru
     }
     *out = server;
     return 0;
+    replication_throttles_init(&server->throttles, (size_t)options->config->replication_quota_window_num,
+                               (int64_t)options->config->replication_quota_window_size_seconds * 1000);
 }
 
 int server_stop(struct server *server)

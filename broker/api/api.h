@@ -15,6 +15,7 @@
 #include "broker/replica/metadata_cache.h"
 #include "broker/replica/mover.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/replica/replication_throttle.h"
 #include "common/base.h"
 #include "common/log.h"
 
@@ -35,6 +36,7 @@ struct api_context {
     const struct broker_config *config;
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
+    struct replication_throttles *throttles; /* NULL: nothing is held up */
     struct mover *mover; /* NULL: replicas are not moved between log directories */
     struct controller_link *controller;
     struct logger *logger;

@@ -54,15 +54,26 @@ static bool is_enough(const struct fetch_operation *operation)
            operation->fetch.partitions_count == 0 || clock->monotonic_ms(clock) >= operation->deadline_ms;
 }
 
+static bool watch_one(struct fetch_operation *operation, size_t index)
+{
+    const struct fetch_read *read = &operation->reads[index];
+    const struct fetch_result *result = &read->result;
+    struct parking *parking = &operation->parking;
+    bool follower = operation->replica_id >= 0;
+    if (follower && !parking_watch(parking, read->partition, WATCH_END, result->log_end_offset,
+                                   result->leader_epoch, index))
+        return false;
+    if (follower && !fetch_operation_tells_high_watermark(operation))
+        return true;
+    return parking_watch(parking, read->partition, WATCH_HIGH_WATERMARK, result->high_watermark + 1,
+                         result->leader_epoch, index);
+}
+
 /* Watches every partition; false: one has moved since it was read. */
 static bool watch_all(struct fetch_operation *operation)
 {
     for (size_t i = 0; i < operation->fetch.partitions_count; i++) {
-        const struct fetch_read *read = &operation->reads[i];
-        bool follower = operation->replica_id >= 0;
-        int64_t offset = follower ? read->result.log_end_offset : read->result.high_watermark + 1;
-        if (!parking_watch(&operation->parking, read->partition, follower ? WATCH_END : WATCH_HIGH_WATERMARK,
-                           offset, read->result.leader_epoch, i)) {
+        if (!watch_one(operation, i)) {
             parking_unwatch_all(&operation->parking);
             return false;
         }
@@ -86,6 +97,7 @@ static void release_frame(struct fetch_operation *operation)
         }
         partition->topic = copy;
     }
+    operation->body.rack_id = arena_copy_slice(&operation->arena, operation->body.rack_id);
     operation->body.topics = NULL;
     operation->body.topics_count = 0;
     operation->body.forgotten_topics_data = NULL;
@@ -106,8 +118,12 @@ static void proceed(struct fetch_operation *operation)
     release_frame(operation);
     /* What has moved is read again in the next turn: the other requests of the reactor have theirs before. */
     const struct api_clock *clock = operation->context->clock;
-    parking_set_deadline(&operation->parking,
-                         operation->moved ? clock->monotonic_ms(clock) : operation->deadline_ms);
+    int64_t wake_ms = operation->deadline_ms;
+    if (operation->moved)
+        wake_ms = clock->monotonic_ms(clock);
+    else if (operation->held_up_ms > 0)
+        wake_ms = min_i64(wake_ms, clock->monotonic_ms(clock) + operation->held_up_ms);
+    parking_set_deadline(&operation->parking, wake_ms);
 }
 
 static void wake(struct parking *parking, size_t tag)
@@ -121,7 +137,9 @@ static void expired(struct parking *parking)
 {
     struct fetch_operation *operation = container_of(parking, struct fetch_operation, parking);
     parking_unwatch_all(parking);
-    if (operation->moved && operation->retries++ < RETRIES_MAX) {
+    /* Of those that are held up it may be the throttle's time that is over; at the client's, this answers. */
+    if ((operation->moved && operation->retries++ < RETRIES_MAX) ||
+        (!operation->moved && operation->held_up_ms > 0)) {
         proceed(operation);
         return;
     }
@@ -133,7 +151,9 @@ static void expired(struct parking *parking)
 static void hurried(struct request *request)
 {
     struct parking *parking = request->state;
-    container_of(parking, struct fetch_operation, parking)->moved = false;
+    struct fetch_operation *operation = container_of(parking, struct fetch_operation, parking);
+    operation->moved = false;
+    operation->held_up_ms = 0;
     expired(parking);
 }
 

@@ -99,6 +99,7 @@ static void fill_partition(struct fetch_operation *operation, size_t index,
     }
     if (read->error != KAFKA_NONE)
         return;
+    out->preferred_read_replica = read->preferred_replica;
     if (result->diverging) {
         out->diverging_epoch.epoch = result->diverging_epoch;
         out->diverging_epoch.end_offset = result->diverging_end_offset;
@@ -177,9 +178,27 @@ static struct fetch_outcome *collect_outcomes(struct fetch_operation *operation)
             .log_start_offset = good ? read->result.log_start_offset : -1,
             .has_records = good && read->result.range.length > 0,
             .diverging = good && read->result.diverging,
+            .preferred_replica = good && read->preferred_replica >= 0,
         };
     }
     return outcomes;
+}
+
+/* What leaves for a follower counts, whether it is behind or not. */
+static void count_throttled(struct fetch_operation *operation, const bool *include)
+{
+    struct replication_throttles *throttles = operation->context->throttles;
+    const struct api_clock *clock = operation->context->clock;
+    int64_t bytes = 0;
+    if (operation->replica_id < 0 || throttles == NULL)
+        return;
+    for (size_t i = 0; i < operation->fetch.partitions_count; i++) {
+        const struct fetch_read *read = &operation->reads[i];
+        if (include[i] && read->error == KAFKA_NONE && partition_is_throttled_as_leader(read->partition))
+            bytes += max_i64(read->result.range.length, 0);
+    }
+    if (bytes > 0)
+        replication_throttle_count(&throttles->leader, bytes, clock->monotonic_ms(clock));
 }
 
 void fetch_operation_answer(struct fetch_operation *operation)
@@ -194,6 +213,7 @@ void fetch_operation_answer(struct fetch_operation *operation)
                                 clock->monotonic_ms(clock), include, &response.session_id);
     if (response.error_code != KAFKA_NONE)
         response.session_id = FETCH_SESSION_NONE;
+    count_throttled(operation, include);
     struct leader_hints hints;
     const struct metadata_image *image = metadata_cache_acquire(operation->context->metadata);
     leader_hints_init(&hints);

@@ -32,6 +32,7 @@ struct fetch_read {
     struct slice topic;          /* its name; null where the id is unknown */
     struct partition *partition; /* a reference, or NULL */
     int16_t error;
+    int32_t preferred_replica;  /* where a consumer should read instead (KIP-392), or -1 */
     struct fetch_result result; /* its range is ours until the answer takes it; released with the rest */
 };
 
@@ -56,12 +57,18 @@ struct fetch_operation {
     /* Of the last reading. */
     int64_t bytes;
     bool must_answer; /* an error, a divergence, or nothing can be added to what was found */
+    int64_t
+        held_up_ms; /* a follower may have more after so long (replication_throttle.h); 0: none is held up */
 };
 
 /* Reads all partitions. Names that it finds are copied into the arena. */
 void fetch_operation_read(struct fetch_operation *operation);
 /* Gives ranges and partitions back. */
 void fetch_operation_forget(struct fetch_operation *operation);
+
+/* Whether this is a follower's fetch, and followers serve consumers: they hear of the high watermark at once.
+ */
+bool fetch_operation_tells_high_watermark(const struct fetch_operation *operation);
 
 /* Answers with what was read; the request is gone afterwards. */
 void fetch_operation_answer(struct fetch_operation *operation);

@@ -103,6 +103,7 @@ static void handle_follow(struct fetcher *fetcher, struct partition *partition, 
     follow->link = obtain_link(fetcher, leader);
     follow->not_before_ms = 0;
     follow->pause_ms = FETCHER_PAUSE_MIN_MS;
+    follow->leader_high_watermark = -1;
     list_push_back(&follow->link->follows, &follow->node);
     leader_link_kick(follow->link);
 }

@@ -13,6 +13,7 @@
 
 #include "broker/replica/partition.h"
 #include "broker/replica/replica_manager.h"
+#include "broker/replica/replication_throttle.h"
 #include "common/base.h"
 #include "common/log.h"
 #include "common/worker.h"
@@ -37,13 +38,14 @@ struct fetcher_options {
     struct address_book *addresses;
     struct worker *resolver;
     struct logger *logger;
-    int32_t wait_max_ms;         /* replica.fetch.wait.max.ms */
-    int32_t min_bytes;           /* replica.fetch.min.bytes */
-    int32_t partition_max_bytes; /* replica.fetch.max.bytes */
-    int32_t response_max_bytes;  /* replica.fetch.response.max.bytes */
-    int64_t backoff_ms;          /* replica.fetch.backoff.ms: the longest pause after an error */
-    int64_t socket_timeout_ms;   /* replica.socket.timeout.ms */
-    int receive_buffer_bytes;    /* replica.socket.receive.buffer.bytes */
+    int32_t wait_max_ms;                     /* replica.fetch.wait.max.ms */
+    int32_t min_bytes;                       /* replica.fetch.min.bytes */
+    int32_t partition_max_bytes;             /* replica.fetch.max.bytes */
+    int32_t response_max_bytes;              /* replica.fetch.response.max.bytes */
+    int64_t backoff_ms;                      /* replica.fetch.backoff.ms: the longest pause after an error */
+    struct replication_throttles *throttles; /* NULL: nothing is held up */
+    int64_t socket_timeout_ms;               /* replica.socket.timeout.ms */
+    int receive_buffer_bytes;                /* replica.socket.receive.buffer.bytes */
 };
 
 /* 0 or -errno. */

@@ -69,11 +69,17 @@ void leader_link_free(struct leader_link *link)
     free(link);
 }
 
+/* The pause after one of `pause_ms`: twice as long, up to the backoff; one of 0 would never let go. */
+static int64_t next_pause_ms(const struct fetcher *fetcher, int64_t pause_ms)
+{
+    return min_i64(pause_ms * 2, max_i64(fetcher->options->backoff_ms, FETCHER_PAUSE_MIN_MS));
+}
+
 static void pause_link(struct leader_link *link)
 {
     struct fetcher *fetcher = link->fetcher;
     loop_timer_set(fetcher->loop, &link->timer, clock_monotonic_ms() + link->pause_ms);
-    link->pause_ms = min_i64(link->pause_ms * 2, max_i64(fetcher->options->backoff_ms, FETCHER_PAUSE_MIN_MS));
+    link->pause_ms = next_pause_ms(fetcher, link->pause_ms);
 }
 
 /* Finds out where the leader is and has a client for it; false: not known now. */
@@ -129,6 +135,24 @@ static void expect_disk(struct leader_link *link, struct follow *follow)
     follow->disk_wait_ms = follow->disk_wait_ms < limit_ms / 2 ? follow->disk_wait_ms * 2 : limit_ms;
 }
 
+/* How long the throttle holds a partition up that is behind; 0: not at all. */
+static int64_t held_up_ms(const struct leader_link *link, const struct follow *follow,
+                          const struct follow_position *position, int64_t now_ms)
+{
+    struct replication_throttles *throttles = link->fetcher->options->throttles;
+    bool behind = position->fetch_offset < follow->leader_high_watermark || follow->leader_high_watermark < 0;
+    if (throttles == NULL || !behind || !partition_is_throttled_as_follower(follow->partition))
+        return 0;
+    return replication_throttle_wait_ms(&throttles->follower, now_ms);
+}
+
+/* The request leaves this one out until then; where there is a request, it is to be back in time. */
+static void expect_room(struct leader_link *link, int64_t wait_ms, int64_t now_ms, int64_t *next_ms)
+{
+    *next_ms = min_i64(*next_ms, now_ms + wait_ms);
+    link->answer_wait_ms = (int32_t)min_i64(link->answer_wait_ms, wait_ms);
+}
+
 /* Collects what is to be asked now; *next_ms: when a pausing partition may be asked again. */
 static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *next_ms)
 {
@@ -147,6 +171,11 @@ static void collect_asked(struct leader_link *link, int64_t now_ms, int64_t *nex
             expect_disk(link, follow);
         if (!ready)
             continue;
+        int64_t wait_ms = held_up_ms(link, follow, &position, now_ms);
+        if (wait_ms > 0) {
+            expect_room(link, wait_ms, now_ms, next_ms);
+            continue;
+        }
         link->asked =
             memory_grow(link->asked, link->asked_count, &link->asked_capacity, sizeof(link->asked[0]));
         link->asked[link->asked_count++] =
@@ -217,6 +246,15 @@ static void say_damage(const struct leader_link *link, const struct asked *asked
                   link->leader, asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms);
 }
 
+/* What arrives counts, whether the partition was behind or not. */
+static void count_throttled(struct fetcher *fetcher, const struct asked *asked, struct slice records,
+                            int64_t now_ms)
+{
+    struct replication_throttles *throttles = fetcher->options->throttles;
+    if (throttles != NULL && records.length > 0 && partition_is_throttled_as_follower(asked->partition))
+        replication_throttle_count(&throttles->follower, (int64_t)records.length, now_ms);
+}
+
 static void take_part(struct leader_link *link, const struct asked *asked,
                       const struct fetch_response_partition_data *data)
 {
@@ -235,6 +273,7 @@ static void take_part(struct leader_link *link, const struct asked *asked,
         .records = data->records.bytes,
     };
     int64_t now_ms = clock_monotonic_ms();
+    count_throttled(fetcher, asked, answer.records, now_ms);
     enum follow_outcome outcome = partition_follow(asked->partition, &answer, clock_wall_ms(), now_ms);
     struct follow *follow = fetcher_find(fetcher, asked->partition);
     if (follow == NULL || follow->link != link)
@@ -242,6 +281,7 @@ static void take_part(struct leader_link *link, const struct asked *asked,
     switch (outcome) {
     case FOLLOW_CONTINUE:
         follow->pause_ms = FETCHER_PAUSE_MIN_MS;
+        follow->leader_high_watermark = data->high_watermark;
         /* Who got records goes to the end of the queue: an answer's size is bounded, all get their turn. */
         if (answer.records.length > 0) {
             list_remove(&follow->node);
@@ -257,12 +297,12 @@ static void take_part(struct leader_link *link, const struct asked *asked,
                   SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
                   link->leader, kafka_error_name(data->error_code));
         follow->not_before_ms = now_ms + follow->pause_ms;
-        follow->pause_ms = min_i64(follow->pause_ms * 2, fetcher->options->backoff_ms);
+        follow->pause_ms = next_pause_ms(fetcher, follow->pause_ms);
         break;
     case FOLLOW_FAILED:
         log_error(fetcher->options->logger, "replica", "%.*s-%d: cannot be written, following stops",
                   SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition));
-        follow->not_before_ms = now_ms + fetcher->options->backoff_ms;
+        follow->not_before_ms = now_ms + max_i64(fetcher->options->backoff_ms, FETCHER_PAUSE_MIN_MS);
         break;
     }
 }

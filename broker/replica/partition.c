@@ -31,6 +31,8 @@ struct partition *partition_new(const struct partition_options *options)
     partition->host = options->host;
     partition->log = options->log;
     atomic_init(&partition->health, partition_log_health(options->log));
+    atomic_init(&partition->throttled_as_leader, false);
+    atomic_init(&partition->throttled_as_follower, false);
     pthread_mutex_init(&partition->mutex, NULL);
     list_init(&partition->watchers);
     forget_watched(partition);
@@ -188,6 +190,22 @@ void partition_configure(struct partition *partition, const struct log_settings 
 }
 
 /* The epoch goes into the log's epoch cache before anybody learns that we lead in it (I4). */
+void partition_set_throttled(struct partition *partition, bool as_leader, bool as_follower)
+{
+    atomic_store(&partition->throttled_as_leader, as_leader);
+    atomic_store(&partition->throttled_as_follower, as_follower);
+}
+
+bool partition_is_throttled_as_leader(const struct partition *partition)
+{
+    return atomic_load_explicit(&partition->throttled_as_leader, memory_order_relaxed);
+}
+
+bool partition_is_throttled_as_follower(const struct partition *partition)
+{
+    return atomic_load_explicit(&partition->throttled_as_follower, memory_order_relaxed);
+}
+
 static int16_t lead(struct partition *partition, const struct control_partition *state, int64_t now_ms,
                     struct partition_effects *effects)
 {

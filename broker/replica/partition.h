@@ -14,6 +14,7 @@
 
 #include "broker/log/partition_log.h"
 #include "broker/replica/partition_core.h"
+#include "broker/replica/replica_selector.h"
 #include "common/base.h"
 #include "common/list.h"
 #include "common/slice.h"
@@ -70,6 +71,12 @@ int32_t partition_number(const struct partition *partition);
 /* Settings that changed while it runs. */
 void partition_configure(struct partition *partition, const struct log_settings *settings,
                          int32_t min_insync_replicas);
+
+/* Whether throttles hold this replica up, as the topic's settings say (replication_throttle.h). No lock is
+ * taken. */
+void partition_set_throttled(struct partition *partition, bool as_leader, bool as_follower);
+bool partition_is_throttled_as_leader(const struct partition *partition);
+bool partition_is_throttled_as_follower(const struct partition *partition);
 
 /* ---- roles ---- */
 
@@ -135,10 +142,13 @@ struct fetch_query {
     int64_t fetch_offset;
     int64_t log_start_offset; /* follower's; -1 */
     int64_t max_bytes;
-    bool at_least_one;    /* the first batch whole, whatever max_bytes */
-    bool read_committed;  /* of a consumer: no further than the last stable offset */
-    int64_t enough_bytes; /* where fewer are found, more_behind is looked for */
-    bool leader_only;     /* consumers before v11 read from leaders only */
+    bool at_least_one;        /* the first batch whole, whatever max_bytes */
+    bool read_committed;      /* of a consumer: no further than the last stable offset */
+    int64_t enough_bytes;     /* where fewer are found, more_behind is looked for */
+    bool leader_only;         /* consumers before v11 read from leaders only */
+    bool bounds_only;         /* no records: the reader is sent elsewhere */
+    bool hold_up;             /* a follower that is not in the ISR gets no records (replication_throttle.h) */
+    bool tell_high_watermark; /* a follower is to hear at once when it has moved (KIP-392) */
 };
 
 struct fetch_result {
@@ -167,6 +177,8 @@ struct fetch_result {
 int16_t partition_fetch(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                         struct fetch_result *result);
 /* Gives back the range, where it is there still, and the list of transactions. */
+    bool held_up;              /* there are records, but the follower is held up */
+    bool high_watermark_moved; /* since this follower was last told; with tell_high_watermark */
 void fetch_result_release(struct fetch_result *result);
 
 /* ---- deletion of records (partition_delete.c) ---- */
@@ -175,6 +187,13 @@ void fetch_result_release(struct fetch_result *result);
 
 /*
  * DeleteRecords: the leader's log begins at `offset`, or at the high watermark, from now on; an offset below
+/*
+ * The followers that a consumer may read from `fetch_offset` on: in the ISR, and with that offset within what
+ * the leader knows of their logs. Only leaders name any. Racks are the caller's to fill in. At most
+ * PARTITION_REPLICAS_MAX of them.
+ */
+size_t partition_read_candidates(struct partition *partition, int64_t fetch_offset, int64_t now_ms,
+                                 struct read_candidate *candidates);
  * the log start changes nothing. *required: what the low watermark has to reach. A Kafka error code:
  * KAFKA_NOT_LEADER_OR_FOLLOWER, KAFKA_POLICY_VIOLATION (cleanup.policy has no delete),
  * KAFKA_OFFSET_OUT_OF_RANGE (above the high watermark, or negative), KAFKA_KAFKA_STORAGE_ERROR.

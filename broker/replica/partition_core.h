@@ -82,6 +82,7 @@ struct remote_replica {
 
 struct isr_set {
     struct isr_member members[PARTITION_REPLICAS_MAX];
+    int64_t told_high_watermark;   /* the last that an answer to it was made for (KIP-392) */
     size_t count;
 };
 
@@ -193,6 +194,12 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
  * while one of them has not fetched from this leader yet.
  */
 int64_t partition_core_low_watermark(const struct partition_core *core,
+/*
+ * Where followers serve consumers, they are to hear of the high watermark at once (KIP-392): whether it is
+ * above what this follower was last told. The caller answers with it now: it counts as told from here on.
+ */
+MUST_CHECK bool partition_core_tell_high_watermark(struct partition_core *core, int32_t broker_id);
+
                                      bool (*is_alive)(const void *context, int32_t broker_id),
                                      const void *context);
 

@@ -95,6 +95,22 @@ static int64_t upper_bound_of(const struct partition *partition, const struct fe
 }
 
 static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
+/* Finds the bytes, unless the reader is not to have any. */
+static int16_t read_records(struct partition *partition, const struct fetch_query *query, int64_t upper_bound,
+                            struct fetch_result *result)
+{
+    if (query->fetch_offset >= upper_bound || query->bounds_only)
+        return KAFKA_NONE;
+    if (query->hold_up && !isr_set_contains(&partition->core.isr, query->replica_id)) {
+        result->held_up = true;
+        return KAFKA_NONE;
+    }
+    if (query->max_bytes <= 0 && !query->at_least_one)
+        return KAFKA_NONE;
+    return partition_log_read(partition->log, query->fetch_offset, query->max_bytes, upper_bound,
+                              query->at_least_one, &result->range);
+}
+
                            struct fetch_result *result, struct partition_effects *effects)
 {
     struct partition_core *core = &partition->core;
@@ -108,9 +124,7 @@ static int16_t read_locked(struct partition *partition, const struct fetch_query
         return KAFKA_OFFSET_OUT_OF_RANGE;
     bool follower = query->replica_id >= 0;
     int64_t upper_bound = upper_bound_of(partition, query);
-    if (query->fetch_offset < upper_bound && (query->max_bytes > 0 || query->at_least_one))
-        error = partition_log_read(partition->log, query->fetch_offset, query->max_bytes, upper_bound,
-                                   query->at_least_one, &result->range);
+    error = read_records(partition, query, upper_bound, result);
     if (error == KAFKA_NONE && result->range.length > 0 && query->read_committed && !follower)
         error = partition_log_collect_aborted(
             partition->log, query->fetch_offset,
@@ -121,6 +135,8 @@ static int16_t read_locked(struct partition *partition, const struct fetch_query
         struct follower_fetch fetch = follower_of(query);
         partition_core_on_follower_fetch(core, &fetch, now_ms, effects);
     }
+        if (query->tell_high_watermark)
+            result->high_watermark_moved = partition_core_tell_high_watermark(core, query->replica_id);
     return error;
 }
 
@@ -143,6 +159,27 @@ int16_t partition_fetch(struct partition *partition, const struct fetch_query *q
 }
 
 void fetch_result_release(struct fetch_result *result)
+size_t partition_read_candidates(struct partition *partition, int64_t fetch_offset, int64_t now_ms,
+                                 struct read_candidate *candidates)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&partition->mutex);
+    const struct partition_core *core = &partition->core;
+    for (size_t i = 0; core->role == ROLE_LEADER && i < core->replicas_count; i++) {
+        const struct remote_replica *replica = &core->replicas[i];
+        if (replica->broker_id == core->broker_id || !isr_set_contains(&core->isr, replica->broker_id) ||
+            replica->start_offset < 0 || replica->start_offset > fetch_offset ||
+            replica->end_offset < fetch_offset)
+            continue;
+        candidates[count++] = (struct read_candidate){.broker_id = replica->broker_id,
+                                                      .end_offset = replica->end_offset,
+                                                      .behind_ms = now_ms - replica->last_caught_up_ms,
+                                                      .rack = slice_of(NULL)};
+    }
+    pthread_mutex_unlock(&partition->mutex);
+    return count;
+}
+
 {
     log_range_release(&result->range);
     free(result->aborted);

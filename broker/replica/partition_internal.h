@@ -21,6 +21,8 @@ struct partition {
     int32_t number;
     struct partition_host *host;
 
+    atomic_bool throttled_as_leader; /* the topic's settings name this replica */
+    atomic_bool throttled_as_follower;
     _Atomic(const struct log_health *) health; /* the log's; changes under the mutex */
 
     pthread_mutex_t mutex; /* guards all below */

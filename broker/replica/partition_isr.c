@@ -155,6 +155,15 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
 
 static bool replica_lags(const struct partition_core *core, const struct remote_replica *replica,
                          int64_t now_ms)
+bool partition_core_tell_high_watermark(struct partition_core *core, int32_t broker_id)
+{
+    struct remote_replica *replica = partition_core_find_replica(core, broker_id);
+    if (core->role != ROLE_LEADER || replica == NULL || replica->told_high_watermark >= core->high_watermark)
+        return false;
+    replica->told_high_watermark = core->high_watermark;
+    return true;
+}
+
 {
     return replica->end_offset < core->log_end_offset &&
            now_ms - replica->last_caught_up_ms > core->replica_lag_time_max_ms;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/replica/replication_throttle.h"
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/map.h"
@@ -152,6 +153,22 @@ static bool is_other_topic(const struct replica_manager *manager, struct uuid kn
 
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
  */
+/* Which throttles hold this broker's replica up, by the topic's own settings. */
+static void apply_throttled(const struct replica_manager *manager, struct partition *partition,
+                            const struct control_topic *topic)
+{
+    bool as_leader = false, as_follower = false;
+    for (size_t i = 0; i < topic->settings_count; i++) {
+        const struct control_setting *setting = &topic->settings[i];
+        bool named = throttled_replicas_name(setting->value, partition_number(partition), manager->broker_id);
+        if (slice_is(setting->name, "leader.replication.throttled.replicas"))
+            as_leader = named;
+        else if (slice_is(setting->name, "follower.replication.throttled.replicas"))
+            as_follower = named;
+    }
+    partition_set_throttled(partition, as_leader, as_follower);
+}
+
 static int16_t create_partition(struct replica_manager *manager, const struct control_topic *topic,
                                 const struct control_partition *state, struct partition **partition)
 {
@@ -199,6 +216,7 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
     *partition = partition_new(&options);
     uint8_t key[KEY_MAX];
     pthread_rwlock_wrlock(&manager->lock);
+    apply_throttled(manager, *partition, topic);
     void *former =
         map_put(manager->partitions, partition_key(key, topic->name, state->partition), *partition);
     pthread_rwlock_unlock(&manager->lock);
@@ -392,3 +410,5 @@ void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
 {
     replica_manager_each(manager, tick_partition, &now_ms);
 }
+            apply_throttled(manager, partition, topic);
+        }

@@ -100,13 +100,21 @@ void api_bench_init(struct api_bench *bench, const char *properties)
     bench->metadata = metadata_cache_new(&bench->config, "cluster");
     bench->link.forward = link_forward;
     bench->link.deliver = link_deliver;
+    replication_throttles_init(&bench->throttles, 11, 1000);
     const struct api_context context = {.config = &bench->config,
                                         .metadata = bench->metadata,
                                         .replicas = bench->replicas,
+                                        .throttles = &bench->throttles,
                                         .mover = bench->mover,
                                         .controller = &bench->link,
                                         .broker_id = 1};
     bench->api = api_new(&context, 5);
+}
+
+int64_t bench_now_ms(const struct api_bench *bench)
+{
+    const struct api_clock *clock = api_context_of(bench->api)->clock;
+    return clock->monotonic_ms(clock);
 }
 
 void api_bench_release(struct api_bench *bench)
@@ -117,6 +125,7 @@ void api_bench_release(struct api_bench *bench)
     replica_manager_free(bench->replicas);
     reactor_close(&bench->reactor);
     api_free(bench->api);
+    replication_throttles_release(&bench->throttles);
     metadata_cache_free(bench->metadata);
     log_manager_free(bench->logs);
     memory_files_free(bench->files);
@@ -171,7 +180,11 @@ void api_bench_topic(struct api_bench *bench, const char *name, int32_t leader, 
                                             .port = 9093}};
     struct control_broker brokers[] = {
         {.id = 1, .epoch = BROKER_EPOCH, .endpoints = &endpoints[0], .endpoints_count = 1},
-        {.id = 2, .epoch = BROKER_EPOCH + 1, .endpoints = &endpoints[1], .endpoints_count = 1}};
+        {.id = 2,
+         .epoch = BROKER_EPOCH + 1,
+         .rack = slice_of("rack-2"),
+         .endpoints = &endpoints[1],
+         .endpoints_count = 1}};
     struct isr_member isr[] = {{leader, BROKER_EPOCH + leader - 1}, {3 - leader, BROKER_EPOCH + 2 - leader}};
     int32_t replicas[] = {1, 2};
     struct control_partition partition = {.controller_epoch = 1,

@@ -22,12 +22,16 @@ struct api_bench {
     struct replica_host host;
     struct replica_manager *replicas;
     struct mover *mover;
+    struct replication_throttles throttles;
     struct metadata_cache *metadata;
     struct controller_link link;
     struct api *api;
     struct controller_call *calls[BENCH_CALLS_MAX];
     size_t calls_count;
 };
+
+/* The time as handlers see it. */
+int64_t bench_now_ms(const struct api_bench *bench);
 
 /* `properties` are added to server.properties. */
 void api_bench_init(struct api_bench *bench, const char *properties);
