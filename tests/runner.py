@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Builds a preset and runs the tests in parts: tidy, unit, sim, fuzz, cluster. Called by tests/run.
+Builds a preset and runs the tests in parts: tidy, unit, sim, fuzz, cluster, faults. Called by tests/run.
 
 Every part yields results (a name, passed or failed, how to repeat it, where its log is); at the end the failed ones
 are listed and the last line is `N passed, N failed`. What could not be run for lack of a program is said and is
@@ -9,6 +9,7 @@ never counted as passed.
 import argparse
 import fcntl
 import os
+import random
 import re
 import shlex
 import signal
@@ -19,17 +20,17 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("tidy", "unit", "sim", "fuzz", "cluster")
+PARTS = ("tidy", "unit", "sim", "fuzz", "cluster", "faults")
 PRESETS = ("release", "debug", "asan", "tsan")
 # How much longer things may take than in a release build.
 TIME_SCALE = {"release": 1, "debug": 2, "asan": 4, "tsan": 8}
 # A part that takes longer than this, in seconds of a release build, hangs: it is ended and counts as failed.
-PART_LIMIT_SECONDS = {"tidy": 300, "unit": 900, "sim": 1800, "fuzz": 900, "cluster": 1500}
+PART_LIMIT_SECONDS = {"tidy": 300, "unit": 900, "sim": 1800, "fuzz": 900, "cluster": 1500, "faults": 480}
 
 HELP = """\
 A part is one of: tidy (the house rules), unit (C tests and their Python neighbours), sim (the simulator), fuzz
-(decoders fed with anything), cluster (real brokers, real clients). A part may name its own preset:
-unit@asan. Without parts, all run.
+(decoders fed with anything), cluster (real brokers, real clients), faults (a short random mix of faults under
+load; tests/faults/run has all of them). A part may name its own preset: unit@asan. Without parts, all run.
 
 examples:
   tests/run                                everything, release preset
@@ -214,8 +215,10 @@ def run_unit(part):
         say(tail(log, 60))
         if all(result.passed for result in results):
             results.append(Result("ctest", False, shlex.join(str(word) for word in command), log))
-    for folder in sorted({path.parent for path in (ROOT / "tests").glob("*/**/test_*.py")}):
-        if folder.relative_to(ROOT / "tests").parts[0] not in ("cluster", "tidy", "interop", "faults"):
+    folders = {path.parent for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    for folder in sorted(folders):
+        first = folder.relative_to(ROOT / "tests").parts[0]
+        if first not in ("cluster", "tidy", "interop") and not folders.intersection(folder.parents):
             results += run_pytest(part, folder, 1)
     return results
 
@@ -247,6 +250,17 @@ def run_cluster(part):
     return run_pytest(part, ROOT / "tests" / "cluster", min(2, part.options.jobs))
 
 
+def run_faults(part):
+    """A short random mix of faults, with a seed of its own each time."""
+    seed = part.options.faults_seed or random.SystemRandom().randrange(1, 1 << 31)
+    say("   seed %d" % seed)
+    command = [ROOT / "tests" / "faults" / "run", "mix", "--seed", seed, "--minutes", 2, "--brokers", 3]
+    result = part.single("mix-%d" % seed, command)
+    if not result.passed:
+        say(tail(Path(result.log), 60))
+    return [result]
+
+
 def find_program(build, name):
     for folder in ("bin", "tests", "tests/sim"):
         path = build / folder / name
@@ -255,7 +269,8 @@ def find_program(build, name):
     return None
 
 
-RUNNERS = {"tidy": run_tidy, "unit": run_unit, "sim": run_sim, "fuzz": run_fuzz, "cluster": run_cluster}
+RUNNERS = {"tidy": run_tidy, "unit": run_unit, "sim": run_sim, "fuzz": run_fuzz, "cluster": run_cluster,
+           "faults": run_faults}
 
 
 def run_parts(parts, options):
@@ -296,6 +311,7 @@ def parse_arguments(arguments):
     parser.add_argument("--seeds", type=int, help="how many seeds the simulator runs")
     parser.add_argument("--fuzz-seed", type=int, default=2, help="where the fuzz targets' inputs come from")
     parser.add_argument("--fuzz-runs", type=int, help="how many inputs each fuzz target gets")
+    parser.add_argument("--faults-seed", type=int, help="what the faults are drawn from (a fresh one each time)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--minutes", type=int, help="begin no further part after this time")
     options = parser.parse_intermixed_args(arguments)

@@ -115,7 +115,8 @@ class Broker(Server):
                          self.folder / "log", self._environment())
 
     def _environment(self):
-        libraries = [str(path) for path in (IO_FAULTS,) * self.bed.disk_faults + (CLOCK_FAULTS,) * self.bed.clock_faults]
+        wanted = (IO_FAULTS,) * self.bed.disk_faults + (CLOCK_FAULTS,) * self.bed.clock_faults
+        libraries = [str(path) for path in wanted]
         return dict(os.environ, LD_PRELOAD=":".join(libraries), IO_FAULTS=str(self.rules),
                     CLOCK_FAULTS=str(self.clock)) if libraries else None
 

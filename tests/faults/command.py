@@ -56,9 +56,14 @@ def parse_arguments(arguments):
     return options
 
 
+def in_order():
+    """The scenarios by their first number in the catalogue."""
+    return sorted(SCENARIOS.values(), key=lambda one: int(one.numbers[1:].split()[0]))
+
+
 def list_scenarios():
     print("%-28s %-8s %-7s %s" % ("scenario", "faults", "needs", "what"))
-    for one in SCENARIOS.values():
+    for one in in_order():
         print("%-28s %-8s %-7s %s" % (one.name, one.numbers, ",".join(one.needs) or "-", one.title))
 
 
@@ -75,7 +80,7 @@ def reason_to_skip(one, network):
 
 def choose(options, network):
     """The scenarios to run, and (scenario, reason) of those that cannot be."""
-    names = options.scenarios or [name for name, one in SCENARIOS.items() if not one.is_mix]
+    names = options.scenarios or [one.name for one in in_order() if not one.is_mix]
     chosen, skipped = [], []
     for name in names:
         reason = reason_to_skip(SCENARIOS[name], network)

@@ -190,20 +190,30 @@ class ExpireSession(Injection):
 
 
 class DiskRules(Injection):
-    """Calls on files of one log directory fail or wait. Heal ends that, and restarts the broker, as an operator does."""
+    """Calls on files of one log directory fail or wait. Heal ends that and restarts the broker."""
 
     needs = (DISK,)
 
     def __init__(self, bed, broker, directory, calls, what):
         super().__init__(bed)
         self.broker, self.folder, self.calls, self.what = broker, broker.data[directory], calls, what
+        self.struck_before = 0
 
     def __str__(self):
         return "%s of %s: %s %s" % (self.folder.name, self.broker.host, self.calls, self.what)
 
     def begin(self):
         self.broker.errors_allowed = True
+        self.struck_before = self._struck_bytes()
         self.broker.set_disk_rules("%s %s * %s" % (self.calls, self.what, self.folder))
+
+    def _struck_bytes(self):
+        noted = self.broker.rules.with_name(self.broker.rules.name + ".struck")
+        return noted.stat().st_size if noted.exists() else 0
+
+    def has_struck(self):
+        """Whether a call has met the fault."""
+        return self._struck_bytes() > self.struck_before
 
     def heal(self):
         self.broker.set_disk_rules()

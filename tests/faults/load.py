@@ -39,6 +39,7 @@ class Canary:
         self.last = {partition: 0 for partition in range(PARTITIONS)}
         self.acknowledged = {}
         self.longest_gap_seconds = 0
+        self.refusals = []
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -54,6 +55,9 @@ class Canary:
                 number += 1
             except BufferError:
                 pass
+            except confluent_kafka.KafkaException as error:
+                # A broker that just started said so: to a client that knew the topic this is an error.
+                self.refusals.append(str(error.args[0].str()))
             self.producer.poll(0.001)
             time.sleep(0.009)
 

@@ -2,8 +2,8 @@
 """
 One scenario on one bed: it breaks things and expects things; at the end all is healed, settled and judged.
 
-A scenario is a function that takes a Trial. It breaks with `during`, lets time pass only with `hold` and `expect`, which
-notice a server that ended unasked, and is repeated by its own loop over `rounds()`.
+A scenario is a function that takes a Trial. It breaks with `during`, lets time pass only with `hold` and `expect`,
+which notice a server that ended unasked, and repeats itself by a loop over `rounds()`.
 """
 import contextlib
 import random
@@ -11,9 +11,9 @@ import subprocess
 import time
 
 import inject
-from bed import RESUME_SECONDS, Bed
+from bed import RESUME_SECONDS, Bed, lagging
 from load import Load
-from places import HISTORY, PYTHON, SCALE
+from places import CLOCK_FAULTS, HISTORY, IO_FAULTS, PYTHON, SCALE
 
 SETTLE_SECONDS = 60
 
@@ -33,7 +33,8 @@ class Trial:
         self.chance = random.Random("%s %d" % (scenario.name, options.seed))
         self.seconds = options.minutes * 60 if options.minutes else scenario.seconds
         self.bed = Bed(network, folder, max(options.brokers, scenario.brokers), scenario.settings,
-                       inject.DISK in scenario.needs, inject.CLOCK in scenario.needs)
+                       scenario.uses(inject.DISK) and IO_FAULTS.exists(),
+                       scenario.uses(inject.CLOCK) and CLOCK_FAULTS.exists())
         self.load = Load(self.bed, options.seed)
         self.active = []
         self.events = []
@@ -108,7 +109,6 @@ class Trial:
         self.note("all in sync after %.2f s" % took)
 
     def unsettled(self):
-        from bed import lagging
         for broker in self.bed.brokers.values():
             if not broker.is_well():
                 return ["%s does not run" % broker.host]
@@ -193,8 +193,12 @@ class Trial:
         self._step("stopping", self._stop_brokers)
         self._witness("history", [HISTORY / "check.py", self.load.folder])
         self._witness("replicas", [HISTORY / "replicas.py"] + [
-            folder for broker in self.bed.brokers.values() for folder in broker.data])
+            folder for broker in self.bed.brokers.values() for folder in broker.data] + [
+            "--ignore", ",".join(self.scenario.ignore_topics)])
         self._read_logs()
+        if self.load.canary.refusals:
+            self.note("the canary's producer was refused %d times: %s" % (
+                len(self.load.canary.refusals), self.load.canary.refusals[-1]))
         self.note("longest pause of the canary: %.2f s" % self.load.canary.longest_gap_seconds)
 
     def _stop_brokers(self):

@@ -161,12 +161,24 @@ class RecordingProducer:
             line["error"] = str(error)
         self.history.write(line)
 
+    def _poll(self, seconds):
+        """Lets librdkafka call back; a fatal error, which it raises, makes this client one to throw away."""
+        try:
+            self.producer.poll(seconds)
+        except KafkaException:
+            self.broken = True
+
     def replace(self):
         """Throws the client away; what it still had on its way is in doubt."""
-        self.producer.purge()
-        self.producer.flush(10)
+        self._purge()
         self.history.write({"proc": self.proc, "type": "info", "f": "crash"})
         self.make()
+
+    def _purge(self):
+        self.producer.purge()
+        deadline = now() + 10
+        while len(self.producer) and now() < deadline:
+            self._poll(0.1)
 
     def run(self, stop):
         interval = 1.0 / self.options.rate
@@ -175,15 +187,19 @@ class RecordingProducer:
             if self.broken:
                 self.replace()
             if self.open >= self.options.in_flight:
-                self.producer.poll(0.05)
+                self._poll(0.05)
                 due = now()
                 continue
             if now() >= due:
                 if not self.send():
-                    self.producer.poll(0.1)
+                    self._poll(0.1)
                 due = max(due + interval, now() - 1)
-            self.producer.poll(max(0, min(0.05, due - now())))
-        self.producer.flush(self.options.message_timeout_ms / 1000 + 10)
+            self._poll(max(0, min(0.05, due - now())))
+        deadline = now() + self.options.message_timeout_ms / 1000 + 10
+        while self.open > 0 and not self.broken and now() < deadline:
+            self._poll(0.1)
+        if self.broken:
+            self._purge()
         self.history.write({"proc": self.proc, "type": "ok", "f": "end"})
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The scenarios by subject; importing this package fills registry.SCENARIOS, in the order of the catalogue.
+The scenarios by subject; importing this package fills registry.SCENARIOS, which prints them by their numbers.
 """
-from scenarios import processes  # noqa: F401
+from scenarios import processes, networks, zookeepers, disks, operations, mix  # noqa: F401

@@ -69,6 +69,8 @@ def rolling_restart(trial):
             with trial.during(Stop(trial.bed, broker)):
                 pass
             trial.settle()
+        refusals = trial.load.canary.refusals
+        assert not refusals, "a client saw %d errors: %s" % (len(refusals), refusals[0])
         trial.note("longest pause of a partition's writes so far: %.2f s" % trial.load.canary.longest_gap_seconds)
 
 
