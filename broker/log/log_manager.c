@@ -9,6 +9,7 @@
 #include "broker/log/log_manager_private.h"
 #include "broker/log/log_names.h"
 #include "broker/log/meta_properties.h"
+#include "broker/log/partition_metadata.h"
 #include "common/clock.h"
 #include "common/memory.h"
 
@@ -56,8 +57,19 @@ struct managed_log *managed_log_new(struct log_manager *manager, struct log_dire
     return managed;
 }
 
+void managed_log_leave_out(struct managed_log *managed, bool left_out)
+{
+    if (atomic_exchange(&managed->left_out, left_out) == left_out)
+        return;
+    if (left_out)
+        atomic_fetch_add(&managed->manager->left_out, 1);
+    else
+        atomic_fetch_sub(&managed->manager->left_out, 1);
+}
+
 void managed_log_free(struct managed_log *managed)
 {
+    managed_log_leave_out(managed, false);
     log_manager_lock_checkpoints(managed->directory);
     list_remove(&managed->link);
     atomic_fetch_sub(&managed->directory->logs_count, 1);
@@ -67,7 +79,7 @@ void managed_log_free(struct managed_log *managed)
     free(managed);
 }
 
-static void managed_log_path(const struct managed_log *managed, struct buffer *path)
+void managed_log_path(const struct managed_log *managed, struct buffer *path)
 {
     buffer_init(path);
     buffer_print(path, "%s/", managed->directory->path);
@@ -107,6 +119,7 @@ int managed_log_open(struct managed_log *managed, const struct managed_log_openi
     log_manager_lock_checkpoints(managed->directory);
     managed->log = log;
     int64_t recovery_point = managed->recovery_point, first_dirty_offset = managed->first_dirty_offset;
+    managed_log_leave_out(managed, false);
     managed->recovery_point = partition_log_recovery_point(log);
     log_manager_check_cleaned(managed);
     /* Recovery has cut the log: the files must not promise what comes there again. */
@@ -279,6 +292,42 @@ struct partition_log *log_manager_find(struct log_manager *manager, struct slice
     struct partition_log *log = managed ? managed->log : NULL; /* a move may put another one there */
     pthread_mutex_unlock(&manager->mutex);
     return log;
+}
+
+bool log_manager_log_is_left_out(struct log_manager *manager, struct slice topic, int32_t partition)
+{
+    /* The common case, asked on network threads: no lock. */
+    if (atomic_load(&manager->left_out) == 0)
+        return false;
+    pthread_mutex_lock(&manager->mutex);
+    const struct managed_log *managed = find_any(manager, topic, partition);
+    bool left_out = managed && atomic_load(&managed->left_out);
+    pthread_mutex_unlock(&manager->mutex);
+    return left_out;
+}
+
+int log_manager_topic_id(struct log_manager *manager, struct slice topic, int32_t partition,
+                         struct uuid *topic_id)
+{
+    struct buffer path;
+    buffer_init(&path);
+    *topic_id = (struct uuid){0};
+    pthread_mutex_lock(&manager->mutex);
+    const struct managed_log *managed = log_manager_await_managed(manager, topic, partition);
+    int error = managed ? 0 : -ENOENT;
+    if (managed && managed->log)
+        *topic_id = partition_log_topic_id(managed->log);
+    else if (managed && log_directory_is_offline(managed->directory))
+        error = -EIO;
+    else if (managed)
+        managed_log_path(managed, &path);
+    pthread_mutex_unlock(&manager->mutex);
+    if (path.length > 0) {
+        buffer_print(&path, "/" PARTITION_METADATA_FILE);
+        error = partition_metadata_read(manager->files, buffer_string(&path), topic_id);
+    }
+    buffer_release(&path);
+    return error == -EBADMSG ? 0 : error; /* a damaged one tells as little as none */
 }
 
 /* The checkpoints in a directory may still tell of deleted logs: a new log of the same name must not find

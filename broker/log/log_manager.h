@@ -65,7 +65,7 @@ MUST_CHECK int log_manager_close(struct log_manager *manager);
 /* Frees without a clean stop, as a crash would leave it. Also after log_manager_close. */
 void log_manager_free(struct log_manager *manager);
 
-/* The log of a partition, NULL where there is none. The manager keeps owning it. */
+/* The log of a partition, NULL where there is none, or it is not open. The manager keeps owning it. */
 struct partition_log *log_manager_find(struct log_manager *manager, struct slice topic, int32_t partition);
 /*
  * Finds or creates (in the usable directory with the fewest partitions; in a full one only where there is no
@@ -119,6 +119,12 @@ size_t log_manager_usable_directories(const struct log_manager *manager);
 int log_manager_directory_of(struct log_manager *manager, struct slice topic, int32_t partition);
 /* The size of a log that no partition owns yet; 0 where there is none. */
 int64_t log_manager_size_bytes(struct log_manager *manager, struct slice topic, int32_t partition);
+/* Whether the log could not be opened for want of room: log_manager_obtain tries that again. */
+bool log_manager_log_is_left_out(struct log_manager *manager, struct slice topic, int32_t partition);
+/* The topic id of a log, open or not; the zero id where its folder tells none. 0; -ENOENT where there is no
+ * such log; -EIO where its directory is offline; or -errno. May wait for the disk. */
+MUST_CHECK int log_manager_topic_id(struct log_manager *manager, struct slice topic, int32_t partition,
+                                    struct uuid *topic_id);
 /* Whether the log lies in an offline directory, or, where it is not found, may lie in one. */
 bool log_manager_log_is_offline(struct log_manager *manager, struct slice topic, int32_t partition);
 /*

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "broker/log/log_manager_private.h"
+#include "broker/log/log_names.h"
 #include "common/memory.h"
 
 struct directory_close {
@@ -34,13 +35,46 @@ static void directory_close_init(struct directory_close *closing, struct log_dir
     log_manager_unlock_checkpoints(directory);
 }
 
+/*
+ * A log that was left out is to the next start what it was to this one: after a clean stop, all of it; after
+ * a crash, what its checkpointed recovery point says, which that start must find not to be the end. It could
+ * be believed for one only beside a producer snapshot of there, which is a copy of what the batches say: it
+ * goes. One of which no checkpoint tells would be trusted. 0, or -errno.
+ */
+static int close_left_out(const struct managed_log *managed)
+{
+    struct file_system *files = managed->manager->files;
+    if (managed->directory->was_clean)
+        return 0;
+    if (managed->recovery_point == LOG_RECOVERY_POINT_UNKNOWN)
+        return -ENOSPC;
+    struct buffer folder, snapshot;
+    managed_log_path(managed, &folder);
+    managed_log_path(managed, &snapshot);
+    buffer_print(&snapshot, "/");
+    log_file_name_format(
+        &snapshot, (struct log_file_name){.kind = LOG_FILE_SNAPSHOT, .offset = managed->recovery_point});
+    int error = file_system_remove(files, buffer_string(&snapshot));
+    if (error == 0 || error == -ENOENT)
+        error = file_system_sync_directory(files, buffer_string(&folder));
+    buffer_release(&folder);
+    buffer_release(&snapshot);
+    return error;
+}
+
+static int close_log(const struct managed_log *managed)
+{
+    if (managed->log)
+        return partition_log_close(managed->log);
+    return atomic_load(&managed->left_out) ? close_left_out(managed) : -EIO;
+}
+
 static void *close_logs(void *context)
 {
     struct directory_close *closing = context;
     size_t number;
     while ((number = atomic_fetch_add(&closing->next, 1)) < closing->count) {
-        struct partition_log *log = closing->logs[number]->log;
-        int error = log ? partition_log_close(log) : -EIO, none = 0;
+        int error = close_log(closing->logs[number]), none = 0;
         if (error)
             atomic_compare_exchange_strong(&closing->error, &none, error);
     }

@@ -26,8 +26,11 @@ struct managed_log {
     char *topic;
     int32_t partition;
     struct partition_log *log; /* NULL: could not be opened, and its directory is offline; or half removed */
-    bool busy;       /* being made or removed: the name is taken, and nobody finds it; guarded by the
-                        manager's mutex */
+    bool busy; /* being made or removed: the name is taken, and nobody finds it; guarded by the
+                  manager's mutex */
+    /* The start found no room to open it: `log` is NULL, and it is opened when there is room and somebody
+     * asks for it. Changed with managed_log_leave_out, while nobody else is there or the log is busy. */
+    atomic_bool left_out;
     bool uncompared; /* another folder of that name lies elsewhere, and a start must say which is the log */
     atomic_bool has_entry; /* the recovery point checkpoint on disk has a line for this log */
     /* What the checkpoint files say, or are to say; guarded by the
@@ -89,6 +92,7 @@ struct log_manager {
     size_t futures_count;
     size_t futures_capacity;
     atomic_uint_least64_t instances; /* of logs, so far */
+    atomic_size_t left_out;          /* logs that are */
 };
 
 int64_t log_manager_now_ms(const struct log_manager *manager);
@@ -117,6 +121,10 @@ MUST_CHECK int managed_log_open(struct managed_log *managed, const struct manage
 struct managed_log *managed_log_new(struct log_manager *manager, struct log_directory *directory,
                                     struct slice topic, int32_t partition);
 void managed_log_free(struct managed_log *managed);
+/* Notes that the log is left out, or is not any more. */
+void managed_log_leave_out(struct managed_log *managed, bool left_out);
+/* Its folder, in `path`, which is set up here. */
+void managed_log_path(const struct managed_log *managed, struct buffer *path);
 
 /* ---- log_manager_directories.c ---- */
 

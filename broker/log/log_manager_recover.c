@@ -127,7 +127,7 @@ static void measure(struct opening *opening, int threads)
 
 /* ---- the work ---- */
 
-static void open_failed(struct opening *opening, const struct managed_log *managed, int error)
+static void open_failed(struct opening *opening, struct managed_log *managed, int error)
 {
     struct buffer line;
     buffer_init(&line);
@@ -145,6 +145,7 @@ static void open_failed(struct opening *opening, const struct managed_log *manag
         log_warn(opening->manager->logger, "log",
                  "%s It is left out until there is room again and somebody asks for it.",
                  buffer_string(&line));
+        managed_log_leave_out(managed, true);
         log_manager_directory_error(managed->directory, error, "opening a log");
     } else {
         log_manager_fail_directory(managed->directory, error, buffer_string(&line));

@@ -140,9 +140,10 @@ struct partition *replica_manager_find(struct replica_manager *manager, struct s
 
 bool replica_manager_is_offline(struct replica_manager *manager, struct slice topic, int32_t partition)
 {
-    /* In this order: while all directories are online, no lock is taken. */
-    return log_manager_log_is_offline(manager->logs, topic, partition) &&
-           log_manager_directory_of(manager->logs, topic, partition) >= 0;
+    /* In this order: while all directories are online and every log is open, no lock is taken. */
+    return log_manager_log_is_left_out(manager->logs, topic, partition) ||
+           (log_manager_log_is_offline(manager->logs, topic, partition) &&
+            log_manager_directory_of(manager->logs, topic, partition) >= 0);
 }
 
 /* The same name is not the same topic (I35). */
@@ -303,13 +304,16 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
     }
 }
 
-/* The folder of that name is another topic's: what is to be removed is not here. */
-static bool is_of_another_topic(struct replica_manager *manager, const struct stop_replica_partition *stop)
+/* Whether the folder of that name is another topic's: what is to be removed is not here. Also of a log that
+ * could not be opened, whose folder tells. A Kafka error. */
+static int16_t look_for_another_topic(struct replica_manager *manager,
+                                      const struct stop_replica_partition *stop, bool *other)
 {
-    const struct partition_log *log = log_manager_find(manager->logs, stop->topic, stop->partition);
-    struct uuid topic_id = log != NULL ? partition_log_topic_id(log) : stop->topic_id;
-    return !uuid_is_zero(stop->topic_id) && !uuid_is_zero(topic_id) &&
-           is_other_topic(manager, topic_id, stop->topic_id);
+    struct uuid topic_id;
+    int error = log_manager_topic_id(manager->logs, stop->topic, stop->partition, &topic_id);
+    *other = error == 0 && !uuid_is_zero(stop->topic_id) && !uuid_is_zero(topic_id) &&
+             is_other_topic(manager, topic_id, stop->topic_id);
+    return error == 0 || error == -ENOENT ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
@@ -346,7 +350,10 @@ static int16_t stop_partition(struct replica_manager *manager, const struct stop
         if (error == KAFKA_NONE)
             manager->host->unfollow(manager->host, partition);
     }
-    if (error == KAFKA_NONE && stop->delete_log && !is_of_another_topic(manager, stop))
+    bool elsewhere = false;
+    if (error == KAFKA_NONE && stop->delete_log)
+        error = look_for_another_topic(manager, stop, &elsewhere);
+    if (error == KAFKA_NONE && stop->delete_log && !elsewhere)
         error = delete_partition(manager, stop->topic, stop->partition, partition);
     partition_release(partition);
     return error;

@@ -81,7 +81,8 @@ void replica_manager_configure(struct replica_manager *manager, const struct con
 struct partition *replica_manager_find(struct replica_manager *manager, struct slice topic,
                                        int32_t partition);
 
-/* Whether the partition has a log here that has been offline since the start: there is no partition then. */
+/* Whether the partition has a log here that has been offline since the start, or found no room to be opened:
+ * there is no partition then. */
 bool replica_manager_is_offline(struct replica_manager *manager, struct slice topic, int32_t partition);
 
 /* Calls visit for every partition (a reference is held meanwhile), outside the table's lock. */

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "broker/log/log_directory.h"
 #include "proto/kafka/error.h"
 #include "tests/unit/log/directories_fixture.h"
 
@@ -207,6 +208,44 @@ static void a_log_that_finds_no_room_is_left_out(void **state)
     world_release(&world);
 }
 
+/* What was left out stays what it was: the stop is clean for all others, and the next start recovers it. */
+static void a_log_that_is_left_out_keeps_no_stop_from_being_clean(void **state)
+{
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        struct world world;
+        world_fill(&world, 14, 5);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_LIST),
+                                                 .after = 2,
+                                                 .error = -ENOSPC,
+                                                 .short_bytes = -1,
+                                                 .path_part = "/data/a/orders-0"};
+        if (known) { /* a start after a clean stop, whose snapshot says that 5 is the end */
+            assert_int_equal(log_manager_close(world.manager), 0);
+            world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+            for (int i = 0; i < 3; i++)
+                assert_true(world_append(&world, world_obtain(&world, 0, false, 0)));
+        }
+        world_drop(&world);
+        memory_files_crash(world.disk, MEMORY_FILES_PROCESS_CRASH);
+        memory_files_set_fault(world.disk, &fault);
+        assert_int_equal(world_open(&world), 0);
+        assert_int_equal(memory_files_fault_count(world.disk), 1);
+        memory_files_set_fault(world.disk, NULL);
+        assert_true(log_manager_log_is_left_out(world.manager, slice_of("orders"), 0));
+        assert_false(log_manager_log_is_left_out(world.manager, slice_of("orders"), 2));
+        /* Without a checkpoint's word the next start would trust what it finds. */
+        assert_int_equal(log_manager_close(world.manager), known ? 0 : -ENOSPC);
+        assert_int_equal(world_exists(&world, "/data/a/" CLEAN_SHUTDOWN_FILE), known);
+        world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+        assert_false(log_manager_log_is_left_out(world.manager, slice_of("orders"), 0));
+        struct partition_log *log = world_obtain(&world, 0, false, 0);
+        assert_int_equal(partition_log_end_offset(log), known ? 8 : 5);
+        assert_true(world_append(&world, log));
+        world_release(&world);
+    }
+}
+
 /* A log is deleted while its checkpoint cannot be written: a namesake must not inherit what that says. */
 static void a_deletion_on_a_full_disk_leaves_nothing_behind(void **state)
 {
@@ -244,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_log_that_could_not_be_made_is_no_log),
         cmocka_unit_test(a_start_on_a_full_disk_succeeds),
         cmocka_unit_test(a_log_that_finds_no_room_is_left_out),
+        cmocka_unit_test(a_log_that_is_left_out_keeps_no_stop_from_being_clean),
         cmocka_unit_test(a_deletion_on_a_full_disk_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,6 @@
 #include "proto/kafka/error.h"
 #include "proto/records/builder.h"
 
-#define TOPIC "topic"
 #define BROKER_EPOCH 7
 #define WALL_MS 1700000000000
 #define PRODUCE_VERSION 9
@@ -163,7 +162,7 @@ static int16_t elect(struct mover_world *world, int32_t leader)
                                           .isr_count = 2,
                                           .replicas = replicas,
                                           .replicas_count = 2};
-    struct control_topic topic = {.name = slice_of(TOPIC),
+    struct control_topic topic = {.name = slice_of(MOVER_TOPIC),
                                   .topic_id = topic_id(world),
                                   .partitions = &partition,
                                   .partitions_count = 1};
@@ -188,7 +187,7 @@ int16_t mover_world_lead(struct mover_world *world)
 
 void mover_world_delete(struct mover_world *world)
 {
-    struct stop_replica_partition stop = {.topic = slice_of(TOPIC),
+    struct stop_replica_partition stop = {.topic = slice_of(MOVER_TOPIC),
                                           .topic_id = topic_id(world),
                                           .partition = 0,
                                           .leader_epoch = world->leader_epoch,
@@ -206,7 +205,7 @@ void mover_world_delete(struct mover_world *world)
 
 static struct partition *the_partition(struct mover_world *world)
 {
-    struct partition *partition = replica_manager_find(world->replicas, slice_of(TOPIC), 0);
+    struct partition *partition = replica_manager_find(world->replicas, slice_of(MOVER_TOPIC), 0);
     assert_non_null(partition);
     return partition;
 }
@@ -224,11 +223,14 @@ bool mover_world_produce_batch(struct mover_world *world, int records)
     struct produce_result result;
     buffer_init(&batch);
     record_batch_builder_init(&builder, &parameters);
+    uint8_t *zeroes = memory_allocate_zeroed(1, world->value_bytes + 1);
+    struct slice value =
+        world->value_bytes > 0 ? slice_make(zeroes, world->value_bytes) : slice_of("a value of some length");
     for (int i = 0; i < records; i++)
-        record_batch_builder_append(&builder, world->next_id, slice_of("key"),
-                                    slice_of("a value of some length"), NULL, 0);
+        record_batch_builder_append(&builder, world->next_id, slice_of("key"), value, NULL, 0);
     assert_int_equal(record_batch_builder_finish(&builder, CODEC_NONE, CODEC_DEFAULT_LEVEL, &batch), 0);
     record_batch_builder_release(&builder);
+    free(zeroes);
     struct partition *partition = the_partition(world);
     int16_t error = partition_produce(partition, batch.data, batch.length, PRODUCE_VERSION, false, WALL_MS,
                                       world->now_ms, &result);
@@ -286,7 +288,7 @@ bool mover_world_advance_start(struct mover_world *world, int64_t offset)
 
 int16_t mover_world_order(struct mover_world *world, const char *path)
 {
-    return mover_alter(world->mover, slice_of(TOPIC), 0, slice_of(path));
+    return mover_alter(world->mover, slice_of(MOVER_TOPIC), 0, slice_of(path));
 }
 
 void mover_world_skip(struct mover_world *world, int64_t offsets)
@@ -324,12 +326,12 @@ void mover_world_run(struct mover_world *world, int64_t ms)
 bool mover_world_is_moving(struct mover_world *world)
 {
     struct move_status status;
-    return mover_status(world->mover, slice_of(TOPIC), 0, &status);
+    return mover_status(world->mover, slice_of(MOVER_TOPIC), 0, &status);
 }
 
 int mover_world_directory(struct mover_world *world)
 {
-    return log_manager_directory_of(world->logs, slice_of(TOPIC), 0);
+    return log_manager_directory_of(world->logs, slice_of(MOVER_TOPIC), 0);
 }
 
 /* The batches of a range, from `*offset` on; below `known` they are what the model says. */
@@ -355,7 +357,7 @@ static void check_range(const struct mover_world *world, const struct log_range 
 
 static int64_t check_log(struct mover_world *world, int64_t known)
 {
-    struct partition_log *log = log_manager_find(world->logs, slice_of(TOPIC), 0);
+    struct partition_log *log = log_manager_find(world->logs, slice_of(MOVER_TOPIC), 0);
     assert_non_null(log);
     int64_t offset = partition_log_start_offset(log);
     assert_true(offset <= world->start);
@@ -383,7 +385,7 @@ void mover_world_check_durable(struct mover_world *world)
 
 int64_t mover_world_end(struct mover_world *world)
 {
-    return partition_log_end_offset(log_manager_find(world->logs, slice_of(TOPIC), 0));
+    return partition_log_end_offset(log_manager_find(world->logs, slice_of(MOVER_TOPIC), 0));
 }
 
 struct count {

@@ -10,6 +10,7 @@
 #include "common/prng.h"
 #include "tests/support/memory_files.h"
 
+#define MOVER_TOPIC "topic"
 #define MOVER_RECORDS_MAX 4000
 #define MOVER_DIRECTORIES 3
 
@@ -23,7 +24,8 @@ struct mover_world {
     struct mover *mover;
     int64_t now_ms;
     int64_t bytes_per_second;
-    int threads; /* of the mover; then it has the system's clocks */
+    size_t value_bytes; /* of each record; 0: some */
+    int threads;        /* of the mover; then it has the system's clocks */
     int32_t leader_epoch;
     uint8_t topic_generation; /* a deleted and new topic has another id */
     /* What the log has, and how much of it is durable. */
