@@ -12,6 +12,7 @@
 #include "broker/log/partition_log_private.h"
 #include "broker/log/partition_metadata.h"
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/codec.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
@@ -91,6 +92,34 @@ static void become_full(struct partition_log *log, int error, const char *what)
         log->health->filled(log->health, error);
 }
 
+void partition_log_refuse(struct partition_log *log, int error)
+{
+    int none = 0;
+    atomic_compare_exchange_strong(&log->failure, &none, error);
+}
+
+/* An error that will pass, one line a minute for all logs of the directory. */
+static void say_passing(const struct partition_log *log, int error, const char *what)
+{
+    struct log_health *health = log->health;
+    uint64_t untold = 0;
+    if (health) {
+        int64_t now_ms = clock_monotonic_ms(), next_ms = atomic_load(&health->next_passing_line_ms);
+        if (now_ms < next_ms || !atomic_compare_exchange_strong(&health->next_passing_line_ms, &next_ms,
+                                                                now_ms + LOG_LIMIT_INTERVAL_MS)) {
+            atomic_fetch_add(&health->passing_untold, 1);
+            return;
+        }
+        untold = atomic_exchange(&health->passing_untold, 0);
+    }
+    if (untold > 0)
+        log_warn(log->logger, "log",
+                 "%s: %s failed: %s (%" PRIu64 " more such errors in this log directory were not told)",
+                 log->directory, what, strerror(-error), untold);
+    else
+        log_warn(log->logger, "log", "%s: %s failed: %s", log->directory, what, strerror(-error));
+}
+
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what)
 {
     switch (disk_error_of(error)) {
@@ -101,7 +130,7 @@ int16_t partition_log_disk_error(struct partition_log *log, int error, const cha
         become_full(log, error, what);
         break;
     case DISK_ERROR_PASSING:
-        log_warn(log->logger, "log", "%s: %s failed: %s", log->directory, what, strerror(-error));
+        say_passing(log, error, what);
         break;
     }
     return KAFKA_KAFKA_STORAGE_ERROR;

@@ -88,6 +88,9 @@ typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_boun
 struct log_health {
     atomic_int failure; /* 0, or -errno: offline until the broker starts again */
     atomic_int full;    /* 0, or -ENOSPC, -EDQUOT: appends are refused until a probe has found room */
+    /* Errors that pass may come with every append: one line a minute, by the monotonic clock. */
+    atomic_int_least64_t next_passing_line_ms;
+    atomic_uint_least64_t passing_untold; /* since the last one */
     atomic_int_least64_t refused_bytes; /* the largest append that found no room: a probe asks for as much */
     /* Told once, by whoever met the failure, perhaps under a partition's lock: it may only note and wake. May
      * be NULL. */

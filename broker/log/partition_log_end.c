@@ -130,8 +130,7 @@ static void refuse(struct partition_log *log, int64_t recover_from)
     int error = partition_log_lower_recovery_point(log, recover_from);
     if (error)
         partition_log_disk_error(log, error, "writing the recovery point");
-    int none = 0;
-    atomic_compare_exchange_strong(&log->failure, &none, -EBADMSG);
+    partition_log_refuse(log, -EBADMSG);
     log_error(log->logger, "log",
               "%s: the last stop was clean and left %" PRId64
               " as the log's end, but the batches of its last segment do not end there: the files were "

@@ -120,12 +120,15 @@ static inline struct segment *partition_log_active(const struct partition_log *l
 
 /* Takes the log offline for good, with a line in the process's log. */
 void partition_log_go_offline(struct partition_log *log, int error, const char *what);
+/* Takes this log alone offline: its disk is sound, and what it holds is not what it was taken for. The caller
+ * says why. */
+void partition_log_refuse(struct partition_log *log, int error);
 /* Takes the directory offline for all its logs, with a line in the process's log; once. Any thread; `where`
  * is the folder that it happened in. */
 void log_health_fail(struct log_health *health, struct logger *logger, const char *where, int error,
                      const char *what);
 /* The Kafka error for a -errno of the disk; what disk_error.h calls a failure takes the log offline, no room
- * marks its directory as full. */
+ * marks its directory as full; of what passes there is one line a minute. */
 int16_t partition_log_disk_error(struct partition_log *log, int error, const char *what);
 
 /* Lets go of the memory of scratch and rebuilt where an unusual batch made it large. */

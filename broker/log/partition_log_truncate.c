@@ -184,13 +184,19 @@ static int make_cut(struct partition_log *log, struct cut *cut, bool *whole)
     return 0;
 }
 
-/* A log that is whole can be cut later; of one that is half cut nobody knows what it holds. A Kafka error. */
+/* A log that is whole can be cut later; of one that is half cut nobody knows what it holds. Where the disk is
+ * sound that is no other log's matter: the next start looks at this one. A Kafka error. */
 static int16_t cut_failed(struct partition_log *log, int error, bool whole, const char *what)
 {
-    if (whole)
-        return partition_log_disk_error(log, error, what);
-    partition_log_go_offline(log, error, what);
-    return KAFKA_KAFKA_STORAGE_ERROR;
+    int16_t answer = partition_log_disk_error(log, error, what);
+    if (whole || partition_log_failure(log))
+        return answer;
+    partition_log_refuse(log, error);
+    log_error(
+        log->logger, "log",
+        "%s: %s ended half-way (%s): this log is offline until the broker starts again, and recovers it",
+        log->directory, what, strerror(-error));
+    return answer;
 }
 
 int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_t now_ms)

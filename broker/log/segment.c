@@ -236,6 +236,8 @@ int segment_append(struct segment *segment, const struct segment_append *append,
     int64_t position = segment->size_bytes;
     ssize_t written = file_write(segment->files, segment->file, &part, 1, position);
     if (written != (ssize_t)append->length) {
+        /* An open file that cannot be made shorter is on a broken disk, whatever it says: to go on would
+         * leave half a batch behind the end (I5). */
         int cut = file_truncate(segment->files, segment->file, position);
         return cut ? -EIO : written < 0 ? (int)written : -ENOSPC;
     }
