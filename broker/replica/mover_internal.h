@@ -30,9 +30,11 @@ struct move {
     bool stale;           /* the live log may have been compacted since what the future log has was copied */
     bool announced;       /* that it waits for room */
     int64_t waits_since_ms;
-    bool yielded;     /* it has waited so long that compaction goes on meanwhile */
-    unsigned hurried; /* so often too much was left for the exchange */
-    size_t attempted; /* the directory that the last step was for */
+    bool yielded;         /* it has waited so long that compaction goes on meanwhile */
+    unsigned hurried;     /* so often too much was left for the exchange */
+    int64_t least_left;   /* offsets: it never was nearer to the live log's end; 0: nothing was copied yet */
+    unsigned lost_rounds; /* so many pieces have brought it no nearer */
+    size_t attempted;     /* the directory that the last step was for */
 };
 
 struct mover {

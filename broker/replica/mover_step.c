@@ -19,6 +19,8 @@
 #define LAST_LEG_BYTES ((int64_t)1 << 20)
 /* So often that doubles, where the log grows faster than it is copied. */
 #define LAST_LEG_DOUBLINGS 4
+/* After so many pieces that brought the copy no nearer to the end, the writers wait for it by turns. */
+#define LOST_ROUNDS_MAX 16
 /* So long a full target keeps the live log from being compacted. */
 #define FULL_PATIENCE_MS ((int64_t)600 * 1000)
 
@@ -185,6 +187,8 @@ static enum move_outcome choose_next(struct step *step, int64_t max_bytes, struc
     partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
     if (error == KAFKA_NONE)
         return MOVE_AGAIN;
+    if (error == KAFKA_CORRUPT_MESSAGE)
+        return end_move(step, LOG_ERROR, "has ended", "there is damage in the log that it reads");
     say(step, LOG_WARN, "waits", "the log cannot be read");
     return MOVE_PAUSE;
 }
@@ -226,8 +230,8 @@ static enum move_outcome copy_piece(struct step *step, struct choice *choice)
 
 /* ---- the exchange ---- */
 
-/* The last pieces, with the partition locked: 0 when the future log has all, -EAGAIN where too much is left
- * or the order has changed, -EIO where one of the two logs fails. */
+/* Pieces that are copied with the partition locked, as many as may be: 0 when the future log has all, -EAGAIN
+ * where too much is left or the order has changed, -EIO where one of the two logs fails. */
 static int last_leg(struct step *step, struct partition_log *live)
 {
     int64_t before = step->copied;
@@ -332,18 +336,47 @@ static enum move_outcome exchange(struct step *step)
 
 /* ---- the step ---- */
 
+/* Whether who writes is faster than the copy: then it would never end. */
+static bool is_outrun(struct step *step, const struct choice *choice)
+{
+    struct move *move = step->move;
+    int64_t left = choice->live_end - partition_log_end_offset(step->future);
+    if (move->least_left == 0 || left < move->least_left) {
+        move->least_left = left;
+        move->lost_rounds = 0;
+        return false;
+    }
+    return ++move->lost_rounds > LOST_ROUNDS_MAX;
+}
+
+/* Copies while the writers wait, for no longer than the last leg of an exchange may take. */
+static enum move_outcome copy_held(struct step *step)
+{
+    struct partition_log *live = partition_enter_log(step->partition);
+    if (live == NULL)
+        return MOVE_WAIT;
+    int error = last_leg(step, live);
+    partition_leave_log(step->partition, step->mover->monotonic_ms(step->mover->clock_context));
+    if (error == 0)
+        return exchange(step);
+    return error == -EAGAIN ? MOVE_AGAIN : future_failed(step, error);
+}
+
 /* Who waited for a next step to see that all is there would wait forever for a log that is written to. */
 static enum move_outcome copy_on(struct step *step, struct choice *choice)
 {
     if (choice->range.length > 0)
         step->throttled_ms = move_throttled_ms(step->mover);
     if (step->throttled_ms > 0) {
+        step->move->lost_rounds = 0; /* somebody wants it to be slow */
         log_range_release(&choice->range);
         return MOVE_THROTTLED;
     }
     enum move_outcome outcome = copy_piece(step, choice);
     bool all = outcome == MOVE_AGAIN && partition_log_end_offset(step->future) >= choice->live_end;
-    return all ? exchange(step) : outcome;
+    if (all)
+        return exchange(step);
+    return outcome == MOVE_AGAIN && is_outrun(step, choice) ? copy_held(step) : outcome;
 }
 
 static enum move_outcome carry_out(struct step *step, struct choice *choice)

@@ -12,6 +12,7 @@
 #include "broker/log/log_manager_future.h"
 #include "common/buffer.h"
 #include "proto/kafka/error.h"
+#include "proto/records/batch.h"
 #include "tests/unit/replica/mover_fixture.h"
 
 #define PATIENCE_MS 60000
@@ -64,6 +65,54 @@ static void a_log_that_never_rests_moves(void **state)
         mover_world_check(&world, world.end);
         mover_world_release(&world);
     }
+}
+
+/* Writers that are faster than the copy wait for it in the end, by turns. */
+static void a_writer_faster_than_the_copy_is_held(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    mover_world_init(&world, 14);
+    world.settings.segment_bytes = 16 << 20;
+    world.value_bytes = 256 * 1024;
+    open_and_fill(&world, 10);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    for (int steps = 0; mover_world_is_moving(&world); steps++) {
+        assert_true(steps < 60);
+        (void)mover_run(world.mover);
+        for (int i = 0; i < 5; i++) /* more than is copied in one step */
+            assert_true(mover_world_produce(&world));
+    }
+    assert_int_equal(mover_world_directory(&world), 1);
+    world.value_bytes = 0;
+    mover_world_check(&world, world.end);
+    mover_world_release(&world);
+}
+
+/* What cannot be read now cannot be read later. */
+static void a_move_of_a_damaged_log_ends(void **state)
+{
+    (void)state;
+    struct mover_world world;
+    mover_world_init(&world, 15);
+    world.settings.segment_bytes = 1 << 20;
+    world.settings.index_interval_bytes = 100;
+    open_and_fill(&world, 100);
+    int64_t batch_bytes = log_manager_size_bytes(world.logs, slice_of(MOVER_TOPIC), 0) / 100;
+    world.bytes_per_second = batch_bytes * 5;
+    assert_true(mover_world_flush(&world));
+    mover_world_drop(&world);
+    assert_int_equal(mover_world_open(&world), 0);
+    assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+    assert_int_equal(memory_files_flip(world.disk, "/a/topic-0/00000000000000000000.log",
+                                       50 * batch_bytes + RECORD_BATCH_MAGIC_AT, 0x40),
+                     0);
+    assert_int_equal(mover_world_order(&world, "/b"), KAFKA_NONE);
+    mover_world_run(&world, 10 * PATIENCE_MS);
+    assert_false(mover_world_is_moving(&world));
+    assert_int_equal(mover_world_directory(&world), 0);
+    assert_int_equal(mover_world_folders(&world, "/b", "-future"), 0);
+    mover_world_release(&world);
 }
 
 static void a_start_within_a_gap_at_the_end_is_kept(void **state)
@@ -438,6 +487,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_that_never_rests_moves),
+        cmocka_unit_test(a_writer_faster_than_the_copy_is_held),
+        cmocka_unit_test(a_move_of_a_damaged_log_ends),
         cmocka_unit_test(a_start_within_a_gap_at_the_end_is_kept),
         cmocka_unit_test(a_copy_of_before_a_compaction_is_not_gone_on_with),
         cmocka_unit_test(what_a_copy_lets_go_of_is_removed),
