@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/replica/partition_internal.h"
 #include "common/check.h"
@@ -352,10 +353,20 @@ int16_t partition_check_produce(struct partition *partition, bool acks_all, int3
     return verdict;
 }
 
-void partition_tick(struct partition *partition, int64_t now_ms)
+/* Whether the mutex was got by then. */
+static bool enter_until(struct partition *partition, int64_t until_ms, struct partition_effects *effects)
+{
+    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    *effects = (struct partition_effects){0};
+    return pthread_mutex_trylock(&partition->mutex) == 0 ||
+           pthread_mutex_clocklock(&partition->mutex, CLOCK_MONOTONIC, &until) == 0;
+}
+
+bool partition_tick(struct partition *partition, int64_t now_ms, int64_t wait_until_ms)
 {
     struct partition_effects effects;
-    partition_enter(partition, &effects);
+    if (!enter_until(partition, wait_until_ms, &effects))
+        return false;
     partition->flush_held = false;
     bool failed = partition_fail_with_log(partition, &effects);
     if (!failed)
@@ -385,6 +396,7 @@ bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct
                                               /* Who leads after an unclean election is the truth from then
                                                * on: the first change of the ISR says that this is over. */
                                               .recovering = false};
+    return true;
     pthread_mutex_unlock(&partition->mutex);
     return taken;
 }

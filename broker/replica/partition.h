@@ -274,8 +274,9 @@ enum follow_outcome partition_follow(struct partition *partition, const struct f
 /* ---- ISR ---- */
 
 /* Leader: looks for laggards and repeats proposals; resigns when its log has failed. Call it every second or
- * more often. */
-void partition_tick(struct partition *partition, int64_t now_ms);
+ * more often. False: somebody held the partition until `wait_until_ms` (clock_monotonic_ms), perhaps one whom
+ * a disk keeps waiting, and nothing was done; the next call makes up for it. */
+bool partition_tick(struct partition *partition, int64_t now_ms, int64_t wait_until_ms);
 /* The proposal to send, as an alter-partition item; its isr is filled into *isr and item->isr points there.
  */
 MUST_CHECK bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct isr_set *isr,

@@ -14,6 +14,7 @@
 #include "broker/replica/replication_throttle.h"
 #include "common/arena.h"
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/map.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
@@ -410,12 +411,21 @@ void replica_manager_each(struct replica_manager *manager,
 
 static void tick_partition(void *context, struct partition *partition)
 {
-    partition_tick(partition, *(const int64_t *)context);
+    const struct tick *tick = context;
+    (void)partition_tick(partition, tick->now_ms, tick->wait_until_ms);
 }
 
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
 {
-    replica_manager_each(manager, tick_partition, &now_ms);
+    struct tick tick = {now_ms, clock_monotonic_ms() + TICK_WAIT_MS};
+    replica_manager_each(manager, tick_partition, &tick);
 }
-            apply_throttled(manager, partition, topic);
-        }
+struct tick {
+    int64_t now_ms;
+    int64_t wait_until_ms;
+};
+
+/* So long a tick waits for busy partitions, all together: one may be in a write that a hanging disk never
+ * ends, and the others are not to wait with it. */
+#define TICK_WAIT_MS 50
+

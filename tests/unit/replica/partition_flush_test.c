@@ -240,7 +240,7 @@ static void test_each_waits_for_its_own_offset(void **state)
         watch(fixture, &waiters[order[i]], WATCH_WRITTEN, &results[order[i]]);
     assert_true(partition_unwatch(fixture->partition, &waiters[0].watcher));
     assert_true(partition_unwatch(fixture->partition, &waiters[7].watcher));
-    partition_tick(fixture->partition, NOW_MS);
+    (void)partition_tick(fixture->partition, NOW_MS, INT64_MAX);
     for (int i = 0; i < 8; i++)
         assert_int_equal(waiters[i].fired, 0);
     struct produce_result late;
@@ -299,7 +299,7 @@ static void test_a_failed_sync_is_told_to_all_who_wait(void **state)
     assert_int_equal(produce(fixture, 1, &result), KAFKA_KAFKA_STORAGE_ERROR);
     /* The controller is to hear of it, once. */
     for (int tick = 0; tick < 3; tick++)
-        partition_tick(fixture->partition, NOW_MS);
+        (void)partition_tick(fixture->partition, NOW_MS, INT64_MAX);
     assert_int_equal(fixture->failures_told, 1);
     assert_int_equal(fixture->asked[FLUSH_AWAITED], 1);
 }
@@ -320,7 +320,7 @@ static void test_a_flush_without_descriptors_is_asked_for_again(void **state)
     assert_int_equal(run_to_end(fixture, flush), -EMFILE);
     assert_int_equal(waiter.fired, 0);
     assert_int_equal(fixture->asked[FLUSH_AWAITED], 1);
-    partition_tick(fixture->partition, NOW_MS);
+    (void)partition_tick(fixture->partition, NOW_MS, INT64_MAX);
     assert_int_equal(fixture->asked[FLUSH_AWAITED], 2);
     begin(fixture, &flush);
     assert_int_equal(run_to_end(fixture, flush), 0);
@@ -339,7 +339,7 @@ static void test_new_settings_release_and_hold(void **state)
     partition_configure(fixture->partition, &fixture->settings, 1);
     assert_int_equal(waiter.fired, 1);
     assert_int_equal(partition_check_produce(fixture->partition, false, result.leader_epoch, 3), KAFKA_NONE);
-    partition_tick(fixture->partition, NOW_MS);
+    (void)partition_tick(fixture->partition, NOW_MS, INT64_MAX);
     struct partition_status status;
     partition_status(fixture->partition, &status);
     assert_int_equal(status.high_watermark, 3);
@@ -576,7 +576,7 @@ static void test_an_aged_flush_that_failed_is_asked_for_again(void **state)
     assert_non_null(flush);
     assert_int_equal(run_to_end(fixture, flush), -EMFILE);
     assert_int_equal(fixture->asked[FLUSH_AT_EASE], 1);
-    partition_tick(fixture->partition, NOW_MS + 1000);
+    (void)partition_tick(fixture->partition, NOW_MS + 1000, INT64_MAX);
     assert_int_equal(fixture->asked[FLUSH_AT_EASE], 2);
 }
 
