@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/coordinator_internal.h"
+#include "broker/mutants.h"
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/memory.h"
@@ -233,6 +234,9 @@ static struct controller *make_controller(struct coordinator *coordinator)
         .delete_topic_enable = config->delete_topic_enable,
         .unclean_leader_election = config->topic_defaults.unclean_leader_election_enable,
     };
+#ifdef BARNABAS_MUTANTS
+    mutants_set(NULL, &options.faults, NULL);
+#endif
     return controller_new(&options);
 }
 

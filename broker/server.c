@@ -14,6 +14,7 @@
 #include "broker/cleaner.h"
 #include "broker/coordinator.h"
 #include "broker/log/log_manager.h"
+#include "broker/mutants.h"
 #include "broker/net/server.h"
 #include "broker/replica/fetcher.h"
 #include "broker/replica/metadata_cache.h"
@@ -97,6 +98,9 @@ static void host_topic_settings(struct replica_host *host, const struct control_
 {
     struct server *server = container_of(host, struct server, replica_host);
     log_settings_from_control(server->options.config, settings, count, log_settings, min_insync_replicas);
+#ifdef BARNABAS_MUTANTS
+    mutants_set(NULL, NULL, &log_settings->ignore_sequences);
+#endif
 }
 
 /* Any thread: by what the controller told us last. */
@@ -289,6 +293,9 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
         .directories_context = server,
     };
     log_settings_from_topic(&options.defaults, &config->topic_defaults, config->producer_id_expiration_ms);
+#ifdef BARNABAS_MUTANTS
+    mutants_set(NULL, NULL, &options.defaults.ignore_sequences);
+#endif
     return log_manager_open(&options, &server->logs, error);
 }
 
@@ -306,6 +313,9 @@ static int make_replicas(struct server *server)
                                               .logger = server->options.logger,
                                               .host = &server->replica_host,
                                               .replica_lag_time_max_ms = config->replica_lag_time_max_ms};
+#ifdef BARNABAS_MUTANTS
+    mutants_set(&manager.faults, NULL, NULL);
+#endif
     struct storage_options storage = {
         .config = config, .logger = server->options.logger, .directories = config->log_dirs_count};
     int result = storage_new(&storage, &server->storage);

@@ -22,6 +22,7 @@ find_library(SNAPPY_LIBRARY snappy REQUIRED)
 find_library(ZOOKEEPER_LIBRARY zookeeper_st REQUIRED)
 
 option(BARNABAS_WERROR "Treat warnings as errors" ON)
+option(BARNABAS_MUTANTS "Let the environment's BARNABAS_MUTANT switch a rule off; for tests/faults/mutants alone" OFF)
 set(BARNABAS_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 
 find_program(CCACHE ccache)

@@ -57,6 +57,7 @@ struct log_settings {
     int64_t min_compaction_lag_ms;
     int64_t max_compaction_lag_ms;
     double min_cleanable_dirty_ratio;
+    bool ignore_sequences; /* only a test of the tests: what a producer repeats is appended again */
 };
 
 /* Kafka's defaults. */

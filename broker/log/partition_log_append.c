@@ -154,7 +154,7 @@ static int16_t choose_bytes(struct partition_log *log, const struct record_valid
 static int16_t check_producer(struct partition_log *log, const struct record_batch *batch,
                               struct log_append_result *result)
 {
-    if (batch->producer_id < 0)
+    if (batch->producer_id < 0 || log->settings.ignore_sequences)
         return KAFKA_NONE;
     struct producer_duplicate duplicate;
     const struct producer_batch producer = {

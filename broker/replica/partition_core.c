@@ -275,7 +275,7 @@ int16_t partition_core_check_acknowledged(const struct partition_core *core, boo
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (!acks_all)
         return partition_core_durable_end(core) < end_offset ? PRODUCE_PENDING : KAFKA_NONE;
-    if (core->high_watermark < end_offset)
+    if (core->high_watermark < end_offset && !core->faults.acknowledge_early)
         return PRODUCE_PENDING;
     return partition_core_is_under_min_isr(core) ? KAFKA_NOT_ENOUGH_REPLICAS_AFTER_APPEND : KAFKA_NONE;
 }

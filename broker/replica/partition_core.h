@@ -66,6 +66,9 @@ struct partition_faults {
     bool serve_uncommitted;                /* breaks I22: consumers read to the end of the log */
     bool ignore_controller_epoch;          /* breaks I32, in the replica manager, as do the last two: */
     bool ignore_broker_epoch;
+    bool acknowledge_early;       /* breaks I21: acks=all as soon as it is appended */
+    bool high_watermark_too_high; /* breaks I19: by one record */
+    bool no_truncation;           /* breaks I15: nobody notices that logs part; acted on by the shell */
     bool ignore_topic_id; /* breaks I35: a topic is known by its name */
 };
 

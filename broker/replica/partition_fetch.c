@@ -46,7 +46,8 @@ static int16_t check_reader(const struct partition *partition, const struct fetc
 static int16_t check_divergence(const struct partition *partition, const struct fetch_query *query,
                                 struct fetch_result *result)
 {
-    if (query->last_fetched_epoch < 0 || partition->core.faults.truncate_to_high_watermark)
+    const struct partition_faults *faults = &partition->core.faults;
+    if (query->last_fetched_epoch < 0 || faults->truncate_to_high_watermark || faults->no_truncation)
         return KAFKA_NONE;
     int32_t epoch;
     int64_t end_offset;
