@@ -232,6 +232,10 @@ static struct controller *make_controller(struct coordinator *coordinator)
         .default_partitions = config->num_partitions,
         .default_replication_factor = config->default_replication_factor,
         .delete_topic_enable = config->delete_topic_enable,
+        .auto_leader_rebalance = config->auto_leader_rebalance_enable,
+        .leader_imbalance_percentage = config->leader_imbalance_per_broker_percentage,
+        .leader_imbalance_check_ms =
+            min_i64(config->leader_imbalance_check_interval_seconds, INT64_MAX / 2000) * 1000,
         .unclean_leader_election = config->topic_defaults.unclean_leader_election_enable,
     };
 #ifdef BARNABAS_MUTANTS

@@ -21,6 +21,7 @@ const struct api_row api_rows[] = {
     {KAFKA_API_ALTER_REPLICA_LOG_DIRS, 0, 2, false, handle_alter_replica_log_dirs, false},
     {KAFKA_API_DESCRIBE_LOG_DIRS, 0, 4, false, handle_describe_log_dirs, false},
     {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions, false},
+    {KAFKA_API_ELECT_LEADERS, 0, 2, false, handle_elect_leaders, false},
     {KAFKA_API_DESCRIBE_CLUSTER, 0, 1, false, handle_describe_cluster, true},
     {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control, false},
 };

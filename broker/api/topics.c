@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CreateTopics, DeleteTopics, CreatePartitions: only the controller carries them out, so they are sent on to
- * it as they came, and its answer is handed back. Where no controller answers, every topic gets the error.
+ * CreateTopics, DeleteTopics, CreatePartitions, ElectLeaders: only the controller carries them out, so they
+ * are sent on to it as they came, and its answer is handed back. Where no controller answers, every topic
+ * gets the error.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/create_topics.h"
 #include "proto/kafka/messages/delete_topics.h"
+#include "proto/kafka/messages/elect_leaders.h"
 
 /* A request's own timeout counts up to this; and the controller is given this much more to say so itself. */
 #define TIMEOUT_GREATEST_MS 3600000
@@ -30,6 +32,7 @@ struct forwarded {
         struct create_topics_request create_topics;
         struct delete_topics_request delete_topics;
         struct create_partitions_request create_partitions;
+        struct elect_leaders_request elect_leaders;
     } body;
     /* Answers with what the controller said, or with an error for every topic. */
     void (*relay)(struct forwarded *forwarded, struct slice body);
@@ -280,4 +283,55 @@ void handle_create_partitions(struct api_context *context, struct request *reque
     forwarded->relay = relay_bytes;
     forwarded->fail = fail_create_partitions;
     forward(forwarded, body, forwarded->body.create_partitions.timeout_ms);
+}
+
+/* ---- ElectLeaders ---- */
+
+static void fail_elect_leaders(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    const struct elect_leaders_request *body = &forwarded->body.elect_leaders;
+    struct arena arena;
+    struct elect_leaders_response response;
+    arena_init(&arena, ARENA_NO_BUDGET);
+    elect_leaders_response_init(&response);
+    response.error_code = error;
+    response.replica_election_results =
+        answer_array(&arena, body->topic_partitions_count, sizeof(response.replica_election_results[0]));
+    for (size_t i = 0; i < body->topic_partitions_count; i++) {
+        const struct elect_leaders_request_topic_partitions *asked = &body->topic_partitions[i];
+        struct elect_leaders_response_replica_election_result *topic =
+            &response.replica_election_results[response.replica_election_results_count++];
+        elect_leaders_response_replica_election_result_init(topic);
+        topic->topic = asked->topic;
+        topic->partition_result =
+            answer_array(&arena, asked->partitions_count, sizeof(topic->partition_result[0]));
+        for (size_t p = 0; p < asked->partitions_count; p++)
+            topic->partition_result[topic->partition_result_count++] =
+                (struct elect_leaders_response_partition_result){asked->partitions[p], error, message};
+    }
+    elect_leaders_response_encode(&response, request_begin_answer(request), request->header.api_version);
+    arena_release(&arena);
+    request_answer(request);
+}
+
+void handle_elect_leaders(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct elect_leaders_request *asked = &forwarded->body.elect_leaders;
+    struct slice body = body_bytes(request);
+    int rc =
+        elect_leaders_request_decode(asked, &request->body, request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_bytes;
+    forwarded->fail = fail_elect_leaders;
+    if (request->header.api_version > 0 && (asked->election_type < 0 || asked->election_type > 1)) {
+        fail_elect_leaders(forwarded, KAFKA_INVALID_REQUEST, slice_of("unknown type of election"));
+        free(forwarded);
+        return;
+    }
+    forward(forwarded, body, asked->timeout_ms);
 }

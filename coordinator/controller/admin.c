@@ -11,7 +11,7 @@
 #define ADMIN_ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 static const struct admin_kind *const kinds[] = {&admin_create_topics, &admin_delete_topics,
-                                                 &admin_create_partitions};
+                                                 &admin_create_partitions, &admin_elect_leaders};
 
 static const struct admin_kind *kind_of(int16_t api_key)
 {
@@ -45,6 +45,7 @@ static void request_free(struct admin_request *request)
         node_topic_release(&request->topics[i].node);
         node_config_release(&request->topics[i].config);
     }
+    shell_elect_end(request->elections);
     free(request->topics);
     arena_release(&request->arena);
     free(request);

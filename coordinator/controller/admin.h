@@ -72,11 +72,13 @@ struct admin_request {
     const void *decoded;
     struct admin_topic *topics;
     size_t topic_count;
+    struct elect_job *elections; /* ElectLeaders; else NULL */
 };
 
 extern const struct admin_kind admin_create_topics;
 extern const struct admin_kind admin_delete_topics;
 extern const struct admin_kind admin_create_partitions;
+extern const struct admin_kind admin_elect_leaders;
 
 /* Room for the topics, initialised. */
 void admin_make_topics(struct admin_request *request, size_t count);

@@ -15,6 +15,7 @@
 #define COMPARE_INTERVAL_MS 60000
 #define SHUTDOWN_DEADLINE_MS 5000
 #define COMPARED_TOPICS_MAX 1000
+#define LEADER_IMBALANCE_CHECK_MS 300000
 
 static struct controller *of_listener(struct zk_listener *listener)
 {
@@ -58,12 +59,13 @@ void shell_term_init(struct controller *controller)
     controller->config_changes_seen = false;
     controller->deletions = map_new(1);
     controller->producer_ids_busy = false;
-    controller->next_compare_ms = INT64_MAX;
+    controller->next_compare_ms = controller->next_balance_ms = INT64_MAX;
 }
 
 void shell_term_release(struct controller *controller)
 {
     shell_admin_clear(controller);
+    shell_elect_clear(controller);
     shell_brokers_clear(controller);
     shell_channels_clear(controller);
     shell_deletions_clear(controller);
@@ -81,6 +83,8 @@ struct controller *controller_new(const struct controller_options *options)
     controller->options.compare_interval_ms = or_default(options->compare_interval_ms, COMPARE_INTERVAL_MS);
     controller->options.shutdown_deadline_ms =
         or_default(options->shutdown_deadline_ms, SHUTDOWN_DEADLINE_MS);
+    controller->options.leader_imbalance_check_ms =
+        or_default(options->leader_imbalance_check_ms, LEADER_IMBALANCE_CHECK_MS);
     controller->zk = options->zk;
     controller->logger = options->logger;
     controller->current = controller->epoch = -1;
@@ -89,6 +93,7 @@ struct controller *controller_new(const struct controller_options *options)
     list_init(&controller->shutdowns);
     list_init(&controller->alters);
     list_init(&controller->admins);
+    list_init(&controller->elections);
     shell_term_init(controller);
     controller->listener.connected = on_connected;
     controller->listener.session_lost = on_session_lost;
@@ -152,6 +157,7 @@ static void compare(struct controller *controller)
     shell_look_periodic(controller, LOOK_DELETIONS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
+    shell_look_periodic(controller, LOOK_PREFERRED_ELECTION, slice_of(""), 0);
     compare_topics(controller);
 }
 
@@ -161,6 +167,7 @@ static void loaded(struct controller *controller)
     log_info(controller->logger, SHELL_AREA, "in office, epoch %d: %zu brokers, %zu topics, %zu partitions",
              controller->epoch, controller->image.brokers.count, map_size(controller->image.topics),
              controller->image.partition_count);
+    shell_balance_office_taken(controller);
     shell_tell_changed(controller);
 }
 
@@ -187,6 +194,7 @@ void shell_work(struct controller *controller)
         if (controller->office == OFFICE_IN) {
             shell_deletions_pump(controller);
             shell_decide_pump(controller);
+            shell_elect_pump(controller);
             shell_brokers_pump(controller);
             shell_channels_pump(controller);
             shell_admin_pump(controller);
@@ -221,6 +229,7 @@ int64_t controller_next_deadline(const struct controller *controller)
     deadline = min_i64(deadline, shell_deletions_deadline(controller));
     deadline = min_i64(deadline, shell_brokers_deadline(controller));
     deadline = min_i64(deadline, shell_channels_deadline(controller));
+    deadline = min_i64(deadline, shell_elect_deadline(controller));
     return min_i64(deadline, shell_admin_deadline(controller));
 }
 
@@ -292,7 +301,8 @@ struct controller_gauges controller_gauges(const struct controller *controller)
     gauges.unfinished = controller->request_count + controller->work_waits + map_size(controller->looks) +
                         list_length(&image->dirty) + list_length(&controller->alters) +
                         list_length(&controller->producer_ids) + list_length(&controller->shutdowns) +
-                        list_length(&controller->admins);
+                        list_length(&controller->admins) + list_length(&controller->elections) +
+                        controller->election_node_busy;
     for (size_t i = 0; i < controller->channel_count; i++)
         gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeats ||
                              controller->channels[i].not_before_ms > controller->now_ms ||

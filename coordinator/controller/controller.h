@@ -81,13 +81,16 @@ struct controller_options {
     struct controller_transport transport;
     struct controller_callbacks callbacks;
 
-    int32_t default_partitions;         /* num.partitions */
-    int32_t default_replication_factor; /* default.replication.factor */
-    bool delete_topic_enable;           /* delete.topic.enable */
-    bool unclean_leader_election;       /* unclean.leader.election.enable, where a topic does not say */
+    int32_t default_partitions;          /* num.partitions */
+    int32_t default_replication_factor;  /* default.replication.factor */
+    bool delete_topic_enable;            /* delete.topic.enable */
+    bool unclean_leader_election;        /* unclean.leader.election.enable, where a topic does not say */
+    bool auto_leader_rebalance;          /* auto.leader.rebalance.enable */
+    int32_t leader_imbalance_percentage; /* leader.imbalance.per.broker.percentage */
     /* Times in ms; 0 takes the default in parentheses. */
-    int64_t retry_backoff_ms;     /* before a failed message or read is tried again (100) */
-    int64_t compare_interval_ms;  /* between two comparisons of memory with ZooKeeper (60,000) */
+    int64_t retry_backoff_ms;          /* before a failed message or read is tried again (100) */
+    int64_t compare_interval_ms;       /* between two comparisons of memory with ZooKeeper (60,000) */
+    int64_t leader_imbalance_check_ms; /* leader.imbalance.check.interval.seconds (300,000) */
     int64_t shutdown_deadline_ms; /* after which a controlled shutdown is answered as it stands (5,000) */
 
     struct controller_faults faults;
@@ -138,11 +141,12 @@ void controller_handle(struct controller *controller, const struct control_reque
                        int64_t deadline_ms, struct controller_respond respond);
 
 /*
- * A client's request that only the controller carries out: CreateTopics, DeleteTopics, CreatePartitions. The
- * caller has authorized it. `body` is what follows the request header. respond is called once, from inside or
- * later: error NONE with the body of the response (without its header), or an error without a body:
- * NOT_CONTROLLER, or INVALID_REQUEST for a body that cannot be read (close the connection). A response that
- * waits for brokers comes at the deadline at the latest (monotonic; the request's own timeout counts too).
+ * A client's request that only the controller carries out: CreateTopics, DeleteTopics, CreatePartitions,
+ * ElectLeaders. The caller has authorized it. `body` is what follows the request header. respond is called
+ * once, from inside or later: error NONE with the body of the response (without its header), or an error
+ * without a body: NOT_CONTROLLER, or INVALID_REQUEST for a body that cannot be read (close the connection). A
+ * response that waits for brokers comes at the deadline at the latest (monotonic; the request's own timeout
+ * counts too).
  */
 struct controller_admin_respond {
     void (*respond)(void *context, int16_t error, struct slice body);

@@ -11,6 +11,7 @@
  *   shell_topic.c     a topic's own znodes: repairing and deleting them
  *   shell_channel.c   messages to brokers
  *   shell_directory.c log directories that fail, and are well again
+ *   shell_elect.c     elections on request, and the balancing of leaderships
  *   shell_broker.c    requests of brokers
  *   admin*.c          requests of clients
  */
@@ -20,6 +21,7 @@
 #include "common/arena.h"
 #include "coordinator/controller/controller.h"
 #include "coordinator/controller/decide.h"
+#include "coordinator/controller/elect.h"
 #include "coordinator/controller/image.h"
 #include "coordinator/controller/push.h"
 
@@ -45,17 +47,18 @@ struct shell_request {
 };
 
 enum look_kind {
-    LOOK_BROKERS,          /* children of /brokers/ids */
-    LOOK_BROKER,           /* number: the broker */
-    LOOK_TOPICS,           /* children of /brokers/topics */
-    LOOK_TOPIC,            /* name */
-    LOOK_CONFIG,           /* name: the topic's settings */
-    LOOK_CONFIG_CHANGES,   /* children of /config/changes */
-    LOOK_CONFIG_CHANGE,    /* name: the notification */
-    LOOK_DELETIONS,        /* children of /admin/delete_topics */
-    LOOK_DIRECTORY_EVENTS, /* children of /log_dir_event_notification */
-    LOOK_DIRECTORY_EVENT,  /* name: the notification */
-    LOOK_STATE             /* name, number: a partition's state */
+    LOOK_BROKERS,            /* children of /brokers/ids */
+    LOOK_BROKER,             /* number: the broker */
+    LOOK_TOPICS,             /* children of /brokers/topics */
+    LOOK_TOPIC,              /* name */
+    LOOK_CONFIG,             /* name: the topic's settings */
+    LOOK_CONFIG_CHANGES,     /* children of /config/changes */
+    LOOK_CONFIG_CHANGE,      /* name: the notification */
+    LOOK_DELETIONS,          /* children of /admin/delete_topics */
+    LOOK_DIRECTORY_EVENTS,   /* children of /log_dir_event_notification */
+    LOOK_DIRECTORY_EVENT,    /* name: the notification */
+    LOOK_PREFERRED_ELECTION, /* /admin/preferred_replica_election */
+    LOOK_STATE               /* name, number: a partition's state */
 };
 
 /* Something to be read. It exists until ZooKeeper has answered and nothing asked again meanwhile. */
@@ -82,6 +85,28 @@ struct channel {
     bool asks_all;              /* the leader-and-ISR in flight tells all */
     int64_t repeat_at_ms;
     int64_t repeat_backoff_ms; /* doubles while its disk does not get better; 0: it is well */
+};
+
+/* Elections on request, see shell_elect.c. */
+enum elect_status { ELECT_WAITING, ELECT_WRITTEN, ELECT_DONE };
+
+struct elect_item {
+    const char *topic; /* in the job's arena; one pointer for neighbours of the same topic */
+    int32_t number;
+    enum elect_status status;
+    int16_t error; /* when it is done */
+};
+
+struct elect_job {
+    struct list node; /* in controller.elections */
+    enum elect_type type;
+    bool balancing;
+    struct elect_item *items;
+    size_t count, capacity;
+    size_t first_open; /* all before it are done */
+    size_t elected;
+    uint64_t sequence; /* that brokers must have been told of */
+    struct arena names;
 };
 
 /* A broker's or client's request that waits for something. */
@@ -138,9 +163,15 @@ struct controller {
     struct list producer_ids; /* producer_ids_request */
     bool producer_ids_busy;
     int64_t producer_ids_not_before_ms;
-    struct list shutdowns; /* shutdown_request */
-    struct list alters;    /* alter_request not answered */
-    struct list admins;    /* admin_request */
+    struct list shutdowns;           /* shutdown_request */
+    struct list alters;              /* alter_request not answered */
+    struct list admins;              /* admin_request */
+    struct list elections;           /* elect_job */
+    struct elect_job *election_node; /* of /admin/preferred_replica_election; NULL: none */
+    struct zk_version election_node_version;
+    bool election_node_busy; /* it is being removed */
+    struct elect_job *balancing;
+    int64_t next_balance_ms;
 
     struct controller_gauges gauges;
     struct log_limiter unreadable, unwritable;
@@ -250,6 +281,19 @@ bool shell_is_disk_error(int16_t error);
 /* What a broker has answered to leader-and-ISR about its disks. */
 void shell_note_directories(struct controller *controller, int32_t broker_id,
                             const struct control_response *response);
+
+/* shell_elect.c */
+/* A list of partitions for which elections of one type are to be held; the pump carries it out. */
+struct elect_job *shell_elect_begin(struct controller *controller, enum elect_type type);
+void shell_elect_add(struct elect_job *job, struct slice topic, int32_t number);
+bool shell_elect_is_done(const struct elect_job *job);
+/* Forgets a job, done or not; NULL is none. */
+void shell_elect_end(struct elect_job *job);
+void shell_elect_pump(struct controller *controller);
+int64_t shell_elect_deadline(const struct controller *controller);
+void shell_elect_clear(struct controller *controller);
+void shell_balance_office_taken(struct controller *controller);
+void shell_apply_preferred_election(struct controller *controller, const struct zk_response *response);
 
 /* shell_broker.c */
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,

@@ -446,6 +446,9 @@ void shell_apply(struct controller *controller, const struct look *look, const s
     case LOOK_DIRECTORY_EVENT:
         shell_apply_directory_event(controller, look, response);
         return;
+    case LOOK_PREFERRED_ELECTION:
+        shell_apply_preferred_election(controller, response);
+        return;
     case LOOK_STATE:
         apply_state(controller, look, response);
         return;

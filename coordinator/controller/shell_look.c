@@ -97,6 +97,7 @@ static const char *const look_names[] = {
     [LOOK_DELETIONS] = "the list of deletions",
     [LOOK_DIRECTORY_EVENTS] = "the list of log directory events",
     [LOOK_DIRECTORY_EVENT] = "the log directory event",
+    [LOOK_PREFERRED_ELECTION] = "the preferred elections asked for",
     [LOOK_STATE] = "a partition state of topic",
 };
 
@@ -155,6 +156,17 @@ static void read_topic_unwatched(struct controller *controller, void *payload,
     arena_release(&arena);
 }
 
+/* Only this leaves a watch on a node that is not there. */
+static void read_preferred_election(struct controller *controller, void *payload,
+                                    const struct zk_response *response)
+{
+    if (response->result == ZK_OK)
+        zk_get(controller->zk, ZK_PATH_PREFERRED_REPLICA_ELECTION, false,
+               shell_request(controller, false, look_done, NULL, payload));
+    else
+        look_done(controller, payload, response);
+}
+
 static void look_send(struct controller *controller, struct look *look)
 {
     struct arena arena;
@@ -163,8 +175,12 @@ static void look_send(struct controller *controller, struct look *look)
     arena_init(&arena, ARENA_NO_BUDGET);
     look->in_flight = true;
     controller->looks_in_flight++;
-    struct zk_completion done = shell_request(
-        controller, false, look->kind == LOOK_TOPIC ? read_topic_unwatched : look_done, NULL, look);
+    struct zk_completion done =
+        shell_request(controller, false,
+                      look->kind == LOOK_TOPIC                ? read_topic_unwatched
+                      : look->kind == LOOK_PREFERRED_ELECTION ? read_preferred_election
+                                                              : look_done,
+                      NULL, look);
     switch (look->kind) {
     case LOOK_BROKERS:
         zk_children(zk, ZK_PATH_BROKER_IDS, true, done);
@@ -195,6 +211,9 @@ static void look_send(struct controller *controller, struct look *look)
         break;
     case LOOK_DIRECTORY_EVENT:
         zk_get(zk, zk_path_log_dir_event(&arena, name), false, done);
+        break;
+    case LOOK_PREFERRED_ELECTION:
+        zk_exists(zk, ZK_PATH_PREFERRED_REPLICA_ELECTION, true, done);
         break;
     case LOOK_STATE:
         zk_get(zk, zk_path_partition_state(&arena, name, look->number), false, done);
@@ -272,6 +291,9 @@ void shell_watch_event(struct controller *controller, enum zk_event event, const
         return;
     case ZK_PATH_KIND_LOG_DIR_EVENTS:
         shell_look(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_PREFERRED_REPLICA_ELECTION:
+        shell_look(controller, LOOK_PREFERRED_ELECTION, slice_of(""), 0);
         return;
     case ZK_PATH_KIND_DELETE_TOPICS:
         shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);

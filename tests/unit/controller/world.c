@@ -198,6 +198,8 @@ void world_start(struct world *world, int32_t id)
         .default_partitions = 2,
         .default_replication_factor = 1,
         .delete_topic_enable = true,
+        .auto_leader_rebalance = world->options.auto_leader_rebalance,
+        .leader_imbalance_percentage = world->options.leader_imbalance_percentage,
         .faults = {.unclean_always = world->options.unclean_always_fault,
                    .isr_by_id = world->options.isr_by_id_fault,
                    .skip_reconciliation = world->options.skip_reconciliation_fault},

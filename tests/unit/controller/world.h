@@ -68,6 +68,8 @@ struct world_options {
     int zookeeper_servers;
     const char *const *racks; /* one a broker, or NULL */
     bool unclean_always_fault, isr_by_id_fault, skip_reconciliation_fault;
+    bool auto_leader_rebalance;
+    int32_t leader_imbalance_percentage;
     bool keep_intact; /* a restarted broker has lost nothing */
     bool log;
     /* An answer of brokers to a kind of message; 0: no error. */

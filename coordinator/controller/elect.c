@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Elections on request, and the choice of those that balance the leaderships: see elect.h. */
+#include "coordinator/controller/elect.h"
+
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "proto/kafka/error.h"
+
+static int32_t preferred_of(const struct image_partition *partition)
+{
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    return replicas->count > 0 ? replicas->ids[0] : NODE_NO_LEADER;
+}
+
+/* It is in the ISR, in this life, may stay and has room. */
+static bool can_lead_cleanly(const struct image *image, const struct image_partition *partition,
+                             int32_t broker_id)
+{
+    const struct node_partition_state *state = &partition->state;
+    if (!image_can_serve(image, partition, broker_id) || image_is_shutting_down(image, broker_id) ||
+        image_replica_disk(image, partition, broker_id) != REPLICA_DISK_SERVES)
+        return false;
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == broker_id)
+            return state->isr_broker_epochs == NULL ||
+                   state->isr_broker_epochs[i] == image_broker_epoch(image, broker_id);
+    return false;
+}
+
+static bool is_in_isr(const struct node_partition_state *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == broker_id)
+            return true;
+    return false;
+}
+
+static void next_init(struct node_partition_state *next, const struct image_partition *partition,
+                      int32_t controller_epoch, int32_t leader)
+{
+    node_partition_state_copy(next, &partition->state);
+    next->leader = leader;
+    next->leader_epoch++;
+    next->controller_epoch = controller_epoch;
+}
+
+static int16_t elect_preferred(const struct image *image, const struct image_partition *partition,
+                               int32_t controller_epoch, struct node_partition_state *next)
+{
+    const struct node_partition_state *state = &partition->state;
+    int32_t preferred = preferred_of(partition);
+    if (partition->has_state && preferred == state->leader)
+        return KAFKA_ELECTION_NOT_NEEDED;
+    if (!partition->state_known || !partition->has_state || !can_lead_cleanly(image, partition, preferred))
+        return KAFKA_PREFERRED_LEADER_NOT_AVAILABLE;
+    next_init(next, partition, controller_epoch, preferred);
+    return KAFKA_NONE;
+}
+
+/* How little is to be feared from a replica as leader; 0: it cannot lead. */
+static int fitness(const struct image *image, const struct image_partition *partition, int32_t broker_id)
+{
+    if (!image_can_serve(image, partition, broker_id))
+        return 0;
+    return 1 + (image_is_shutting_down(image, broker_id) ? 0 : 1) +
+           (is_in_isr(&partition->state, broker_id) ? 2 : 0);
+}
+
+static int16_t elect_unclean(const struct image *image, const struct image_partition *partition,
+                             int32_t controller_epoch, struct node_partition_state *next, bool *unclean)
+{
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    const struct node_partition_state *state = &partition->state;
+    int32_t leader = NODE_NO_LEADER;
+    int best = 0;
+    if (partition->has_state && state->leader != NODE_NO_LEADER)
+        return KAFKA_ELECTION_NOT_NEEDED;
+    for (size_t i = 0; i < replicas->count; i++) {
+        int fit = fitness(image, partition, replicas->ids[i]);
+        if (fit > best) {
+            best = fit;
+            leader = replicas->ids[i];
+        }
+    }
+    if (!partition->state_known || !partition->has_state || leader == NODE_NO_LEADER)
+        return KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE;
+    int64_t broker_epoch = image_broker_epoch(image, leader);
+    *unclean = !is_in_isr(state, leader);
+    next_init(next, partition, controller_epoch, leader);
+    next->leader_recovery = NODE_LEADER_RECOVERING;
+    node_partition_state_set_isr(next, &leader, &broker_epoch, 1);
+    return KAFKA_NONE;
+}
+
+int16_t elect_leader(const struct image *image, const struct image_partition *partition, enum elect_type type,
+                     int32_t controller_epoch, struct node_partition_state *next, bool *unclean)
+{
+    *unclean = false;
+    if (partition == NULL)
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    if (partition->topic->deleting)
+        return KAFKA_INVALID_TOPIC_EXCEPTION;
+    return type == ELECT_PREFERRED ? elect_preferred(image, partition, controller_epoch, next)
+                                   : elect_unclean(image, partition, controller_epoch, next, unclean);
+}
+
+const char *elect_message(int16_t error)
+{
+    switch (error) {
+    case KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+        return "The partition does not exist.";
+    case KAFKA_INVALID_TOPIC_EXCEPTION:
+        return "The topic is being deleted";
+    case KAFKA_ELECTION_NOT_NEEDED:
+        return "Leader election not needed for topic partition.";
+    case KAFKA_PREFERRED_LEADER_NOT_AVAILABLE:
+        return "The preferred leader is not alive and in the ISR.";
+    case KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE:
+        return "No replica of the partition is alive.";
+    default:
+        return NULL;
+    }
+}
+
+/* ---- balancing ---- */
+
+/* Of the partitions that prefer one broker: how many there are, and how many others lead. */
+struct balance {
+    int32_t broker_id;
+    size_t preferring;
+    size_t elsewhere;
+};
+
+static int compare_balance(const void *a, const void *b)
+{
+    const struct balance *left = a, *right = b;
+    return (left->broker_id > right->broker_id) - (left->broker_id < right->broker_id);
+}
+
+static bool is_led_elsewhere(const struct image_partition *partition)
+{
+    return partition->has_state && partition->state.leader != preferred_of(partition);
+}
+
+/* One entry a live broker, by ascending id; false: a reassignment is under way. */
+static bool count_all(const struct image *image, struct balance *balances, size_t count)
+{
+    size_t position = 0;
+    void *value;
+    while (map_next(image->topics, &position, NULL, &value)) {
+        const struct image_topic *topic = value;
+        for (size_t i = 0; i < topic->partition_count && !topic->deleting; i++) {
+            const struct image_partition *partition = topic->partitions[i];
+            if (partition->assignment.adding.count > 0 || partition->assignment.removing.count > 0)
+                return false;
+            struct balance key = {.broker_id = preferred_of(partition)};
+            struct balance *balance = bsearch(&key, balances, count, sizeof(key), compare_balance);
+            if (balance == NULL)
+                continue;
+            balance->preferring++;
+            balance->elsewhere += is_led_elsewhere(partition);
+        }
+    }
+    return true;
+}
+
+static bool is_out_of_balance(const struct balance *balance, int32_t percentage)
+{
+    return (double)balance->elsewhere * 100 > (double)balance->preferring * percentage;
+}
+
+static size_t choose(const struct image *image, const struct balance *balances, size_t count,
+                     int32_t percentage,
+                     void (*chosen)(void *context, const struct image_partition *partition), void *context)
+{
+    size_t position = 0, number = 0;
+    void *value;
+    while (map_next(image->topics, &position, NULL, &value)) {
+        const struct image_topic *topic = value;
+        for (size_t i = 0; i < topic->partition_count && !topic->deleting; i++) {
+            const struct image_partition *partition = topic->partitions[i];
+            struct balance key = {.broker_id = preferred_of(partition)};
+            if (!is_led_elsewhere(partition) || !can_lead_cleanly(image, partition, key.broker_id))
+                continue;
+            const struct balance *balance = bsearch(&key, balances, count, sizeof(key), compare_balance);
+            if (balance == NULL || !is_out_of_balance(balance, percentage))
+                continue;
+            chosen(context, partition);
+            number++;
+        }
+    }
+    return number;
+}
+
+size_t elect_balance(const struct image *image, int32_t percentage,
+                     void (*chosen)(void *context, const struct image_partition *partition), void *context)
+{
+    size_t count = image->brokers.count, number = 0;
+    struct balance *balances = memory_allocate_zeroed(max_size(count, 1), sizeof(*balances));
+    for (size_t i = 0; i < count; i++)
+        balances[i].broker_id = image->brokers.members[i].broker_id;
+    qsort(balances, count, sizeof(*balances), compare_balance);
+    if (count_all(image, balances, count))
+        number = choose(image, balances, count, percentage, chosen, context);
+    free(balances);
+    return number;
+}
