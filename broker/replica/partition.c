@@ -31,9 +31,9 @@ struct partition *partition_new(const struct partition_options *options)
     partition->number = options->partition;
     partition->host = options->host;
     partition->log = options->log;
-    atomic_init(&partition->health, partition_log_health(options->log));
     atomic_init(&partition->throttled_as_leader, false);
     atomic_init(&partition->throttled_as_follower, false);
+    atomic_init(&partition->health, partition_log_health(options->log));
     pthread_mutex_init(&partition->mutex, NULL);
     list_init(&partition->watchers);
     forget_watched(partition);
@@ -190,7 +190,6 @@ void partition_configure(struct partition *partition, const struct log_settings 
     partition_leave(partition, &effects);
 }
 
-/* The epoch goes into the log's epoch cache before anybody learns that we lead in it (I4). */
 void partition_set_throttled(struct partition *partition, bool as_leader, bool as_follower)
 {
     atomic_store(&partition->throttled_as_leader, as_leader);
@@ -207,6 +206,7 @@ bool partition_is_throttled_as_follower(const struct partition *partition)
     return atomic_load_explicit(&partition->throttled_as_follower, memory_order_relaxed);
 }
 
+/* The epoch goes into the log's epoch cache before anybody learns that we lead in it (I4). */
 static int16_t lead(struct partition *partition, const struct control_partition *state, int64_t now_ms,
                     struct partition_effects *effects)
 {
@@ -378,6 +378,7 @@ bool partition_tick(struct partition *partition, int64_t now_ms, int64_t wait_un
     partition_leave(partition, &effects);
     if (tell && partition->host->log_failed != NULL)
         partition->host->log_failed(partition->host, partition);
+    return true;
 }
 
 bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct isr_set *isr,
@@ -396,7 +397,6 @@ bool partition_take_proposal(struct partition *partition, int64_t now_ms, struct
                                               /* Who leads after an unclean election is the truth from then
                                                * on: the first change of the ISR says that this is over. */
                                               .recovering = false};
-    return true;
     pthread_mutex_unlock(&partition->mutex);
     return taken;
 }

@@ -168,6 +168,8 @@ struct fetch_result {
     /* Behind the range lies more that may be read, in the next segment or beyond max_bytes: however long one
      * waits, the range does not grow. */
     bool more_behind;
+    bool held_up;              /* there are records, but the follower is held up */
+    bool high_watermark_moved; /* since this follower was last told; with tell_high_watermark */
 };
 
 /*
@@ -176,9 +178,14 @@ struct fetch_result {
  */
 int16_t partition_fetch(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                         struct fetch_result *result);
+/*
+ * The followers that a consumer may read from `fetch_offset` on: in the ISR, and with that offset within what
+ * the leader knows of their logs. Only leaders name any. Racks are the caller's to fill in. At most
+ * PARTITION_REPLICAS_MAX of them.
+ */
+size_t partition_read_candidates(struct partition *partition, int64_t fetch_offset, int64_t now_ms,
+                                 struct read_candidate *candidates);
 /* Gives back the range, where it is there still, and the list of transactions. */
-    bool held_up;              /* there are records, but the follower is held up */
-    bool high_watermark_moved; /* since this follower was last told; with tell_high_watermark */
 void fetch_result_release(struct fetch_result *result);
 
 /* ---- deletion of records (partition_delete.c) ---- */
@@ -187,13 +194,6 @@ void fetch_result_release(struct fetch_result *result);
 
 /*
  * DeleteRecords: the leader's log begins at `offset`, or at the high watermark, from now on; an offset below
-/*
- * The followers that a consumer may read from `fetch_offset` on: in the ISR, and with that offset within what
- * the leader knows of their logs. Only leaders name any. Racks are the caller's to fill in. At most
- * PARTITION_REPLICAS_MAX of them.
- */
-size_t partition_read_candidates(struct partition *partition, int64_t fetch_offset, int64_t now_ms,
-                                 struct read_candidate *candidates);
  * the log start changes nothing. *required: what the low watermark has to reach. A Kafka error code:
  * KAFKA_NOT_LEADER_OR_FOLLOWER, KAFKA_POLICY_VIOLATION (cleanup.policy has no delete),
  * KAFKA_OFFSET_OUT_OF_RANGE (above the high watermark, or negative), KAFKA_KAFKA_STORAGE_ERROR.

@@ -153,8 +153,6 @@ static bool is_other_topic(const struct replica_manager *manager, struct uuid kn
     return !uuid_equals(known, named) && !manager->faults.ignore_topic_id;
 }
 
-/* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
- */
 /* Which throttles hold this broker's replica up, by the topic's own settings. */
 static void apply_throttled(const struct replica_manager *manager, struct partition *partition,
                             const struct control_topic *topic)
@@ -171,6 +169,8 @@ static void apply_throttled(const struct replica_manager *manager, struct partit
     partition_set_throttled(partition, as_leader, as_follower);
 }
 
+/* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
+ */
 static int16_t create_partition(struct replica_manager *manager, const struct control_topic *topic,
                                 const struct control_partition *state, struct partition **partition)
 {
@@ -216,9 +216,9 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
         .faults = manager->faults,
     };
     *partition = partition_new(&options);
+    apply_throttled(manager, *partition, topic);
     uint8_t key[KEY_MAX];
     pthread_rwlock_wrlock(&manager->lock);
-    apply_throttled(manager, *partition, topic);
     void *former =
         map_put(manager->partitions, partition_key(key, topic->name, state->partition), *partition);
     pthread_rwlock_unlock(&manager->lock);
@@ -384,8 +384,10 @@ void replica_manager_configure(struct replica_manager *manager, const struct con
     for (size_t i = 0; i < topic->partitions_count; i++) {
         struct partition *partition =
             replica_manager_find(manager, topic->name, topic->partitions[i].partition);
-        if (partition != NULL && uuid_equals(partition_topic_id(partition), topic->topic_id))
+        if (partition != NULL && uuid_equals(partition_topic_id(partition), topic->topic_id)) {
             partition_configure(partition, &settings, min_insync_replicas);
+            apply_throttled(manager, partition, topic);
+        }
         partition_release(partition);
     }
 }
@@ -409,23 +411,23 @@ void replica_manager_each(struct replica_manager *manager,
     free(all);
 }
 
+struct tick {
+    int64_t now_ms;
+    int64_t wait_until_ms;
+};
+
 static void tick_partition(void *context, struct partition *partition)
 {
     const struct tick *tick = context;
     (void)partition_tick(partition, tick->now_ms, tick->wait_until_ms);
 }
 
+/* So long a tick waits for busy partitions, all together: one may be in a write that a hanging disk never
+ * ends, and the others are not to wait with it. */
+#define TICK_WAIT_MS 50
+
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
 {
     struct tick tick = {now_ms, clock_monotonic_ms() + TICK_WAIT_MS};
     replica_manager_each(manager, tick_partition, &tick);
 }
-struct tick {
-    int64_t now_ms;
-    int64_t wait_until_ms;
-};
-
-/* So long a tick waits for busy partitions, all together: one may be in a write that a hanging disk never
- * ends, and the others are not to wait with it. */
-#define TICK_WAIT_MS 50
-
