@@ -43,8 +43,8 @@ static void on_timer(struct loop_timer *timer)
     if (coordinator->registration != NULL)
         registration_tick(coordinator->registration, clock_monotonic_ms());
     coordinator_tell_directories(coordinator);
-    coordinator_tick_controller(coordinator);
     coordinator_tick_settings(coordinator);
+    coordinator_tick_controller(coordinator);
     set_timer(coordinator);
 }
 
@@ -70,8 +70,8 @@ int coordinator_new(const struct coordinator_options *options, struct coordinato
     loop_hook_add(coordinator->loop, &coordinator->hook);
     coordinator_calls_init(coordinator);
     coordinator_directories_init(coordinator);
-    const struct broker_config *config = options->config;
     coordinator_settings_init(coordinator);
+    const struct broker_config *config = options->config;
     struct zk_session_settings settings = {.connect = config->zookeeper_connect,
                                            .session_timeout_ms = config->zookeeper_session_timeout_ms};
     const char *problem = NULL;
@@ -281,6 +281,7 @@ int coordinator_start(struct coordinator *coordinator)
         registration_new(zk_session_client(coordinator->session), coordinator->options.logger, &settings,
                          callbacks, clock_monotonic_ms());
     node_broker_release(&node);
+    coordinator_settings_begin(coordinator);
     set_timer(coordinator);
     int error = thread_start(&coordinator->thread, "coordinator", run_coordinator, coordinator);
     coordinator->started = error == 0;
@@ -290,7 +291,6 @@ int coordinator_start(struct coordinator *coordinator)
 /* On the coordinator's thread: everything that needs its loop ends here. */
 static void handle_stop(struct mail *mail)
 {
-    coordinator_settings_begin(coordinator);
     struct coordinator *coordinator = container_of(mail, struct coordinator, stop_mail);
     coordinator->stopping = true;
     if (coordinator->controller != NULL)
@@ -325,6 +325,7 @@ void coordinator_free(struct coordinator *coordinator)
     mailbox_free(coordinator->mailbox);
     loop_hook_remove(&coordinator->hook);
     map_free(coordinator->peers);
+    coordinator_settings_release(coordinator);
     buffer_release(&coordinator->problem);
     loop_free(coordinator->loop);
     free(coordinator);
@@ -334,7 +335,6 @@ struct controller_link *coordinator_link(struct coordinator *coordinator)
 {
     return &coordinator->link;
 }
-    coordinator_settings_release(coordinator);
 
 struct mailbox *coordinator_mailbox(struct coordinator *coordinator)
 {

@@ -44,8 +44,8 @@ struct server {
     struct log_manager *logs;
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
-    struct storage *storage;
     struct replication_throttles throttles;
+    struct storage *storage;
     struct mover *mover;
     struct cleaner *cleaner; /* NULL: not enabled */
     struct replica_thread *replica_thread;
@@ -335,6 +335,7 @@ static int make_replicas(struct server *server)
         .partition_max_bytes = config->replica_fetch_max_bytes,
         .response_max_bytes = config->replica_fetch_response_max_bytes,
         .backoff_ms = config->replica_fetch_backoff_ms,
+        .throttles = &server->throttles,
         .socket_timeout_ms = config->replica_socket_timeout_ms,
         .receive_buffer_bytes = config->replica_socket_receive_buffer_bytes,
     };
@@ -345,7 +346,6 @@ static void make_mover(struct server *server)
 {
     const struct broker_config *config = server->options.config;
     struct mover_options options = {.replicas = server->replicas,
-        .throttles = &server->throttles,
                                     .logger = server->options.logger,
                                     .threads = config->num_replica_alter_log_dirs_threads,
                                     .bytes_per_second =
@@ -358,6 +358,7 @@ static void make_api(struct server *server)
     struct api_context context = {.config = server->options.config,
                                   .metadata = server->metadata,
                                   .replicas = server->replicas,
+                                  .throttles = &server->throttles,
                                   .mover = server->mover,
                                   .controller = coordinator_link(server->coordinator),
                                   .logger = server->options.logger,
@@ -368,7 +369,6 @@ static void make_api(struct server *server)
 
 static int start_parts(struct server *server, struct buffer *error)
 {
-                                  .throttles = &server->throttles,
     struct node_cluster_id cluster_id;
     int result = worker_new("resolver", 1, &server->resolver);
     if (result == 0)
@@ -529,6 +529,7 @@ static int take_apart(struct server *server)
     api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
     mover_free(server->mover);
     cleaner_free(server->cleaner);
+    replication_throttles_release(&server->throttles);
     int result = close_logs(server);
     storage_free(server->storage);
     if (server->metadata != NULL)
@@ -539,11 +540,12 @@ static int take_apart(struct server *server)
 
 int server_start(const struct server_options *options, struct server **out, struct buffer *error)
 {
-    replication_throttles_release(&server->throttles);
     struct server *server = memory_allocate_zeroed(1, sizeof(*server));
     server->options = *options;
     server->started_us = clock_monotonic_us();
     server->addresses.find = find_address;
+    replication_throttles_init(&server->throttles, (size_t)options->config->replication_quota_window_num,
+                               (int64_t)options->config->replication_quota_window_size_seconds * 1000);
     atomic_init(&server->registered, false);
     int result = start_parts(server, error);
     if (result != 0) {
@@ -554,8 +556,6 @@ int server_start(const struct server_options *options, struct server **out, stru
     }
     *out = server;
     return 0;
-    replication_throttles_init(&server->throttles, (size_t)options->config->replication_quota_window_num,
-                               (int64_t)options->config->replication_quota_window_size_seconds * 1000);
 }
 
 int server_stop(struct server *server)

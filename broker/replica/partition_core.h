@@ -81,11 +81,11 @@ struct remote_replica {
     int64_t last_caught_up_ms;     /* when it last had all that the leader had */
     int64_t last_fetch_ms;         /* when it last fetched, and */
     int64_t last_fetch_leader_end; /* what the leader's end was then */
+    int64_t told_high_watermark;   /* the last that an answer to it was made for (KIP-392) */
 };
 
 struct isr_set {
     struct isr_member members[PARTITION_REPLICAS_MAX];
-    int64_t told_high_watermark;   /* the last that an answer to it was made for (KIP-392) */
     size_t count;
 };
 
