@@ -145,10 +145,6 @@ static void on_registration_failed(void *context, const char *problem)
     server->options.failed(server->options.context);
 }
 
-static void deliver_to_replicas(void *context, struct control_delivery *delivery)
-{
-    struct server *server = context;
-    replica_thread_deliver(server->replica_thread, delivery);
 /* A setting's own value, or that of all brokers, or its default; what is not in its range is left out. */
 static int64_t setting_in_force(struct server *server, const char *name, const struct node_config *own,
                                 const struct node_config *cluster_wide)
@@ -178,6 +174,10 @@ static void on_settings_changed(void *context, const struct node_config *own,
         setting_in_force(server, "follower.replication.throttled.rate", own, cluster_wide));
 }
 
+static void deliver_to_replicas(void *context, struct control_delivery *delivery)
+{
+    struct server *server = context;
+    replica_thread_deliver(server->replica_thread, delivery);
 }
 
 /* ---- parts ---- */

@@ -193,16 +193,16 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
                                       int64_t now_ms, struct partition_effects *effects);
 
 /*
- * The low watermark: the lowest log start of this leader and of those followers that `is_alive` says live; -1
- * while one of them has not fetched from this leader yet.
- */
-int64_t partition_core_low_watermark(const struct partition_core *core,
-/*
  * Where followers serve consumers, they are to hear of the high watermark at once (KIP-392): whether it is
  * above what this follower was last told. The caller answers with it now: it counts as told from here on.
  */
 MUST_CHECK bool partition_core_tell_high_watermark(struct partition_core *core, int32_t broker_id);
 
+/*
+ * The low watermark: the lowest log start of this leader and of those followers that `is_alive` says live; -1
+ * while one of them has not fetched from this leader yet.
+ */
+int64_t partition_core_low_watermark(const struct partition_core *core,
                                      bool (*is_alive)(const void *context, int32_t broker_id),
                                      const void *context);
 
