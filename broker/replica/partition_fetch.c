@@ -95,7 +95,6 @@ static int64_t upper_bound_of(const struct partition *partition, const struct fe
     return query->read_committed ? last_stable_offset(partition) : partition->core.high_watermark;
 }
 
-static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
 /* Finds the bytes, unless the reader is not to have any. */
 static int16_t read_records(struct partition *partition, const struct fetch_query *query, int64_t upper_bound,
                             struct fetch_result *result)
@@ -112,6 +111,7 @@ static int16_t read_records(struct partition *partition, const struct fetch_quer
                               query->at_least_one, &result->range);
 }
 
+static int16_t read_locked(struct partition *partition, const struct fetch_query *query, int64_t now_ms,
                            struct fetch_result *result, struct partition_effects *effects)
 {
     struct partition_core *core = &partition->core;
@@ -135,9 +135,9 @@ static int16_t read_records(struct partition *partition, const struct fetch_quer
     if (error == KAFKA_NONE && follower) {
         struct follower_fetch fetch = follower_of(query);
         partition_core_on_follower_fetch(core, &fetch, now_ms, effects);
-    }
         if (query->tell_high_watermark)
             result->high_watermark_moved = partition_core_tell_high_watermark(core, query->replica_id);
+    }
     return error;
 }
 
@@ -159,7 +159,6 @@ int16_t partition_fetch(struct partition *partition, const struct fetch_query *q
     return error;
 }
 
-void fetch_result_release(struct fetch_result *result)
 size_t partition_read_candidates(struct partition *partition, int64_t fetch_offset, int64_t now_ms,
                                  struct read_candidate *candidates)
 {
@@ -181,6 +180,7 @@ size_t partition_read_candidates(struct partition *partition, int64_t fetch_offs
     return count;
 }
 
+void fetch_result_release(struct fetch_result *result)
 {
     log_range_release(&result->range);
     free(result->aborted);

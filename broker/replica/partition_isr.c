@@ -155,8 +155,6 @@ void partition_core_on_follower_fetch(struct partition_core *core, const struct 
     partition_core_invariants(core);
 }
 
-static bool replica_lags(const struct partition_core *core, const struct remote_replica *replica,
-                         int64_t now_ms)
 bool partition_core_tell_high_watermark(struct partition_core *core, int32_t broker_id)
 {
     struct remote_replica *replica = partition_core_find_replica(core, broker_id);
@@ -166,6 +164,8 @@ bool partition_core_tell_high_watermark(struct partition_core *core, int32_t bro
     return true;
 }
 
+static bool replica_lags(const struct partition_core *core, const struct remote_replica *replica,
+                         int64_t now_ms)
 {
     return replica->end_offset < core->log_end_offset &&
            now_ms - replica->last_caught_up_ms > core->replica_lag_time_max_ms;
