@@ -176,6 +176,7 @@ class Bed:
         self.folder = folder
         self.disk_faults = disk_faults
         self.clock_faults = clock_faults
+        self.power = None
         private = network.is_private
         self.zookeepers = [ZooKeeperServer(self, number, (2181, 2888, 3888) if private else
                                            (free_port(), free_port(), free_port()))
@@ -280,6 +281,8 @@ class Bed:
         """Ends every process, first those that a crash of another would make noisy."""
         for server in list(self.brokers.values()) + self.zookeepers:
             server.kill()
+        if self.power:
+            self.power.close()
 
 
 def lagging(known):

@@ -9,9 +9,11 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
 import inject
 import network as networks
+import power
 import report as reports
 import scenarios  # noqa: F401  (fills the registry)
 import zookeeper
@@ -43,7 +45,10 @@ def parse_arguments(arguments):
     parser.add_argument("--seed", type=int, help="what is drawn by chance (a fresh one is drawn and printed)")
     parser.add_argument("--minutes", type=float, help="how long each scenario breaks things")
     parser.add_argument("--brokers", type=int, default=3, choices=(3, 4, 5), help="3 to 5 (default 3)")
+    parser.add_argument("--logs", type=Path, default=LOGS, metavar="FOLDER", help="where the folders of runs go "
+                        "(default: test-logs/faults in the build)")
     parser.add_argument("--keep", action="store_true", help="keep logs, histories and data of green runs too")
+    parser.add_argument("--client-debug", metavar="WHAT", help="librdkafka's setting debug, for the recording clients")
     parser.add_argument("--quiet", action="store_true", help="no line for each fault")
     options = parser.parse_intermixed_args(arguments)
     unknown = [name for name in options.scenarios if name not in SCENARIOS]
@@ -71,6 +76,8 @@ def reason_to_skip(one, network):
     """Why a scenario cannot run here, or None."""
     if inject.NETWORK in one.needs and not network.is_private:
         return "needs network namespaces (root, and ip, tc, ss, nsenter)"
+    if power.POWER in one.needs and not power.can_mount():
+        return "needs loop devices to mount (root)"
     if inject.DISK in one.needs and not IO_FAULTS.exists():
         return "needs %s" % IO_FAULTS.relative_to(BUILD)
     if inject.CLOCK in one.needs and not CLOCK_FAULTS.exists():
@@ -116,7 +123,7 @@ def run_one(one, network, folder, options, report):
 def run_all(options, network, report):
     chosen, skipped = choose(options, network)
     report.plan(chosen, skipped, options, network)
-    folder = LOGS / ("run-%d-%s" % (os.getpid(), time.strftime("%Y%m%dT%H%M%S")))
+    folder = options.logs.resolve() / ("run-%d-%s" % (os.getpid(), time.strftime("%Y%m%dT%H%M%S")))
     passed = failed = 0
     try:
         for number, one in enumerate(chosen, 1):

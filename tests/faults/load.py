@@ -92,9 +92,10 @@ class Canary:
 class Load:
     """The recording clients of one scenario."""
 
-    def __init__(self, bed, seed, rate=120):
+    def __init__(self, bed, seed, debug=None, rate=120):
         self.bed = bed
         self.seed = seed
+        self.debug = debug
         self.rate = rate
         self.folder = bed.folder / "history"
         self.folder.mkdir()
@@ -123,6 +124,8 @@ class Load:
                    "--seed", self.seed, *more]
         for setting in impatient.items():
             command += ["--set", "%s=%s" % setting]
+        if self.debug:
+            command += ["--set", "debug=" + self.debug]
         return [str(word) for word in command]
 
     def _spawn(self, what, topics, name, *more):

@@ -10,7 +10,11 @@ import random
 import subprocess
 import time
 
+import kafka.errors
+
+import clients
 import inject
+import power
 from bed import RESUME_SECONDS, Bed, lagging
 from load import Load
 from places import CLOCK_FAULTS, HISTORY, IO_FAULTS, PYTHON, SCALE
@@ -35,7 +39,7 @@ class Trial:
         self.bed = Bed(network, folder, max(options.brokers, scenario.brokers), scenario.settings,
                        scenario.uses(inject.DISK) and IO_FAULTS.exists(),
                        scenario.uses(inject.CLOCK) and CLOCK_FAULTS.exists())
-        self.load = Load(self.bed, options.seed)
+        self.load = Load(self.bed, options.seed, options.client_debug)
         self.active = []
         self.events = []
         self.began = time.monotonic()
@@ -126,6 +130,19 @@ class Trial:
             self.report.progress((time.monotonic() - began) / self.seconds)
             yield number
 
+    def create_topic(self, name, partitions, config=None):
+        """Makes a topic of three replicas, asking again while the cluster cannot answer, and waits for its leaders."""
+        def asked():
+            try:
+                clients.create_topic(self.bed.bootstrap, name, partitions, 3, config=config)
+            except (kafka.errors.KafkaError, AssertionError) as error:
+                self.note("topic %s: %s" % (name, error or type(error).__name__))
+            return len(self.bed.partitions(name)) == partitions
+
+        self.expect(asked, 30, "topic %s is not made" % name)
+        self.expect(lambda: all(row["leader"] >= 0 and not row["error"] for row in
+                                self.bed.partitions(name).values()), 30, "topic %s has not all its leaders" % name)
+
     def broker(self):
         """Any broker, by the seed."""
         return self.bed.brokers[self.chance.choice(sorted(self.bed.brokers))]
@@ -170,6 +187,8 @@ class Trial:
             self.note("FAILED %s" % self.troubles[-1])
 
     def _start(self):
+        if self.scenario.uses(power.POWER):
+            self.bed.power = power.PowerDisks(self.bed)
         self.bed.start()
         self.load.start()
         self.note("%d brokers, 3 ZooKeepers, load runs" % len(self.bed.brokers))

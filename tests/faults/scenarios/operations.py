@@ -83,8 +83,7 @@ def stray_folders(trial, topic, assignment):
 def kill_amid_deletion(trial):
     name = "doomed"
     for number in trial.rounds():
-        clients.create_topic(trial.bed.bootstrap, name, PARTITIONS, 3)
-        trial.expect(lambda: has_leaders(trial, name, PARTITIONS), 30, "topic %s is not made" % name)
+        trial.create_topic(name, PARTITIONS)
         trial.expect(lambda: not read_lines(trial, name), 15, "a new topic holds records of the old one")
         clients.kcat(trial.bed.bootstrap, "-P", "-t", name, "-X", "acks=all",
                      input=b"".join(b"round %d record %d\n" % (number, one) for one in range(200)))
@@ -130,7 +129,7 @@ def kill_amid_creation(trial):
         trial.expect(lambda: not thread.is_alive(), 60, "the request for a topic is never answered")
         if not topic_exists(trial, name):
             trial.note("%s was not made; asked for again" % name)
-            clients.create_topic(trial.bed.bootstrap, name, 20, 3)
+            trial.create_topic(name, 20)
         trial.expect(lambda: has_leaders(trial, name, 20), 60, "topic %s is not made whole" % name)
         trial.settle()
 
@@ -149,10 +148,9 @@ def kill_amid_roll(trial):
           settings=dict(SMALL_SEGMENTS, **{"log.cleaner.backoff.ms": 200}), ignore_topics=("compacted",))
 def kill_amid_compaction(trial):
     topic = "compacted"
-    clients.create_topic(trial.bed.bootstrap, topic, PARTITIONS, 3, config={
+    trial.create_topic(topic, PARTITIONS, config={
         "cleanup.policy": "compact", "segment.bytes": 65536, "min.cleanable.dirty.ratio": 0.01,
         "delete.retention.ms": 1000})
-    trial.expect(lambda: has_leaders(trial, topic, PARTITIONS), 30, "the topic is not made")
     load = KeyedLoad(trial.bed.bootstrap, topic, PARTITIONS)
     load.start()
     try:
