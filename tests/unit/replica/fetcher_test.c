@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A fetcher against a leader that the test plays: with flush.messages=1 its fetches say only what its disk
- * has, and a partition that waits for the disk holds up none of the others.
+ * has; a partition that waits for the disk, or that a throttle holds up, holds up none of the others; and its
+ * requests are as replica.fetch.* says.
  */
 #include "broker/replica/fetcher.h"
 
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "common/arena.h"
+#include "common/clock.h"
 #include "common/memory.h"
 #include "proto/kafka/api.h"
 #include "proto/kafka/error.h"
@@ -37,6 +39,9 @@
 #define DEADLINE_SECONDS 30
 #define WAIT_MAX_MS 500
 #define FRAME_MAX 65536
+#define MIN_BYTES 3
+#define PARTITION_MAX_BYTES 20000
+#define RESPONSE_MAX_BYTES 50000
 /* Fetches that are looked at before and after something is expected to have no effect. */
 #define LOOKS 5
 
@@ -52,6 +57,7 @@ struct fixture {
     struct address_book addresses;
     struct replica_manager *manager;
     struct worker *resolver;
+    struct replication_throttles throttles;
     struct fetcher_pool *pool;
     int listener;
     int32_t port;
@@ -62,8 +68,12 @@ struct fixture {
 struct fetch {
     int32_t correlation_id;
     int32_t max_wait_ms;
+    int32_t min_bytes;
+    int32_t max_bytes;
+    int32_t partition_max_bytes;
     bool asks[PARTITIONS];
     int64_t offsets[PARTITIONS];
+    int64_t high_watermark; /* to be answered */
 };
 
 static bool find_address(struct address_book *book, int32_t broker_id, char *host, size_t host_size,
@@ -141,16 +151,18 @@ static int setup(void **state)
     struct replica_manager_options manager = {.broker_id = SELF};
     fixture->manager = replica_manager_new(&manager);
     assert_int_equal(worker_new("resolver", 1, &fixture->resolver), 0);
+    replication_throttles_init(&fixture->throttles, 11, 1000);
     struct fetcher_options options = {.count = 1,
                                       .broker_id = SELF,
                                       .manager = fixture->manager,
                                       .addresses = &fixture->addresses,
                                       .resolver = fixture->resolver,
                                       .wait_max_ms = WAIT_MAX_MS,
-                                      .min_bytes = 1,
-                                      .partition_max_bytes = FRAME_MAX,
-                                      .response_max_bytes = FRAME_MAX,
+                                      .min_bytes = MIN_BYTES,
+                                      .partition_max_bytes = PARTITION_MAX_BYTES,
+                                      .response_max_bytes = RESPONSE_MAX_BYTES,
                                       .backoff_ms = 1000,
+                                      .throttles = &fixture->throttles,
                                       .socket_timeout_ms = 30000};
     assert_int_equal(fetcher_pool_new(&options, &fixture->pool), 0);
     *state = fixture;
@@ -163,6 +175,7 @@ static int teardown(void **state)
     fetcher_pool_stop(fixture->pool);
     worker_free(fixture->resolver);
     fetcher_pool_free(fixture->pool);
+    replication_throttles_release(&fixture->throttles);
     replica_manager_free(fixture->manager);
     for (int i = 0; i < PARTITIONS; i++) {
         partition_close(fixture->replicas[i].partition);
@@ -210,13 +223,17 @@ static void receive_fetch(struct fixture *fixture, struct fetch *fetch)
     assert_int_equal(request_header_decode(&header, &reader), 0);
     arena_init(&arena, 1 << 20);
     assert_int_equal(fetch_request_decode(&request, &reader, FOLLOWER_FETCH_VERSION, &arena), 0);
-    *fetch = (struct fetch){.correlation_id = header.correlation_id, .max_wait_ms = request.max_wait_ms};
+    *fetch = (struct fetch){.correlation_id = header.correlation_id,
+                            .max_wait_ms = request.max_wait_ms,
+                            .min_bytes = request.min_bytes,
+                            .max_bytes = request.max_bytes};
     for (size_t t = 0; t < request.topics_count; t++) {
         for (size_t p = 0; p < request.topics[t].partitions_count; p++) {
             const struct fetch_request_partition *asked = &request.topics[t].partitions[p];
             assert_true(asked->partition >= 0 && asked->partition < PARTITIONS);
             fetch->asks[asked->partition] = true;
             fetch->offsets[asked->partition] = asked->fetch_offset;
+            fetch->partition_max_bytes = asked->partition_max_bytes;
         }
     }
     arena_release(&arena);
@@ -254,6 +271,7 @@ static void answer(struct fixture *fixture, const struct fetch *fetch, const boo
         fetch_response_partition_data_init(data);
         data->partition_index = number;
         data->log_start_offset = 0;
+        data->high_watermark = fetch->high_watermark;
         data->records.bytes = records[number] ? buffer_slice(&batches[number]) : slice_of("");
     }
     response.responses = &topic;
@@ -385,12 +403,88 @@ static void test_a_wait_for_the_disk_is_given_up(void **state)
     assert_false(fetch.asks[SLOW]);
 }
 
+static void test_requests_are_as_the_settings_say(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fetch fetch;
+    follow_both(fixture);
+    receive_fetch(fixture, &fetch);
+    assert_int_equal(fetch.max_wait_ms, WAIT_MAX_MS);
+    assert_int_equal(fetch.min_bytes, MIN_BYTES);
+    assert_int_equal(fetch.max_bytes, RESPONSE_MAX_BYTES);
+    assert_int_equal(fetch.partition_max_bytes, PARTITION_MAX_BYTES);
+}
+
+/* Answers as a leader that has 100 records more, for as many fetches as it takes to have both asked for. */
+static void fall_behind(struct fixture *fixture)
+{
+    struct fetch fetch;
+    follow_both(fixture);
+    do {
+        receive_fetch(fixture, &fetch);
+        fetch.high_watermark = 100;
+        answer(fixture, &fetch, nothing);
+    } while (!fetch.asks[SLOW] || !fetch.asks[FAST]);
+    receive_fetch(fixture, &fetch);
+    fetch.high_watermark = 100;
+    answer(fixture, &fetch, nothing);
+}
+
+/* Longer than the test takes. */
+static void use_rate_up(struct fixture *fixture)
+{
+    replication_throttle_set_rate(&fixture->throttles.follower, 1);
+    replication_throttle_count(&fixture->throttles.follower, 1000000, clock_monotonic_ms());
+}
+
+static void test_a_throttle_holds_up_its_partition_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fetch fetch;
+    partition_set_throttled(fixture->replicas[SLOW].partition, false, true);
+    fall_behind(fixture);
+    use_rate_up(fixture);
+    receive_fetch(fixture, &fetch); /* on its way before, perhaps */
+    fetch.high_watermark = 100;
+    answer(fixture, &fetch, nothing);
+    for (int i = 0; i < LOOKS; i++) {
+        receive_fetch(fixture, &fetch);
+        assert_true(fetch.asks[FAST]);
+        assert_false(fetch.asks[SLOW]);
+        answer(fixture, &fetch, nothing);
+    }
+    replication_throttle_set_rate(&fixture->throttles.follower, RATE_UNBOUNDED);
+    await_fetch_of(fixture, SLOW, &fetch);
+    answer(fixture, &fetch, nothing);
+}
+
+/* One that is in sync is fetched, or it would drop out of the ISR; and what it fetches counts. */
+static void test_a_replica_that_is_in_sync_is_not_held_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fetch fetch;
+    partition_set_throttled(fixture->replicas[FAST].partition, false, true);
+    replication_throttle_set_rate(&fixture->throttles.follower, 1);
+    follow_both(fixture);
+    await_fetch_of(fixture, FAST, &fetch);
+    answer(fixture, &fetch, (const bool[]){false, true}); /* and nothing is committed */
+    for (int i = 0; i < LOOKS; i++) {
+        await_fetch_of(fixture, FAST, &fetch);
+        assert_true(i == 0 || fetch.offsets[FAST] == 1);
+        answer(fixture, &fetch, nothing);
+    }
+    assert_true(replication_throttle_wait_ms(&fixture->throttles.follower, clock_monotonic_ms()) > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_follower_says_what_its_disk_has, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_long_wait_for_the_disk_is_a_calm_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_wait_for_the_disk_is_given_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_requests_are_as_the_settings_say, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_throttle_holds_up_its_partition_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_replica_that_is_in_sync_is_not_held_up, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
