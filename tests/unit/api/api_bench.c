@@ -266,3 +266,19 @@ void api_bench_answer(struct api_bench *bench, int status, const struct control_
     buffer_release(&bytes);
     loop_run_once(bench->reactor.loop, 0);
 }
+
+void api_bench_follow(struct api_bench *bench, const char *topic, int64_t offset, int64_t log_start_offset)
+{
+    struct fetch_result result;
+    const struct fetch_query query = {.replica_id = 2,
+                                      .replica_epoch = 101,
+                                      .current_leader_epoch = 0,
+                                      .last_fetched_epoch = -1,
+                                      .fetch_offset = offset,
+                                      .log_start_offset = log_start_offset,
+                                      .max_bytes = 1000000};
+    struct partition *partition = replica_manager_find(bench->replicas, slice_of(topic), 0);
+    assert_int_equal(partition_fetch(partition, &query, 1000, &result), KAFKA_NONE);
+    log_range_release(&result.range);
+    partition_release(partition);
+}

@@ -57,4 +57,7 @@ void api_bench_send(struct api_bench *bench, struct exchange *exchange, int16_t 
 /* Answers the oldest forwarded call. */
 void api_bench_answer(struct api_bench *bench, int status, const struct control_answer *answer);
 
+/* The other replica of a topic's partition 0 has all below `offset`, and begins at `log_start_offset`. */
+void api_bench_follow(struct api_bench *bench, const char *topic, int64_t offset, int64_t log_start_offset);
+
 #endif

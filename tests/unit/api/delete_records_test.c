@@ -92,22 +92,6 @@ static void expect(struct api_bench *bench, const char *topic, int32_t number, i
 }
 
 /* Broker 2 fetches from `offset`, and says where its log starts. */
-static void follow(struct api_bench *bench, const char *topic, int64_t offset, int64_t log_start_offset)
-{
-    struct fetch_result result;
-    const struct fetch_query query = {.replica_id = 2,
-                                      .replica_epoch = 101,
-                                      .current_leader_epoch = 0,
-                                      .last_fetched_epoch = -1,
-                                      .fetch_offset = offset,
-                                      .log_start_offset = log_start_offset,
-                                      .max_bytes = 1000000};
-    struct partition *partition = replica_manager_find(bench->replicas, slice_of(topic), 0);
-    assert_int_equal(partition_fetch(partition, &query, 1000, &result), KAFKA_NONE);
-    log_range_release(&result.range);
-    partition_release(partition);
-}
-
 static int64_t start_of(struct api_bench *bench, const char *topic)
 {
     struct partition_status status;
@@ -119,7 +103,7 @@ static int64_t start_of(struct api_bench *bench, const char *topic)
 
 static void the_log_start_moves_and_never_falls(void **state)
 {
-    follow(*state, "alone", RECORDS, RECORDS);
+    api_bench_follow(*state, "alone", RECORDS, RECORDS);
     expect(*state, "alone", 0, 4, KAFKA_NONE, 4);
     assert_int_equal(start_of(*state, "alone"), 4);
     expect(*state, "alone", 0, 2, KAFKA_NONE, 4);
@@ -152,16 +136,16 @@ static void the_followers_are_waited_for(void **state)
 {
     struct api_bench *bench = *state;
     struct deletion deletion;
-    follow(bench, "both", RECORDS, 0);
+    api_bench_follow(bench, "both", RECORDS, 0);
     ask(bench, &deletion, 2, 60000, "both", 0, 4);
     exchange_turn(&deletion.exchange);
     assert_int_equal(deletion.exchange.outcome, EXCHANGE_OPEN);
     assert_int_equal(start_of(bench, "both"), 4);
-    follow(bench, "both", RECORDS, 3);
+    api_bench_follow(bench, "both", RECORDS, 3);
     exchange_turn(&deletion.exchange);
     assert_int_equal(deletion.exchange.outcome, EXCHANGE_OPEN);
     assert_true(deletion.exchange.light);
-    follow(bench, "both", RECORDS, 4);
+    api_bench_follow(bench, "both", RECORDS, 4);
     assert_int_equal(answer_of(&deletion), KAFKA_NONE);
     assert_true(slice_is(deletion.response.topics[0].name, "both"));
     assert_int_equal(deletion.result->low_watermark, 4);
@@ -172,7 +156,7 @@ static void a_wait_ends_with_the_time_of_the_client(void **state)
 {
     struct api_bench *bench = *state;
     struct deletion deletion;
-    follow(bench, "both", RECORDS, 2);
+    api_bench_follow(bench, "both", RECORDS, 2);
     ask(bench, &deletion, 2, 0, "both", 0, -1);
     assert_int_equal(answer_of(&deletion), KAFKA_REQUEST_TIMED_OUT);
     assert_int_equal(deletion.result->low_watermark, 2);
@@ -184,7 +168,7 @@ static void a_wait_ends_with_the_leadership(void **state)
 {
     struct api_bench *bench = *state;
     struct deletion deletion;
-    follow(bench, "both", RECORDS, 0);
+    api_bench_follow(bench, "both", RECORDS, 0);
     ask(bench, &deletion, 2, 60000, "both", 0, 4);
     assert_int_equal(deletion.exchange.outcome, EXCHANGE_OPEN);
     struct partition *partition = replica_manager_find(bench->replicas, slice_of("both"), 0);
@@ -199,11 +183,11 @@ static void a_client_that_goes_is_forgotten(void **state)
 {
     struct api_bench *bench = *state;
     struct deletion deletion;
-    follow(bench, "both", RECORDS, 0);
+    api_bench_follow(bench, "both", RECORDS, 0);
     ask(bench, &deletion, 2, 60000, "both", 0, 4);
     exchange_abandon(&deletion.exchange);
     assert_int_equal(deletion.exchange.outcome, EXCHANGE_NOTHING);
-    follow(bench, "both", RECORDS, 4);
+    api_bench_follow(bench, "both", RECORDS, 4);
     exchange_release(&deletion.exchange);
 }
 
@@ -218,7 +202,7 @@ static void the_later_offset_counts(void **state)
     delete_records_request_init(&body);
     body.topics = &topics;
     body.topics_count = 1;
-    follow(*state, "alone", RECORDS, RECORDS);
+    api_bench_follow(*state, "alone", RECORDS, RECORDS);
     api_bench_send(*state, &deletion.exchange, KAFKA_API_DELETE_RECORDS, 2, &delete_records_request_codec,
                    &body);
     assert_int_equal(answer_of(&deletion), KAFKA_NONE);

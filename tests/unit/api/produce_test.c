@@ -72,21 +72,6 @@ static int16_t answer_of(struct sending *sending)
 }
 
 /* Broker 2 fetches up to `offset` of topic "both". */
-static void follow(struct api_bench *bench, int64_t offset)
-{
-    struct fetch_result result;
-    const struct fetch_query query = {.replica_id = 2,
-                                      .replica_epoch = 101,
-                                      .current_leader_epoch = 0,
-                                      .last_fetched_epoch = -1,
-                                      .fetch_offset = offset,
-                                      .max_bytes = 1000000};
-    struct partition *partition = replica_manager_find(bench->replicas, slice_of("both"), 0);
-    assert_int_equal(partition_fetch(partition, &query, 1000, &result), KAFKA_NONE);
-    log_range_release(&result.range);
-    partition_release(partition);
-}
-
 static int64_t end_of(struct api_bench *bench, const char *topic)
 {
     struct partition_status status;
@@ -121,13 +106,13 @@ static void acks_all_waits_for_the_replicas(void **state)
     exchange_turn(&first.exchange);
     assert_int_equal(first.exchange.outcome, EXCHANGE_OPEN);
     int64_t end = end_of(bench, "both");
-    follow(bench, end - 1);
+    api_bench_follow(bench, "both", end - 1, 0);
     exchange_turn(&first.exchange);
     assert_int_equal(first.exchange.outcome, EXCHANGE_ANSWERED);
     assert_int_equal(second.exchange.outcome, EXCHANGE_OPEN);
     assert_int_equal(answer_of(&first), KAFKA_NONE);
     assert_int_equal(first.partition->base_offset, end - 2);
-    follow(bench, end);
+    api_bench_follow(bench, "both", end, 0);
     assert_int_equal(answer_of(&second), KAFKA_NONE);
     exchange_release(&first.exchange);
     exchange_release(&second.exchange);
@@ -141,7 +126,7 @@ static void a_wait_needs_no_frame(void **state)
     send_value(bench, &sending, 9, -1, INT32_MAX, "both", 0);
     assert_int_equal(sending.exchange.outcome, EXCHANGE_OPEN);
     assert_true(sending.exchange.light);
-    follow(bench, end_of(bench, "both"));
+    api_bench_follow(bench, "both", end_of(bench, "both"), 0);
     assert_int_equal(answer_of(&sending), KAFKA_NONE);
     assert_true(slice_is(sending.response.responses[0].name, "both"));
     exchange_release(&sending.exchange);
@@ -189,7 +174,7 @@ static void acks_all_times_out(void **state)
     send_value(*state, &sending, 9, -1, -5, "both", 0);
     assert_int_equal(answer_of(&sending), KAFKA_REQUEST_TIMED_OUT);
     exchange_release(&sending.exchange);
-    follow(*state, end_of(*state, "both"));
+    api_bench_follow(*state, "both", end_of(*state, "both"), 0);
 }
 
 static void a_lost_connection_ends_the_wait(void **state)
@@ -200,7 +185,7 @@ static void a_lost_connection_ends_the_wait(void **state)
     exchange_abandon(&sending.exchange);
     exchange_release(&sending.exchange);
     /* The watch that fires now finds nobody. */
-    follow(*state, end_of(*state, "both"));
+    api_bench_follow(*state, "both", end_of(*state, "both"), 0);
 }
 
 static void a_lost_leadership_ends_the_wait(void **state)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The cleaner of all logs: which one it takes, what it does with errors, how it is throttled and stopped; and
- * the cleaner's checkpoint in a log manager.
+ * The cleaner of all logs: which one it takes, what it does with errors, how it is throttled and stopped.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +12,6 @@
 #include <cmocka.h>
 
 #include "broker/log/log_cleaner.h"
-#include "broker/log/log_manager.h"
 #include "broker/log/partition_log_private.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
@@ -140,6 +138,13 @@ static void fill(struct compaction_fixture *fixture, uint64_t seed, int batches)
     assert_int_equal(partition_log_flush(fixture->log.log), 0);
 }
 
+static void finish(struct world *world, struct compaction_fixture *logs, int count)
+{
+    for (int i = 0; i < count; i++)
+        compaction_fixture_release(&logs[i]);
+    log_cleaner_free(world->cleaner);
+}
+
 static void test_the_filthiest_comes_first(void **state)
 {
     (void)state;
@@ -166,9 +171,7 @@ static void test_the_filthiest_comes_first(void **state)
     assert_true(statistics.cleanings >= 2);
     assert_true(statistics.written_bytes < statistics.read_bytes);
     assert_int_equal(statistics.uncleanable, 0);
-    for (int i = 0; i < 3; i++)
-        compaction_fixture_release(&logs[i]);
-    log_cleaner_free(world.cleaner);
+    finish(&world, logs, 3);
 }
 
 static void test_who_cannot_be_cleaned_stops_nobody(void **state)
@@ -191,9 +194,7 @@ static void test_who_cannot_be_cleaned_stops_nobody(void **state)
     assert_int_equal(statistics.uncleanable, 1);
     assert_int_equal(run_round(&world, all, 1, &done), -1);
     assert_int_equal(partition_log_failure(logs[0].log.log), 0);
-    compaction_fixture_release(&logs[0]);
-    compaction_fixture_release(&logs[1]);
-    log_cleaner_free(world.cleaner);
+    finish(&world, logs, 2);
 }
 
 static void strike(struct compaction_fixture *fixture, uint32_t operations, int error, const char *path_part)
@@ -221,8 +222,7 @@ static void test_a_full_disk_puts_it_off(void **state)
     assert_int_equal(run_round(&world, all, 1, &done), 0);
     assert_true(done);
     compaction_check(&log, true);
-    compaction_fixture_release(&log);
-    log_cleaner_free(world.cleaner);
+    finish(&world, &log, 1);
 }
 
 /* A log that fails again and again waits longer each time; the other one is not in its shadow. */
@@ -255,9 +255,7 @@ static void test_who_fails_again_and_again_waits(void **state)
     assert_int_equal(run_round(&world, all, 2, &done), 0);
     assert_true(done);
     compaction_check(&logs[0], true);
-    for (int i = 0; i < 2; i++)
-        compaction_fixture_release(&logs[i]);
-    log_cleaner_free(world.cleaner);
+    finish(&world, logs, 2);
 }
 
 /* A partition that has another log by then, in another directory, does not answer for it. */
@@ -280,8 +278,7 @@ static void test_a_broken_disk_is_told_where_it_is(void **state)
     assert_int_equal(atomic_load(&elsewhere.failure), 0);
     log.log.log->health = NULL;
     memory_files_set_fault(log.log.disk, NULL);
-    compaction_fixture_release(&log);
-    log_cleaner_free(world.cleaner);
+    finish(&world, &log, 1);
 }
 
 /* A full disk is told to the directory, in which nothing is cleaned until there is room. */
@@ -301,8 +298,7 @@ static void test_a_full_disk_is_told(void **state)
     assert_true(partition_log_is_full(log.log.log));
     assert_int_equal(partition_log_failure(log.log.log), 0);
     log.log.log->health = NULL;
-    compaction_fixture_release(&log);
-    log_cleaner_free(world.cleaner);
+    finish(&world, &log, 1);
 }
 
 /* What grows too large for one segment ends a segment earlier; where that is none, the log is given up. */
@@ -329,8 +325,7 @@ static void test_a_group_that_is_too_large(void **state)
         log_cleaner_statistics(world.cleaner, &statistics);
         assert_int_equal(statistics.uncleanable, single);
         compaction_check(&log, done);
-        compaction_fixture_release(&log);
-        log_cleaner_free(world.cleaner);
+        finish(&world, &log, 1);
     }
 }
 
@@ -387,8 +382,7 @@ static void meet(void (*meanwhile)(struct compaction_fixture *fixture), bool goe
         /* What is cut was replicated here, so that it could be cleaned: older values may be gone with it. */
         if (goes_on)
             compaction_check(&log, done);
-        compaction_fixture_release(&log);
-        log_cleaner_free(world.cleaner);
+        finish(&world, &log, 1);
     }
 }
 
@@ -446,9 +440,7 @@ static void test_what_is_gone_is_forgotten(void **state)
     log_cleaner_end(world.cleaner, &second);
     assert_false(log_cleaner_clean(world.cleaner, &first, &access));
     log_cleaner_end(world.cleaner, &first);
-    for (int i = 0; i < 2; i++)
-        compaction_fixture_release(&logs[i]);
-    log_cleaner_free(world.cleaner);
+    finish(&world, logs, 2);
 }
 
 static void test_a_broken_disk_is_told(void **state)
@@ -465,8 +457,7 @@ static void test_a_broken_disk_is_told(void **state)
     assert_int_equal(partition_log_failure(log.log.log), -EIO);
     assert_int_equal(run_round(&world, all, 1, &done), -1);
     memory_files_set_fault(log.log.disk, NULL);
-    compaction_fixture_release(&log);
-    log_cleaner_free(world.cleaner);
+    finish(&world, &log, 1);
 }
 
 static void test_it_stops_in_the_middle(void **state)
@@ -487,8 +478,7 @@ static void test_it_stops_in_the_middle(void **state)
             assert_true(done);
             compaction_check(&log, true);
         }
-        compaction_fixture_release(&log);
-        log_cleaner_free(world.cleaner);
+        finish(&world, &log, 1);
     }
 }
 
@@ -510,119 +500,7 @@ static void test_it_is_throttled(void **state)
     int64_t bytes = statistics.map_bytes + statistics.read_bytes + statistics.written_bytes;
     assert_true(world.slept_us >= bytes * 1000 - 1000000);
     assert_true(world.slept_us <= bytes * 1000 + 1000000);
-    compaction_fixture_release(&log);
-    log_cleaner_free(world.cleaner);
-}
-
-/* ---- the checkpoint ---- */
-
-struct managed {
-    struct memory_files *disk;
-    struct log_manager *manager;
-    struct log_settings settings;
-};
-
-static void open_manager(struct managed *managed)
-{
-    static const char *const directories[] = {"/data"};
-    struct buffer error;
-    buffer_init(&error);
-    struct log_manager_options options = {.files = memory_files_system(managed->disk),
-                                          .directories = directories,
-                                          .directories_count = 1,
-                                          .broker_id = 1,
-                                          .cluster_id = "c",
-                                          .defaults = managed->settings,
-                                          .seed = 5};
-    assert_int_equal(log_manager_open(&options, &managed->manager, &error), 0);
-    buffer_release(&error);
-}
-
-static void read_checkpoint(struct managed *managed, const char *expected)
-{
-    struct buffer text;
-    buffer_init(&text);
-    int error = file_system_read_all(memory_files_system(managed->disk), "/data/cleaner-offset-checkpoint",
-                                     1000, &text);
-    assert_int_equal(error, expected ? 0 : -ENOENT);
-    if (expected)
-        assert_string_equal(buffer_string(&text), expected);
-    buffer_release(&text);
-}
-
-static void append_to(struct partition_log *log, int count)
-{
-    struct prng prng;
-    prng_init(&prng, 3);
-    for (int i = 0; i < count; i++) {
-        struct buffer bytes;
-        struct log_append_result result;
-        const struct batch_plan plan = batch_plan_plain(5, 1700000000000);
-        buffer_init(&bytes);
-        make_batch(&prng, &plan, &bytes);
-        assert_int_equal(
-            partition_log_append_as_leader(log, bytes.data, bytes.length, 9, 0, 1700000000000, &result),
-            KAFKA_NONE);
-        buffer_release(&bytes);
-    }
-    assert_int_equal(partition_log_flush(log), 0);
-}
-
-static void test_the_checkpoint_is_kept(void **state)
-{
-    (void)state;
-    struct managed managed = {.disk = memory_files_new(9)};
-    struct partition_log *log;
-    log_settings_init(&managed.settings);
-    managed.settings.compacted = true;
-    managed.settings.segment_bytes = 2000;
-    assert_int_equal(file_system_make_directory(memory_files_system(managed.disk), "/data"), 0);
-    open_manager(&managed);
-    assert_int_equal(log_manager_obtain(managed.manager, slice_of("t"), 0, true, &managed.settings, &log), 0);
-    append_to(log, 50);
-    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("none"), 0), -ENOENT);
-    read_checkpoint(&managed, NULL);
-    partition_log_set_first_dirty_offset(log, 200);
-    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("t"), 0), 0);
-    read_checkpoint(&managed, "0\n1\nt 0 200\n");
-
-    /* After a crash it is known again, and falls with a truncation, before it happens. */
-    log_manager_free(managed.manager);
-    memory_files_crash(managed.disk, MEMORY_FILES_POWER_CUT);
-    open_manager(&managed);
-    log = log_manager_find(managed.manager, slice_of("t"), 0);
-    assert_int_equal(partition_log_first_dirty_offset(log), 200);
-    assert_int_equal(partition_log_truncate(log, 210, 1), KAFKA_NONE);
-    read_checkpoint(&managed, "0\n1\nt 0 200\n");
-    assert_int_equal(partition_log_truncate(log, 100, 1), KAFKA_NONE);
-    assert_int_equal(partition_log_first_dirty_offset(log), 100);
-    read_checkpoint(&managed, "0\n1\nt 0 100\n");
-
-    /* What lies above the log's end, or cannot be read, is not believed. */
-    log_manager_free(managed.manager);
-    struct file_system *files = memory_files_system(managed.disk);
-    static const char above[] = "0\n1\nt 0 5000\n", corrupt[] = "0\n2\nt 0 50\n";
-    assert_int_equal(file_system_replace(files, "/data/cleaner-offset-checkpoint", above, strlen(above)), 0);
-    memory_files_crash(managed.disk, MEMORY_FILES_PROCESS_CRASH);
-    open_manager(&managed);
-    log = log_manager_find(managed.manager, slice_of("t"), 0);
-    assert_int_equal(partition_log_first_dirty_offset(log), 0);
-    log_manager_free(managed.manager);
-    assert_int_equal(file_system_replace(files, "/data/cleaner-offset-checkpoint", corrupt, strlen(corrupt)),
-                     0);
-    memory_files_crash(managed.disk, MEMORY_FILES_PROCESS_CRASH);
-    open_manager(&managed);
-    log = log_manager_find(managed.manager, slice_of("t"), 0);
-    assert_int_equal(partition_log_first_dirty_offset(log), 0);
-
-    /* A topic of the same name does not inherit it. */
-    partition_log_set_first_dirty_offset(log, 50);
-    assert_int_equal(log_manager_checkpoint_cleaned(managed.manager, slice_of("t"), 0), 0);
-    assert_int_equal(log_manager_delete(managed.manager, slice_of("t"), 0), 0);
-    assert_int_equal(log_manager_obtain(managed.manager, slice_of("t"), 0, true, &managed.settings, &log), 0);
-    read_checkpoint(&managed, "0\n0\n");
-    log_manager_free(managed.manager);
-    memory_files_free(managed.disk);
+    finish(&world, &log, 1);
 }
 
 int main(void)
@@ -641,7 +519,6 @@ int main(void)
         cmocka_unit_test(test_a_broken_disk_is_told),
         cmocka_unit_test(test_it_stops_in_the_middle),
         cmocka_unit_test(test_it_is_throttled),
-        cmocka_unit_test(test_the_checkpoint_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,24 +147,6 @@ static void check_content(struct log_fixture *fixture, struct history *history, 
     buffer_release(&actual);
 }
 
-static void check_second_start(struct log_fixture *fixture)
-{
-    struct buffer before, after;
-    buffer_init(&before);
-    buffer_init(&after);
-    log_fixture_dump(fixture, &before);
-    log_fixture_crash(fixture, MEMORY_FILES_PROCESS_CRASH);
-    log_fixture_dump(fixture, &after);
-    assert_int_equal(before.length, after.length);
-    assert_memory_equal(before.data, after.data, before.length);
-    log_fixture_crash(fixture, MEMORY_FILES_POWER_CUT);
-    /* All of it is durable but the hints: snapshots and indexes below the recovery point. */
-    log_fixture_check(fixture);
-    log_fixture_check_derived(fixture);
-    buffer_release(&before);
-    buffer_release(&after);
-}
-
 static void go_on(struct log_fixture *fixture)
 {
     buffer_clear(&fixture->in_flight);
@@ -195,7 +177,7 @@ static bool crash_at(uint64_t seed, uint64_t after, enum memory_files_crash cras
     check_content(&fixture, &history, crash, durable);
     log_fixture_check(&fixture);
     log_fixture_check_derived(&fixture);
-    check_second_start(&fixture);
+    log_fixture_check_second_start(&fixture);
     log_fixture_check_derived(&fixture);
     go_on(&fixture);
     history_release(&history);

@@ -413,3 +413,21 @@ void log_fixture_dump(struct log_fixture *fixture, struct buffer *out)
     free(list.names);
     buffer_release(&path);
 }
+
+void log_fixture_check_second_start(struct log_fixture *fixture)
+{
+    struct buffer before, after;
+    buffer_init(&before);
+    buffer_init(&after);
+    log_fixture_dump(fixture, &before);
+    log_fixture_crash(fixture, MEMORY_FILES_PROCESS_CRASH);
+    log_fixture_dump(fixture, &after);
+    assert_int_equal(before.length, after.length);
+    assert_memory_equal(before.data, after.data, before.length);
+    log_fixture_crash(fixture, MEMORY_FILES_POWER_CUT);
+    /* All of it is durable but the hints: snapshots and indexes below the recovery point. */
+    log_fixture_check(fixture);
+    log_fixture_check_derived(fixture);
+    buffer_release(&before);
+    buffer_release(&after);
+}

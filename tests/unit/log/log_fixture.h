@@ -96,5 +96,7 @@ void log_fixture_check_derived(struct log_fixture *fixture);
 void log_fixture_dump(struct log_fixture *fixture, struct buffer *out);
 /* Reads the whole log, from its start. */
 void log_fixture_read_all(struct log_fixture *fixture, struct buffer *out);
+/* Another start, after a crash of the process, changes no file; and a power cut takes nothing of it back. */
+void log_fixture_check_second_start(struct log_fixture *fixture);
 
 #endif

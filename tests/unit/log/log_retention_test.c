@@ -466,22 +466,6 @@ static void check_content(struct workload *workload, enum memory_files_crash cra
     buffer_release(&actual);
 }
 
-static void check_second_start(struct log_fixture *fixture)
-{
-    struct buffer before, after;
-    buffer_init(&before);
-    buffer_init(&after);
-    log_fixture_dump(fixture, &before);
-    log_fixture_crash(fixture, MEMORY_FILES_PROCESS_CRASH);
-    log_fixture_dump(fixture, &after);
-    assert_int_equal(before.length, after.length);
-    assert_memory_equal(before.data, after.data, before.length);
-    log_fixture_crash(fixture, MEMORY_FILES_POWER_CUT);
-    log_fixture_check(fixture);
-    buffer_release(&before);
-    buffer_release(&after);
-}
-
 /* False when the workload ended before the stop. */
 static bool crash_at(uint64_t seed, uint64_t after, enum memory_files_crash crash, int steps)
 {
@@ -497,7 +481,7 @@ static bool crash_at(uint64_t seed, uint64_t after, enum memory_files_crash cras
     bool stopped = memory_files_is_stopped(fixture->disk);
     log_fixture_crash(fixture, crash);
     check_content(&workload, crash);
-    check_second_start(fixture);
+    log_fixture_check_second_start(fixture);
     int64_t end = partition_log_end_offset(fixture->log);
     buffer_clear(&fixture->in_flight);
     for (int i = 0; i < 5; i++)

@@ -251,6 +251,27 @@ static void a_log_that_was_made_anew_takes_nothing_from_the_old_one(void **state
     }
 }
 
+/* Forty records in /a, a copy of which is kept elsewhere. */
+static void start_backed_up(struct world *world)
+{
+    start(world, only_a, 1, NULL);
+    append(world, 40, 3);
+    stop(world);
+    copy_folder(world, "/a/orders-0", "/backup");
+    start(world, only_a, 1, NULL);
+}
+
+/* The copy comes to lie in /b. */
+static void bring_backup(struct world *world, const char *const directories[])
+{
+    stop(world);
+    start(world, only_b, 1, NULL);
+    stop(world);
+    assert_int_equal(file_system_remove_tree(world->files, "/b/orders-0"), 0);
+    copy_folder(world, "/backup", "/b/orders-0");
+    start(world, directories, 2, NULL);
+}
+
 /* A backup of 40 records comes back beside the log that went on from there. */
 static void a_backup_that_the_log_holds_goes(void **state)
 {
@@ -260,19 +281,10 @@ static void a_backup_that_the_log_holds_goes(void **state)
             struct world world;
             struct names names;
             world_init(&world, 10);
-            start(&world, only_a, 1, NULL);
-            append(&world, 40, 3);
-            stop(&world);
-            copy_folder(&world, "/a/orders-0", "/backup");
-            start(&world, only_a, 1, NULL);
+            start_backed_up(&world);
             append(&world, 20, epoch);
             assert_int_equal(partition_log_advance_start(world.log, 10), KAFKA_NONE);
-            stop(&world);
-            start(&world, only_b, 1, NULL);
-            stop(&world);
-            assert_int_equal(file_system_remove_tree(world.files, "/b/orders-0"), 0);
-            copy_folder(&world, "/backup", "/b/orders-0");
-            start(&world, orders[order], 2, NULL);
+            bring_backup(&world, orders[order]);
             assert_reads(&world, 10, 60);
             assert_int_equal(folders(&world, "/a", "orders-0", &names), 1);
             assert_int_equal(folders(&world, "/b", "orders-0", &names), 0);
@@ -292,19 +304,10 @@ static void a_backup_of_another_history_stays(void **state)
             struct world world;
             struct names names;
             world_init(&world, 20);
-            start(&world, only_a, 1, NULL);
-            append(&world, 40, 3);
-            stop(&world);
-            copy_folder(&world, "/a/orders-0", "/backup");
-            start(&world, only_a, 1, NULL);
+            start_backed_up(&world);
             assert_int_equal(partition_log_truncate(world.log, 30, NOW_MS), KAFKA_NONE);
             append(&world, 50, epoch);
-            stop(&world);
-            start(&world, only_b, 1, NULL);
-            stop(&world);
-            assert_int_equal(file_system_remove_tree(world.files, "/b/orders-0"), 0);
-            copy_folder(&world, "/backup", "/b/orders-0");
-            start(&world, orders[order], 2, NULL);
+            bring_backup(&world, orders[order]);
             assert_reads(&world, 0, 80);
             assert_int_equal(folders(&world, "/a", "orders-0", &names), 1);
             assert_int_equal(folders(&world, "/b", "orders-0", &names), 0);

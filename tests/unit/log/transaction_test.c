@@ -470,6 +470,18 @@ static void a_damaged_index_is_made_anew(void **state)
     }
 }
 
+/* So many aborted transactions in one segment. */
+static void begin_aborted(struct workload *workload, uint64_t seed, int count)
+{
+    workload_init(workload, seed);
+    workload->fixture.options.settings.segment_bytes = 1 << 20;
+    assert_int_equal(log_fixture_open(&workload->fixture, true), 0);
+    for (int i = 0; i < count; i++) {
+        assert_int_equal(append_data(workload, FIRST_PRODUCER, 2), KAFKA_NONE);
+        assert_int_equal(append_marker(workload, FIRST_PRODUCER, false), KAFKA_NONE);
+    }
+}
+
 /* Where there is no room for the new file, the log opens all the same, and the damage is found again; half a
  * file never passes for a whole one. */
 static void a_damaged_index_waits_for_room(void **state)
@@ -478,13 +490,7 @@ static void a_damaged_index_waits_for_room(void **state)
     for (uint64_t after = 0; after < 40; after++) {
         struct workload workload;
         struct log_fixture *fixture = &workload.fixture;
-        workload_init(&workload, 5);
-        fixture->options.settings.segment_bytes = 1 << 20;
-        assert_int_equal(log_fixture_open(fixture, true), 0);
-        for (int i = 0; i < 3; i++) {
-            assert_int_equal(append_data(&workload, FIRST_PRODUCER, 2), KAFKA_NONE);
-            assert_int_equal(append_marker(&workload, FIRST_PRODUCER, false), KAFKA_NONE);
-        }
+        begin_aborted(&workload, 5, 3);
         char *path = memory_copy_string(fixture->log->segments[0]->transactions.path);
         log_fixture_stop(fixture);
         assert_int_equal(memory_files_flip(fixture->disk, path, 18, 0x40), 0);
@@ -516,13 +522,7 @@ static void replicated_transactions_are_not_gathered(void **state)
     for (int round = 0; round < 4; round++) {
         struct workload workload;
         struct log_fixture *fixture = &workload.fixture;
-        workload_init(&workload, 6);
-        fixture->options.settings.segment_bytes = 1 << 20;
-        assert_int_equal(log_fixture_open(fixture, true), 0);
-        for (int i = 0; i < 100; i++) {
-            assert_int_equal(append_data(&workload, FIRST_PRODUCER, 2), KAFKA_NONE);
-            assert_int_equal(append_marker(&workload, FIRST_PRODUCER, false), KAFKA_NONE);
-        }
+        begin_aborted(&workload, 6, 100);
         int64_t end = partition_log_end_offset(fixture->log);
         assert_int_equal(producer_state_ended_count(fixture->log->producers), 100);
         log_fixture_drop(fixture);

@@ -112,18 +112,23 @@ static void build_large(struct prng *prng, enum codec codec, struct buffer *out)
     buffer_release(&value);
 }
 
+static void begin(uint64_t seed, struct prng *prng, struct record_walker *walker, struct buffer *bytes)
+{
+    print_message("seed %llu\n", (unsigned long long)seed);
+    prng_init(prng, seed);
+    record_walker_init(walker);
+    buffer_init(bytes);
+}
+
 static void test_random_batches(void **state)
 {
     (void)state;
     const uint64_t seed = 121;
-    print_message("seed %llu\n", (unsigned long long)seed);
     struct prng prng;
     struct record_walker walker;
     struct buffer bytes;
     struct record_batch batch;
-    prng_init(&prng, seed);
-    record_walker_init(&walker);
-    buffer_init(&bytes);
+    begin(seed, &prng, &walker, &bytes);
     for (int i = 0; i < 300; i++) {
         struct record_batch_parameters parameters = record_batch_parameters_plain();
         enum codec codec = (enum codec)(i % CODEC_COUNT);
@@ -148,14 +153,11 @@ static void test_every_damage(void **state)
 {
     (void)state;
     const uint64_t seed = 131;
-    print_message("seed %llu\n", (unsigned long long)seed);
     struct prng prng;
     struct record_walker walker;
     struct buffer bytes;
     struct record_batch batch;
-    prng_init(&prng, seed);
-    record_walker_init(&walker);
-    buffer_init(&bytes);
+    begin(seed, &prng, &walker, &bytes);
     for (int codec = 0; codec < CODEC_COUNT; codec++) {
         struct record_batch_parameters parameters = record_batch_parameters_plain();
         buffer_clear(&bytes);

@@ -162,6 +162,23 @@ static int run_to_end(struct fixture *fixture, struct log_flush *flush)
     return partition_flush_end(fixture->partition, flush, log_flush_run(flush), NOW_MS);
 }
 
+/* The next such operation fails. */
+static void strike(struct fixture *fixture, enum memory_files_operation operation, int error)
+{
+    const struct memory_files_fault fault = {
+        .operations = MEMORY_FILES_BIT(operation), .error = error, .short_bytes = -1};
+    memory_files_set_fault(fixture->files, &fault);
+}
+
+/* Leads alone, with one record that somebody waits for. */
+static void lead_and_produce(struct fixture *fixture, struct counted_watcher *watcher,
+                             struct produce_result *result)
+{
+    apply(fixture, SELF, 1);
+    assert_int_equal(produce(fixture, 1, result), KAFKA_NONE);
+    watch(fixture, watcher, WATCH_WRITTEN, result);
+}
+
 static void test_a_produce_waits_for_the_disk_and_no_longer(void **state)
 {
     struct fixture *fixture = *state;
@@ -198,9 +215,7 @@ static void test_appends_during_a_flush_share_the_next(void **state)
     struct produce_result result;
     struct counted_watcher waiters[4];
     struct log_flush *flush;
-    apply(fixture, SELF, 1);
-    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
-    watch(fixture, &waiters[0], WATCH_WRITTEN, &result);
+    lead_and_produce(fixture, &waiters[0], &result);
     begin(fixture, &flush);
     for (int i = 1; i < 4; i++) {
         assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
@@ -281,13 +296,9 @@ static void test_a_failed_sync_is_told_to_all_who_wait(void **state)
     struct counted_watcher one;
     struct counted_watcher all;
     struct log_flush *flush;
-    apply(fixture, SELF, 1);
-    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
-    watch(fixture, &one, WATCH_WRITTEN, &result);
+    lead_and_produce(fixture, &one, &result);
     watch(fixture, &all, WATCH_ACKNOWLEDGED, &result);
-    const struct memory_files_fault fault = {
-        .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC), .error = -EIO, .short_bytes = -1};
-    memory_files_set_fault(fixture->files, &fault);
+    strike(fixture, MEMORY_FILES_SYNC, -EIO);
     begin(fixture, &flush);
     assert_int_equal(run_to_end(fixture, flush), -EIO);
     assert_int_equal(one.fired, 1);
@@ -310,12 +321,8 @@ static void test_a_flush_without_descriptors_is_asked_for_again(void **state)
     struct produce_result result;
     struct counted_watcher waiter;
     struct log_flush *flush;
-    apply(fixture, SELF, 1);
-    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
-    watch(fixture, &waiter, WATCH_WRITTEN, &result);
-    const struct memory_files_fault fault = {
-        .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY), .error = -EMFILE, .short_bytes = -1};
-    memory_files_set_fault(fixture->files, &fault);
+    lead_and_produce(fixture, &waiter, &result);
+    strike(fixture, MEMORY_FILES_SYNC_DIRECTORY, -EMFILE);
     begin(fixture, &flush);
     assert_int_equal(run_to_end(fixture, flush), -EMFILE);
     assert_int_equal(waiter.fired, 0);
@@ -452,9 +459,7 @@ static void test_a_flush_counts_for_its_own_log_only(void **state)
     struct produce_result result;
     struct counted_watcher waiter;
     struct log_flush *flush;
-    apply(fixture, SELF, 1);
-    assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
-    watch(fixture, &waiter, WATCH_WRITTEN, &result);
+    lead_and_produce(fixture, &waiter, &result);
     begin(fixture, &flush);
     assert_int_equal(fixture->asked[FLUSH_AWAITED], 1);
     struct partition_log_options options = {.files = memory_files_system(fixture->files),
@@ -569,9 +574,7 @@ static void test_an_aged_flush_that_failed_is_asked_for_again(void **state)
     assert_int_equal(produce(fixture, 1, &result), KAFKA_NONE);
     partition_ask_for_aged_flush(fixture->partition, NOW_MS + 1000);
     assert_int_equal(fixture->asked[FLUSH_AT_EASE], 1);
-    const struct memory_files_fault fault = {
-        .operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC_DIRECTORY), .error = -EMFILE, .short_bytes = -1};
-    memory_files_set_fault(fixture->files, &fault);
+    strike(fixture, MEMORY_FILES_SYNC_DIRECTORY, -EMFILE);
     assert_int_equal(partition_flush_begin(fixture->partition, FLUSH_AT_EASE, NOW_MS + 1000, &flush), 0);
     assert_non_null(flush);
     assert_int_equal(run_to_end(fixture, flush), -EMFILE);
