@@ -97,10 +97,6 @@ static int16_t missing_error(const struct metadata_asker *asker, struct slice na
     if (!topic_name_is_legal(name))
         return KAFKA_INVALID_TOPIC_EXCEPTION;
     const struct auto_created_topic *created = asker->creating ? map_get(asker->creating, name) : NULL;
-    /* A broker that has just started knows of nothing yet, not even of itself. To say that the topic does not
-     * exist would make clients give up what they have in flight to it. */
-    if (created == NULL && metadata_image_broker_count(asker->image) == 0)
-        return KAFKA_LEADER_NOT_AVAILABLE;
     if (created == NULL)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     /* Created, but the news has not come to us yet. */
@@ -139,6 +135,11 @@ void metadata_answer_build(const struct metadata_asker *asker, const char *clust
     response->cluster_id = slice_of(cluster_id);
     response->controller_id = metadata_image_controller_id(asker->image);
     fill_brokers(asker, arena, response);
+    /* A broker that has just started knows of nothing yet, not even of itself. Clients pass over an answer
+     * without brokers and topics and ask again; any error for a topic would make some forget it, with what
+     * they have in flight. */
+    if (metadata_image_broker_count(asker->image) == 0 && asker->creating == NULL)
+        return;
     if (asker->topics == NULL) {
         size_t position = 0;
         const struct metadata_topic *topic;
