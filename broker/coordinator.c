@@ -236,6 +236,7 @@ static struct controller *make_controller(struct coordinator *coordinator)
         .leader_imbalance_percentage = config->leader_imbalance_per_broker_percentage,
         .leader_imbalance_check_ms =
             min_i64(config->leader_imbalance_check_interval_seconds, INT64_MAX / 2000) * 1000,
+        .min_insync_replicas = config->topic_defaults.min_insync_replicas,
         .unclean_leader_election = config->topic_defaults.unclean_leader_election_enable,
     };
 #ifdef BARNABAS_MUTANTS

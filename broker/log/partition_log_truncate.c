@@ -227,6 +227,11 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
     return error ? cut_failed(log, error, whole, "truncation") : KAFKA_NONE;
 }
 
+bool partition_log_has_unsynced_cut(const struct partition_log *log)
+{
+    return log->cut_unsynced;
+}
+
 /* ---- beginning anew ---- */
 
 /* Puts a new segment in the place of all others. It is made first, under a name that counts for nothing, for

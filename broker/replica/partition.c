@@ -292,16 +292,34 @@ void partition_status(struct partition *partition, struct partition_status *stat
         .leader_epoch = core->leader_epoch,
         .partition_epoch = core->partition_epoch,
         .high_watermark = core->high_watermark,
+        .durable_high_watermark = core->high_watermark,
         .log_start_offset = core->log_start_offset,
         .log_end_offset = core->log_end_offset,
         .isr = core->isr,
     };
     if (!partition->closed) {
         status->recovery_point = partition_log_recovery_point(partition->log);
+        if (partition_log_has_unsynced_cut(partition->log))
+            status->durable_high_watermark = min_i64(core->high_watermark, status->recovery_point);
         status->size_bytes = partition_log_size_bytes(partition->log);
         status->failure = partition_log_failure(partition->log);
     }
     pthread_mutex_unlock(&partition->mutex);
+}
+
+bool partition_leaderless_end(struct partition *partition, int32_t *leader_epoch, int32_t *last_epoch,
+                              int64_t *end_offset)
+{
+    pthread_mutex_lock(&partition->mutex);
+    const struct partition_core *core = &partition->core;
+    bool tells = !partition->closed && core->role == ROLE_FOLLOWER && core->leader == NO_LEADER;
+    if (tells) {
+        *leader_epoch = core->leader_epoch;
+        *last_epoch = partition_log_latest_epoch(partition->log);
+        *end_offset = core->log_end_offset;
+    }
+    pthread_mutex_unlock(&partition->mutex);
+    return tells;
 }
 
 static int16_t produce_locked(struct partition *partition, uint8_t *batch, size_t length,

@@ -99,6 +99,10 @@ struct partition_status {
     int32_t leader_epoch;
     int32_t partition_epoch;
     int64_t high_watermark;
+    /* What the checkpoint may say: no more than the recovery point while a cut of the log is not on disk.
+     * Else a power loss could bring back what was cut, below a high watermark that was reached later with
+     * other records. */
+    int64_t durable_high_watermark;
     int64_t log_start_offset;
     int64_t log_end_offset;
     int64_t recovery_point;
@@ -108,6 +112,11 @@ struct partition_status {
 };
 
 void partition_status(struct partition *partition, struct partition_status *status);
+
+/* Where the log of a replica ends that knows of no leader, with the leader epoch that it knows; *last_epoch
+ * -1: the log is empty. false: there is a leader, or no log. */
+MUST_CHECK bool partition_leaderless_end(struct partition *partition, int32_t *leader_epoch,
+                                         int32_t *last_epoch, int64_t *end_offset);
 
 /* ---- produce ---- */
 

@@ -112,6 +112,7 @@ static void adopt_state(struct partition_core *core, const struct control_partit
     core->leader_epoch = state->leader_epoch;
     core->partition_epoch = state->partition_epoch;
     core->recovering = state->recovering;
+    core->commits_held = state->commits_held;
     isr_set_assign(&core->isr, state->isr, state->isr_count);
     partition_core_clear_proposal(core);
 }
@@ -253,7 +254,7 @@ static size_t effective_min_isr(const struct partition_core *core)
 
 bool partition_core_is_under_min_isr(const struct partition_core *core)
 {
-    return core->isr.count < effective_min_isr(core);
+    return core->commits_held || core->isr.count < effective_min_isr(core);
 }
 
 int16_t partition_core_check_append(const struct partition_core *core, bool acks_all)

@@ -20,7 +20,8 @@
  *        epoch that was not answered with a divergence.
  *   I19  the high watermark is never above the end of any member of the maximal ISR: the committed one and
  *        everything proposed and not yet refused.
- *   I20  it does not advance while the ISR is smaller than min(min.insync.replicas, replicas).
+ *   I20  it does not advance while the ISR is smaller than min(min.insync.replicas, replicas), nor while the
+ *        controller keeps replicas outside the ISR eligible to lead.
  *   I21  acks=all succeeds only below the high watermark, in the same leadership, with enough ISR members. A
  *        leader whose epoch the controller raised without anybody else leading in between (it removed a dead
  *        follower) has not cut its log: that is one leadership, and its producers need not send again.
@@ -118,6 +119,7 @@ struct partition_core {
     struct isr_set doubtful;   /* of an earlier proposal in doubt that was then refused */
     int64_t proposal_retry_ms; /* nothing is proposed before */
     bool recovering;
+    bool commits_held; /* as the controller says (struct control_partition): nothing is committed */
 
     struct remote_replica replicas[PARTITION_REPLICAS_MAX]; /* all of the assignment, this broker included */
     size_t replicas_count;

@@ -63,10 +63,14 @@ void partition_core_clear_proposal(struct partition_core *core)
     core->proposal_retry_ms = 0;
 }
 
-/* Whether a replica may be in the ISR by its position (I24). */
+/*
+ * Whether a replica may be in the ISR by its position (I24), and by its beginning: what is below our log
+ * start is in no epoch that we know of any more, so nobody has compared it. A replica that was away when it
+ * was written and deleted could have other records there, and lead with them; it has to delete them first.
+ */
 static bool replica_is_eligible(const struct partition_core *core, const struct remote_replica *replica)
 {
-    return replica->end_offset >= core->high_watermark &&
+    return replica->end_offset >= core->high_watermark && replica->start_offset >= core->log_start_offset &&
            (replica->end_offset >= core->epoch_start_offset || core->faults.ignore_epoch_start);
 }
 
@@ -255,6 +259,7 @@ void partition_core_on_proposal_answer(struct partition_core *core, int32_t lead
         core->isr = isr;
         core->partition_epoch = result->partition_epoch;
         core->recovering = result->recovering;
+        core->commits_held = result->commits_held;
         partition_core_clear_proposal(core);
         partition_core_advance_high_watermark(core, now_ms, effects);
     } else if (result->error == KAFKA_NONE || result->error == KAFKA_INELIGIBLE_REPLICA ||

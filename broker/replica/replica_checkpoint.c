@@ -51,7 +51,7 @@ static void find_high_watermarks(struct replica_manager *manager, struct log_man
             continue;
         struct partition_status status;
         partition_status(partition, &status);
-        entry->high_watermark = status.high_watermark;
+        entry->high_watermark = status.durable_high_watermark;
         partition_release(partition);
     }
 }

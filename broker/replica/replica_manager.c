@@ -246,9 +246,9 @@ static bool has_no_room(struct partition *partition, int64_t now_ms)
 }
 
 static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
-                               const struct control_partition *state, int64_t now_ms, bool *full)
+                               const struct control_partition *state, int64_t now_ms,
+                               struct control_partition_error *answer)
 {
-    *full = false;
     if (!is_replica(state, manager->broker_id) || topic->name.length > KEY_MAX - 4 || state->partition < 0)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
@@ -265,7 +265,10 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
             manager->host->follow(manager->host, partition, state->leader);
         else if (error == KAFKA_NONE && (role != ROLE_FOLLOWER || state->leader < 0))
             manager->host->unfollow(manager->host, partition);
-        *full = error == KAFKA_NONE && has_no_room(partition, now_ms);
+        answer->full = error == KAFKA_NONE && has_no_room(partition, now_ms);
+        answer->tells_end = error == KAFKA_NONE && state->leader == NO_LEADER &&
+                            partition_leaderless_end(partition, &answer->leader_epoch, &answer->last_epoch,
+                                                     &answer->end_offset);
     }
     partition_release(partition);
     return error;
@@ -300,7 +303,7 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
             struct control_partition_error *answer = &response->partitions[response->partitions_count++];
             *answer = (struct control_partition_error){.topic = topic->name,
                                                        .partition = topic->partitions[p].partition};
-            answer->error = apply_partition(manager, topic, &topic->partitions[p], now_ms, &answer->full);
+            answer->error = apply_partition(manager, topic, &topic->partitions[p], now_ms, answer);
         }
     }
 }

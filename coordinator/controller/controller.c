@@ -237,10 +237,12 @@ struct decide_settings shell_decide_settings(const struct controller *controller
 {
     return (struct decide_settings){
         .controller_epoch = controller->epoch,
+        .min_insync_replicas = controller->options.min_insync_replicas,
         .unclean_by_default = controller->options.unclean_leader_election,
         .unclean_always = controller->options.faults.unclean_always,
         .isr_by_id = controller->options.faults.isr_by_id,
         .keep_leader_epoch = controller->options.faults.keep_leader_epoch,
+        .no_eligible = controller->options.faults.no_eligible,
     };
 }
 

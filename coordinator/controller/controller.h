@@ -64,6 +64,7 @@ struct controller_callbacks {
 struct controller_faults {
     bool unclean_always;      /* I27: any live replica is elected when the ISR has none */
     bool isr_by_id;           /* I24, I25: a seat belongs to a broker id, whatever its epoch */
+    bool no_eligible;         /* who leaves an ISR that becomes too small is forgotten (seats.h) */
     bool skip_reconciliation; /* I31: a new controller believes the seats that it finds */
     bool unfenced_writes;     /* I29: partition states are written without the check of the epoch */
     bool forget_messages;     /* I33: a message that was not answered counts as told */
@@ -84,6 +85,7 @@ struct controller_options {
     int32_t default_partitions;          /* num.partitions */
     int32_t default_replication_factor;  /* default.replication.factor */
     bool delete_topic_enable;            /* delete.topic.enable */
+    int32_t min_insync_replicas;         /* min.insync.replicas, where a topic does not say */
     bool unclean_leader_election;        /* unclean.leader.election.enable, where a topic does not say */
     bool auto_leader_rebalance;          /* auto.leader.rebalance.enable */
     int32_t leader_imbalance_percentage; /* leader.imbalance.per.broker.percentage */

@@ -7,27 +7,45 @@
 #include "common/check.h"
 #include "common/memory.h"
 
-enum seat {
-    SEAT_KEPT,    /* the same life */
-    SEAT_RENEWED, /* another life of an intact broker, or a seat without epoch */
-    SEAT_BOUNCED, /* alive again, but not known to hold what it held */
-    SEAT_GONE     /* not alive, or its disk has failed */
+/* Who is what, of the ISR and of the eligible replicas. */
+struct seating {
+    int32_t *members;  /* of the ISR, with a good seat */
+    int32_t *eligible; /* likewise of the others */
+    int32_t *bounced;  /* of both */
+    size_t member_count, eligible_count, bounced_count;
+    size_t gone; /* of both */
+    bool renewed;
 };
 
-static enum seat seat_of(const struct image *image, const struct image_partition *partition, size_t member,
-                         const struct decide_settings *settings)
+static void seating_init(struct seating *seating, const struct image *image,
+                         const struct image_partition *partition, const struct decide_settings *settings)
 {
     const struct node_partition_state *state = &partition->state;
-    int32_t broker_id = state->isr[member];
-    int64_t seat_epoch = state->isr_broker_epochs != NULL ? state->isr_broker_epochs[member] : -1;
-    int64_t broker_epoch = image_broker_epoch(image, broker_id);
-    if (!image_can_serve(image, partition, broker_id))
-        return SEAT_GONE;
-    if (settings->isr_by_id || seat_epoch == broker_epoch)
-        return SEAT_KEPT;
-    if (seat_epoch < 0 || seat_epoch >= image_broker_intact_since(image, broker_id))
-        return SEAT_RENEWED;
-    return SEAT_BOUNCED;
+    size_t most = state->isr_count + state->elr_count;
+    *seating = (struct seating){.members = memory_allocate(max_size(most, 1) * sizeof(int32_t)),
+                                .eligible = memory_allocate(max_size(most, 1) * sizeof(int32_t)),
+                                .bounced = memory_allocate(max_size(most, 1) * sizeof(int32_t))};
+    for (size_t i = 0; i < most; i++) {
+        bool in_isr = i < state->isr_count;
+        int32_t id = in_isr ? state->isr[i] : state->elr[i - state->isr_count];
+        enum seat seat = seat_of_broker(image, partition, id, settings);
+        if (seat == SEAT_BOUNCED)
+            seating->bounced[seating->bounced_count++] = id;
+        else if (seat == SEAT_GONE)
+            seating->gone++;
+        else if (seat != SEAT_NONE && in_isr)
+            seating->members[seating->member_count++] = id;
+        else if (seat != SEAT_NONE)
+            seating->eligible[seating->eligible_count++] = id;
+        seating->renewed = seating->renewed || (in_isr && seat == SEAT_RENEWED);
+    }
+}
+
+static void seating_release(struct seating *seating)
+{
+    free(seating->members);
+    free(seating->eligible);
+    free(seating->bounced);
 }
 
 bool decide_unclean_allowed(const struct image_topic *topic, const struct decide_settings *settings)
@@ -136,52 +154,91 @@ static enum decision decide_new(const struct image *image, const struct image_pa
 
 /* Some members keep their seats. */
 static enum decision decide_with_members(const struct image *image, const struct image_partition *partition,
-                                         const struct decide_settings *settings, int32_t *members,
-                                         size_t count, bool renewed, struct node_partition_state *next)
+                                         const struct decide_settings *settings, struct seating *seating,
+                                         struct node_partition_state *next)
 {
     const struct node_partition_state *state = &partition->state;
-    count = prefer_staying(image, members, count);
-    int32_t leader = choose_leader(image, partition, members, count);
-    if (leader == state->leader && !renewed && count == state->isr_count)
+    size_t count = prefer_staying(image, seating->members, seating->member_count);
+    int32_t leader = choose_leader(image, partition, seating->members, count);
+    /* min.insync.replicas was lowered: see seats.h */
+    bool enough = state->elr_count > 0 && count >= seats_min_isr(partition, settings);
+    if (leader == state->leader && !seating->renewed && count == state->isr_count && !enough)
         return DECISION_NOTHING;
     next_init(next, partition, settings);
-    next_set_isr(next, image, members, count);
+    next_set_isr(next, image, seating->members, count);
     next->leader = leader;
+    seats_fill_eligible(image, partition, settings, next);
     return DECISION_SET;
 }
 
-/* Nobody keeps a seat: a former member that is back, or an unclean election, or no leader. */
-static enum decision decide_without_members(const struct image *image,
-                                            const struct image_partition *partition,
-                                            const struct decide_settings *settings, int32_t *bounced,
-                                            size_t bounced_count, struct node_partition_state *next,
-                                            bool *unclean)
+/* The leader alone is the ISR; NODE_NO_LEADER: the ISR stays. */
+static enum decision decide_alone(const struct image *image, const struct image_partition *partition,
+                                  const struct decide_settings *settings, int32_t leader, bool unclean,
+                                  struct node_partition_state *next)
 {
     const struct node_partition_state *state = &partition->state;
-    const struct node_replicas *replicas = &partition->assignment.replicas;
-    int32_t leader = NODE_NO_LEADER;
-    bounced_count = prefer_staying(image, bounced, bounced_count);
-    if (bounced_count > 0)
-        leader = first_of_assignment(partition, bounced, bounced_count);
-    for (size_t i = 0; leader == NODE_NO_LEADER && i < replicas->count &&
-                       decide_unclean_allowed(partition->topic, settings);
-         i++) {
-        if (image_can_serve(image, partition, replicas->ids[i])) {
-            leader = replicas->ids[i];
-            *unclean = true;
-        }
-    }
     if (leader == NODE_NO_LEADER && state->leader == NODE_NO_LEADER)
         return DECISION_NOTHING;
     next_init(next, partition, settings);
     next->leader = leader;
-    if (*unclean)
+    if (unclean)
         next->leader_recovery = NODE_LEADER_RECOVERING;
     if (leader != NODE_NO_LEADER)
         next_set_isr(next, image, &leader, 1);
     else
         node_partition_state_set_isr(next, state->isr, state->isr_broker_epochs, state->isr_count);
+    seats_fill_eligible(image, partition, settings, next);
     return DECISION_SET;
+}
+
+static int32_t choose_unclean(const struct image *image, const struct image_partition *partition,
+                              const struct seating *seating)
+{
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    if (seating->bounced_count > 0)
+        return first_of_assignment(partition, seating->bounced, seating->bounced_count);
+    for (size_t i = 0; i < replicas->count; i++)
+        if (image_can_serve(image, partition, replicas->ids[i]))
+            return replicas->ids[i];
+    return NODE_NO_LEADER;
+}
+
+/* All are here and in doubt: who has most, when each has said what it has; else NODE_NO_LEADER. */
+static int32_t choose_longest(const struct image *image, const struct image_partition *partition,
+                              const struct seating *seating)
+{
+    const struct image_end *longest = NULL;
+    if (seating->bounced_count == 1)
+        return seating->bounced[0];
+    for (size_t i = 0; i < seating->bounced_count; i++) {
+        const struct image_end *end = image_log_end(image, partition, seating->bounced[i]);
+        if (end == NULL && node_replicas_contains(&partition->assignment.replicas, seating->bounced[i]))
+            return NODE_NO_LEADER;
+        if (end != NULL &&
+            (longest == NULL || end->last_epoch > longest->last_epoch ||
+             (end->last_epoch == longest->last_epoch && end->end_offset > longest->end_offset)))
+            longest = end;
+    }
+    return longest != NULL ? longest->broker_id : NODE_NO_LEADER;
+}
+
+/* No member of the ISR keeps a seat. */
+static enum decision decide_without_members(const struct image *image,
+                                            const struct image_partition *partition,
+                                            const struct decide_settings *settings, struct seating *seating,
+                                            struct node_partition_state *next, bool *unclean)
+{
+    int32_t leader = NODE_NO_LEADER;
+    if (seating->eligible_count > 0) {
+        size_t count = prefer_staying(image, seating->eligible, seating->eligible_count);
+        leader = choose_leader(image, partition, seating->eligible, count);
+    } else if (seating->gone == 0 && seating->bounced_count > 0) {
+        leader = choose_longest(image, partition, seating);
+    } else if (decide_unclean_allowed(partition->topic, settings)) {
+        leader = choose_unclean(image, partition, seating);
+        *unclean = leader != NODE_NO_LEADER;
+    }
+    return decide_alone(image, partition, settings, leader, *unclean, next);
 }
 
 /* Somebody has removed the znode: it is made again from what was last known, in a new leader epoch, or
@@ -195,6 +252,7 @@ static enum decision decide_lost(const struct image_partition *partition,
         next_init(next, partition, settings);
         next->leader = state->leader;
         node_partition_state_set_isr(next, state->isr, state->isr_broker_epochs, state->isr_count);
+        node_partition_state_set_elr(next, state->elr, state->elr_broker_epochs, state->elr_count);
     }
     return DECISION_CREATE;
 }
@@ -208,24 +266,26 @@ enum decision decide_partition(const struct image *image, const struct image_par
         return DECISION_NOTHING;
     if (!partition->has_state && !partition->state_lost)
         return decide_new(image, partition, settings, next);
-    const struct node_partition_state *state = &partition->state;
-    int32_t *members = memory_allocate(max_size(state->isr_count, 1) * sizeof(*members));
-    int32_t *bounced = memory_allocate(max_size(state->isr_count, 1) * sizeof(*bounced));
-    size_t member_count = 0, bounced_count = 0;
-    bool renewed = false;
-    for (size_t i = 0; i < state->isr_count; i++) {
-        enum seat seat = seat_of(image, partition, i, settings);
-        if (seat == SEAT_KEPT || seat == SEAT_RENEWED)
-            members[member_count++] = state->isr[i];
-        else if (seat == SEAT_BOUNCED)
-            bounced[bounced_count++] = state->isr[i];
-        renewed = renewed || seat == SEAT_RENEWED;
-    }
+    struct seating seating;
+    seating_init(&seating, image, partition, settings);
     enum decision decision =
-        member_count > 0
-            ? decide_with_members(image, partition, settings, members, member_count, renewed, next)
-            : decide_without_members(image, partition, settings, bounced, bounced_count, next, unclean);
-    free(members);
-    free(bounced);
+        seating.member_count > 0
+            ? decide_with_members(image, partition, settings, &seating, next)
+            : decide_without_members(image, partition, settings, &seating, next, unclean);
+    seating_release(&seating);
     return partition->state_lost ? decide_lost(partition, settings, decision, next) : decision;
+}
+
+void decide_print_awaited(const struct image *image, const struct image_partition *partition,
+                          const struct decide_settings *settings, struct buffer *out)
+{
+    const struct node_partition_state *state = &partition->state;
+    const char *separator = "";
+    for (size_t i = 0; i < state->isr_count + state->elr_count; i++) {
+        int32_t id = i < state->isr_count ? state->isr[i] : state->elr[i - state->isr_count];
+        if (seat_of_broker(image, partition, id, settings) != SEAT_GONE)
+            continue;
+        buffer_print(out, "%s%d", separator, id);
+        separator = ", ";
+    }
 }

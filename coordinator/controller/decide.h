@@ -4,29 +4,24 @@
  * brokers. A function of the image alone, so it may be asked again at any time and after any doubt (I34): the
  * answer "nothing" means that ZooKeeper already holds what should be. Pure.
  *
- * Seats (I25): a member keeps its seat while the registered broker epoch is the one of the seat, or while the
- * registration says that its logs have lost nothing since (intact_since); such a seat is written anew with
- * the present epoch. A seat without an epoch (written by another tool) counts as the present life once, and
- * is written with its epoch. A member whose disk
- * is full keeps its seat (it holds all there is), but another one leads where it can. A seat whose holder's
- * disk has failed ends like that of a dead broker. All other seats end, with one exception: the last ones. If
- * no member keeps its seat, a member that is alive again leads alone; if none is alive, the ISR stays as it
- * is, without leader (I26), and only unclean.leader.election.enable lets another replica in (I27).
+ * Who leads, of those with seats (seats.h):
+ *
+ *   1. A member of the ISR with a good seat. Seats of members that have bounced, and lost something, end;
+ * those that are dead or whose disk has failed leave the ISR too, and stay eligible where it has become too
+ *      small. A member whose disk is full keeps its seat (it holds all there is), but another one leads where
+ *      it can.
+ *   2. Else an eligible replica with a good seat: it holds all that is committed, and begins alone.
+ *   3. Else, while one of them all is dead: nobody. It may come back with all that it had. The state stays as
+ *      it is, without leader (I26); only unclean.leader.election.enable lets another replica in (I27).
+ *   4. Else all of them are here and have lost something. Each says in its answer to the state without leader
+ *      where its log ends; the greatest (last epoch, end offset) leads alone. What nobody has is lost.
  *
  * Every change raises leader_epoch by one (I35).
  */
 #ifndef COORDINATOR_CONTROLLER_DECIDE_H
 #define COORDINATOR_CONTROLLER_DECIDE_H
 
-#include "coordinator/controller/image.h"
-
-struct decide_settings {
-    int32_t controller_epoch;
-    bool unclean_by_default; /* unclean.leader.election.enable of the broker */
-    bool unclean_always;     /* faults, see controller.h */
-    bool isr_by_id;
-    bool keep_leader_epoch;
-};
+#include "coordinator/controller/seats.h"
 
 enum decision {
     DECISION_NOTHING,
@@ -38,6 +33,10 @@ enum decision {
 enum decision decide_partition(const struct image *image, const struct image_partition *partition,
                                const struct decide_settings *settings, struct node_partition_state *next,
                                bool *unclean);
+
+/* What the known state waits for, for the log: ids of dead members and dead eligible replicas, "2, 5". */
+void decide_print_awaited(const struct image *image, const struct image_partition *partition,
+                          const struct decide_settings *settings, struct buffer *out);
 
 /* The topic's own setting, else the default. */
 bool decide_unclean_allowed(const struct image_topic *topic, const struct decide_settings *settings);

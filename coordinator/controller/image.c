@@ -28,6 +28,7 @@ static void partition_free(struct image *image, struct image_partition *partitio
     free(partition->assignment.adding.ids);
     free(partition->assignment.removing.ids);
     free(partition->disks);
+    free(partition->ends);
     free(partition->new_on);
     free(partition->deleted_on);
     free(partition);
@@ -124,6 +125,37 @@ void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_
     image->shutdowns = memory_grow(image->shutdowns, image->shutdown_count, &image->shutdown_capacity,
                                    sizeof(*image->shutdowns));
     image->shutdowns[image->shutdown_count++] = (struct image_shutdown){broker_id, broker_epoch};
+}
+
+void image_note_log_end(struct image *image, struct image_partition *partition, int32_t broker_id,
+                        int32_t leader_epoch, int32_t last_epoch, int64_t end_offset)
+{
+    struct image_end *end = NULL;
+    for (size_t i = 0; i < partition->ends_count; i++)
+        if (partition->ends[i].broker_id == broker_id)
+            end = &partition->ends[i];
+    if (end == NULL) {
+        partition->ends = memory_resize(partition->ends, (partition->ends_count + 1) * sizeof(*end));
+        end = &partition->ends[partition->ends_count++];
+    }
+    *end = (struct image_end){broker_id, image_broker_epoch(image, broker_id), leader_epoch, last_epoch,
+                              end_offset};
+    image_mark_dirty(image, partition);
+}
+
+const struct image_end *image_log_end(const struct image *image, const struct image_partition *partition,
+                                      int32_t broker_id)
+{
+    for (size_t i = 0; i < partition->ends_count; i++) {
+        const struct image_end *end = &partition->ends[i];
+        if (end->broker_id == broker_id)
+            return end->broker_epoch == image_broker_epoch(image, broker_id) &&
+                           end->leader_epoch == partition->state.leader_epoch &&
+                           partition->state.leader == NODE_NO_LEADER
+                       ? end
+                       : NULL;
+    }
+    return NULL;
 }
 
 bool image_is_shutting_down(const struct image *image, int32_t broker_id)
@@ -430,6 +462,9 @@ static bool concerns(const struct image_partition *partition, int32_t broker_id)
     for (size_t i = 0; partition->has_state && i < partition->state.isr_count; i++)
         if (partition->state.isr[i] == broker_id)
             return true;
+    for (size_t i = 0; partition->has_state && i < partition->state.elr_count; i++)
+        if (partition->state.elr[i] == broker_id)
+            return true;
     return false;
 }
 
@@ -465,6 +500,9 @@ static void dump_partition(const struct image_partition *partition, struct buffe
     for (size_t i = 0; i < state->isr_count; i++)
         buffer_print(out, " %d@%" PRId64, state->isr[i],
                      state->isr_broker_epochs != NULL ? state->isr_broker_epochs[i] : -1);
+    for (size_t i = 0; i < state->elr_count; i++)
+        buffer_print(out, "%s %d@%" PRId64, i == 0 ? " eligible" : "", state->elr[i],
+                     state->elr_broker_epochs[i]);
     buffer_print(out, "%s%s\n", partition->unsettled ? " unsettled" : "", partition->busy ? " busy" : "");
 }
 

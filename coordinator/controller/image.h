@@ -56,6 +56,16 @@ struct image_partition {
     } * disks;
     size_t disks_count;
 
+    /* Where logs end, as brokers answered when they were told that nobody leads: see decide.h. Memory only. */
+    struct image_end {
+        int32_t broker_id;
+        int64_t broker_epoch;
+        int32_t leader_epoch; /* of the state that was told */
+        int32_t last_epoch;   /* -1: an empty log */
+        int64_t end_offset;
+    } * ends;
+    size_t ends_count;
+
     /* Brokers that were alive when the partition was created, in this term, and have not said yet that they
      * have a log for it: in that life an empty one is no surprise. */
     struct image_new {
@@ -137,6 +147,12 @@ bool image_set_replica_disk(struct image *image, struct image_partition *partiti
 /* The same, as said in its present life. */
 enum replica_disk image_replica_disk(const struct image *image, const struct image_partition *partition,
                                      int32_t broker_id);
+/* What the broker has answered about its log while nobody leads; the partition is then dirty. */
+void image_note_log_end(struct image *image, struct image_partition *partition, int32_t broker_id,
+                        int32_t leader_epoch, int32_t last_epoch, int64_t end_offset);
+/* The same, as said in its present life and in the present leader epoch, which has no leader; else NULL. */
+const struct image_end *image_log_end(const struct image *image, const struct image_partition *partition,
+                                      int32_t broker_id);
 /* The broker has a log for its replica now. */
 void image_note_replica_taken(struct image_partition *partition, int32_t broker_id);
 /* It never had one, in its present life. */

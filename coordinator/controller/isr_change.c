@@ -80,7 +80,7 @@ static int16_t check_epochs(const struct image_partition *partition, int32_t sen
 }
 
 static void fill_next(const struct image *image, const struct image_partition *partition,
-                      const struct alter_partition_item *item, int32_t controller_epoch,
+                      const struct alter_partition_item *item, const struct decide_settings *settings,
                       struct node_partition_state *next)
 {
     int32_t *ids = memory_allocate(item->isr_count * sizeof(*ids));
@@ -92,15 +92,17 @@ static void fill_next(const struct image *image, const struct image_partition *p
     node_partition_state_init(next);
     next->leader = partition->state.leader;
     next->leader_epoch = partition->state.leader_epoch;
-    next->controller_epoch = controller_epoch;
+    next->controller_epoch = settings->controller_epoch;
     next->leader_recovery = item->recovering ? NODE_LEADER_RECOVERING : NODE_LEADER_RECOVERED;
     node_partition_state_set_isr(next, ids, epochs, item->isr_count);
+    seats_fill_eligible(image, partition, settings, next);
     free(ids);
     free(epochs);
 }
 
 int16_t isr_change_check(const struct image *image, int32_t sender, const struct alter_partition_item *item,
-                         int32_t controller_epoch, bool by_id, bool *write, struct node_partition_state *next)
+                         const struct decide_settings *settings, bool *write,
+                         struct node_partition_state *next)
 {
     *write = false;
     const struct image_topic *topic = image_find_topic(image, item->topic);
@@ -115,11 +117,11 @@ int16_t isr_change_check(const struct image *image, int32_t sender, const struct
     if (error != KAFKA_NONE)
         return error;
     const struct node_partition_state *state = &partition->state;
-    bool current = is_current(state, item, by_id);
+    bool current = is_current(state, item, settings->isr_by_id);
     if (current && item->partition_epoch == partition->version) {
         /* A barrier: see the header. */
         node_partition_state_copy(next, state);
-        next->controller_epoch = controller_epoch;
+        next->controller_epoch = settings->controller_epoch;
         *write = true;
         return KAFKA_NONE;
     }
@@ -132,9 +134,9 @@ int16_t isr_change_check(const struct image *image, int32_t sender, const struct
     if (!is_well_formed(partition, item))
         return KAFKA_INVALID_REQUEST;
     for (size_t i = 0; i < item->isr_count; i++)
-        if (!is_eligible(image, partition, &item->isr[i], by_id))
+        if (!is_eligible(image, partition, &item->isr[i], settings->isr_by_id))
             return KAFKA_INELIGIBLE_REPLICA;
-    fill_next(image, partition, item, controller_epoch, next);
+    fill_next(image, partition, item, settings, next);
     *write = true;
     return KAFKA_NONE;
 }

@@ -4,7 +4,7 @@
 #ifndef COORDINATOR_CONTROLLER_ISR_CHANGE_H
 #define COORDINATOR_CONTROLLER_ISR_CHANGE_H
 
-#include "coordinator/controller/image.h"
+#include "coordinator/controller/seats.h"
 #include "proto/control/control.h"
 
 /* The request as a whole: NONE, or STALE_BROKER_EPOCH for a sender that is not registered in that life. */
@@ -16,11 +16,11 @@ int16_t isr_change_check_sender(const struct image *image, int32_t broker_id, in
  *
  * A leader that knows the present partition epoch and proposes the ISR as it is wants a barrier: it has an
  * earlier proposal in doubt that may still arrive. The state is written unchanged, so that the partition
- * epoch rises and nothing older can be applied any more (partition_core.h). by_id: the fault that looks at
- * broker ids only.
+ * epoch rises and nothing older can be applied any more (partition_core.h). Members that leave an
+ * ISR that becomes too small stay eligible (seats.h).
  */
 int16_t isr_change_check(const struct image *image, int32_t sender, const struct alter_partition_item *item,
-                         int32_t controller_epoch, bool by_id, bool *write,
+                         const struct decide_settings *settings, bool *write,
                          struct node_partition_state *next);
 
 #endif

@@ -138,6 +138,7 @@ static void build_partition(struct arena *arena, const struct image *image, int3
         .removing_replicas_count = from->assignment.removing.count,
         .is_new = image_is_replica_new(image, from, broker_id),
         .recovering = state->leader_recovery == NODE_LEADER_RECOVERING,
+        .commits_held = state->elr_count > 0,
     };
     to->offline_replicas = build_offline(arena, image, from, &to->offline_replicas_count);
 }

@@ -90,6 +90,7 @@ static void item_finish(struct controller *controller, struct alter_item *item, 
         result->leader_epoch = state->leader_epoch;
         result->partition_epoch = partition->version;
         result->recovering = state->leader_recovery == NODE_LEADER_RECOVERING;
+        result->commits_held = state->elr_count > 0;
         result->isr = take(&request->arena, state->isr_count, sizeof(*result->isr));
         result->isr_count = state->isr_count;
         for (size_t i = 0; i < state->isr_count; i++)
@@ -116,13 +117,14 @@ void shell_alters_fail(struct controller *controller, struct image_partition *pa
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,
                       struct write_batch *batch)
 {
+    struct decide_settings settings = shell_decide_settings(controller);
     while (!partition->busy && !list_is_empty(&partition->requests)) {
         struct alter_item *item = container_of(partition->requests.next, struct alter_item, node);
         struct node_partition_state next;
         bool write;
         int16_t error =
             isr_change_check(&controller->image, item->request->sender, &item->request->items[item->index],
-                             controller->epoch, controller->options.faults.isr_by_id, &write, &next);
+                             &settings, &write, &next);
         if (write)
             shell_batch_add(batch, partition, WRITE_OF_LEADER, &next, false);
         else
@@ -164,6 +166,7 @@ static void handle_alter(struct controller *controller, const struct alter_parti
         answer_alter_error(respond, error);
         return;
     }
+    struct decide_settings settings = shell_decide_settings(controller);
     struct alter_request *request = alter_new(asked, respond);
     list_push_back(&controller->alters, &request->node);
     for (size_t i = 0, count = request->count; i < count; i++) {
@@ -178,8 +181,8 @@ static void handle_alter(struct controller *controller, const struct alter_parti
         }
         struct node_partition_state next;
         bool write;
-        error = isr_change_check(&controller->image, request->sender, &request->items[i], controller->epoch,
-                                 false, &write, &next);
+        error = isr_change_check(&controller->image, request->sender, &request->items[i], &settings,
+                                 &write, &next);
         item_finish(controller, item, error);
     }
 }

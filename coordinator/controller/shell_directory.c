@@ -87,6 +87,9 @@ void shell_note_directories(struct controller *controller, int32_t broker_id,
             continue;
         if (item->error == KAFKA_NONE)
             image_note_replica_taken(partition, broker_id);
+        if (item->error == KAFKA_NONE && item->tells_end)
+            image_note_log_end(&controller->image, partition, broker_id, item->leader_epoch, item->last_epoch,
+                               item->end_offset);
         if (image_set_replica_disk(&controller->image, partition, broker_id, disk))
             changed[disk]++;
     }

@@ -73,6 +73,36 @@ static void write_ended(struct controller *controller, struct image_partition *p
     image_mark_dirty(&controller->image, partition);
 }
 
+/* What an operator has to know: nobody leads, and who would have to come back; or that records may be gone.
+ */
+static void tell_trouble(struct controller *controller, const struct write_item *item,
+                         const struct image_partition *partition, size_t *named)
+{
+    struct decide_settings settings = shell_decide_settings(controller);
+    if (item->next.leader == NODE_NO_LEADER && (*named)++ < NAMED_MAX) {
+        struct buffer awaited;
+        buffer_init(&awaited);
+        decide_print_awaited(&controller->image, partition, &settings, &awaited);
+        if (awaited.length > 0)
+            log_error(controller->logger, SHELL_AREA,
+                      "%s-%d has no leader: it waits for broker %s, which may hold records that nobody else "
+                      "has; bring it back, or, if its disk is lost, run an unclean leader election",
+                      item->topic, item->number, buffer_string(&awaited));
+        else
+            log_warn(controller->logger, SHELL_AREA,
+                     "%s-%d has no leader: all its in-sync replicas have come back from an unclean stop; "
+                     "asking who has the longest log",
+                     item->topic, item->number);
+        buffer_release(&awaited);
+    } else if (item->next.leader != NODE_NO_LEADER &&
+               seat_of_broker(&controller->image, partition, item->next.leader, &settings) == SEAT_BOUNCED) {
+        log_error(controller->logger, SHELL_AREA,
+                  "%s-%d: broker %d leads, with the longest log of those left; all in-sync replicas had "
+                  "stopped uncleanly, and records acknowledged shortly before may be lost",
+                  item->topic, item->number, item->next.leader);
+    }
+}
+
 static void count_change(struct controller *controller, const struct write_item *item,
                          const struct image_partition *partition, size_t *named)
 {
@@ -80,12 +110,14 @@ static void count_change(struct controller *controller, const struct write_item 
         return;
     controller->gauges.leader_changes += partition->has_state;
     controller->gauges.unclean_elections += item->unclean;
+    if (!item->unclean)
+        tell_trouble(controller, item, partition, named);
     if (item->unclean)
         log_error(
             controller->logger, SHELL_AREA,
             "unclean election: broker %d leads %s-%d without having been in the ISR; records may be lost",
             item->next.leader, item->topic, item->number);
-    else if ((*named)++ < NAMED_MAX)
+    else if (item->next.leader != NODE_NO_LEADER && (*named)++ < NAMED_MAX)
         log_info(controller->logger, SHELL_AREA, "%s-%d: leader %d, epoch %d", item->topic, item->number,
                  item->next.leader, item->next.leader_epoch);
 }
@@ -253,6 +285,8 @@ void shell_batch_add(struct write_batch *batch, struct image_partition *partitio
 {
     struct slice name = slice_of(partition->topic->name);
     size_t first = batch->operation_count;
+    struct decide_settings settings = shell_decide_settings(batch->controller);
+    seats_fill_eligible(&batch->controller->image, partition, &settings, next);
     if (kind == WRITE_CREATE)
         add_creations(batch, partition);
     struct buffer data;

@@ -59,6 +59,9 @@ struct control_partition {
     size_t offline_replicas_count;
     bool is_new;     /* created just now: an empty log is no surprise */
     bool recovering; /* after an unclean election */
+    /* Replicas outside the ISR are kept eligible to lead, because the ISR is too small: the leader moves the
+     * high watermark no more, whatever its own min.insync.replicas is. */
+    bool commits_held;
 };
 
 struct control_setting {
@@ -136,6 +139,11 @@ struct control_partition_error {
     int32_t partition;
     int16_t error;
     bool full; /* the role is taken, but the log directory has no room: another replica should lead */
+    /* Of leader-and-ISR, where the partition has no leader: where this replica's log ends. */
+    bool tells_end;
+    int32_t leader_epoch; /* of the state that was taken */
+    int32_t last_epoch;   /* -1: an empty log */
+    int64_t end_offset;
 };
 
 /* The answer to the three above. */
@@ -174,6 +182,7 @@ struct alter_partition_result {
     struct isr_member *isr;
     size_t isr_count;
     bool recovering;
+    bool commits_held; /* as in struct control_partition */
 };
 
 struct alter_partition_response {

@@ -152,6 +152,7 @@ static void take_partition(struct decoder *decoder, const Control__Partition *fr
     to->offline_replicas_count = from->n_offline_replicas;
     to->is_new = from->is_new;
     to->recovering = from->recovering;
+    to->commits_held = from->commits_held;
 }
 
 static void take_topic(struct decoder *decoder, const Control__Topic *from, struct control_topic *to)
@@ -328,6 +329,10 @@ static void take_response(struct decoder *decoder, const Control__ControlRespons
         to->partitions[i].partition = take_number(decoder, from->partitions[i]->partition);
         to->partitions[i].error = take_error(decoder, from->partitions[i]->error);
         to->partitions[i].full = from->partitions[i]->full;
+        to->partitions[i].tells_end = from->partitions[i]->tells_end;
+        to->partitions[i].leader_epoch = from->partitions[i]->leader_epoch;
+        to->partitions[i].last_epoch = from->partitions[i]->last_epoch;
+        to->partitions[i].end_offset = from->partitions[i]->end_offset;
     }
 }
 
@@ -350,6 +355,7 @@ static void take_alter_response(struct decoder *decoder, const Control__AlterPar
             take_isr(decoder, item->isr, item->n_isr, item->isr_broker_epochs, item->n_isr_broker_epochs);
         result->isr_count = item->n_isr;
         result->recovering = item->recovering;
+        result->commits_held = item->commits_held;
     }
 }
 

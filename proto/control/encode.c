@@ -59,6 +59,7 @@ static Control__Partition *mirror_partition(struct arena *arena, const struct co
     to->n_offline_replicas = from->offline_replicas_count;
     to->is_new = from->is_new;
     to->recovering = from->recovering;
+    to->commits_held = from->commits_held;
     return to;
 }
 
@@ -269,6 +270,10 @@ static Control__ControlResponse *mirror_response(struct arena *arena, const stru
         item->partition = from->partitions[i].partition;
         item->error = from->partitions[i].error;
         item->full = from->partitions[i].full;
+        item->tells_end = from->partitions[i].tells_end;
+        item->leader_epoch = from->partitions[i].leader_epoch;
+        item->last_epoch = from->partitions[i].last_epoch;
+        item->end_offset = from->partitions[i].end_offset;
     }
     return to;
 }
@@ -294,6 +299,7 @@ static Control__AlterPartitionResponse *mirror_alter_response(struct arena *aren
         mirror_isr(arena, result->isr, result->isr_count, &item->isr, &item->isr_broker_epochs);
         item->n_isr = item->n_isr_broker_epochs = result->isr_count;
         item->recovering = result->recovering;
+        item->commits_held = result->commits_held;
     }
     return to;
 }

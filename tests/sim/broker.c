@@ -323,6 +323,7 @@ static void make_controller(struct world *world, struct sim_broker *broker)
                                          .delete_topic_enable = true,
                                          .retry_backoff_ms = world->swarm.controller_retry_ms,
                                          .compare_interval_ms = world->swarm.controller_compare_ms,
+                                         .min_insync_replicas = world->swarm.min_insync_replicas,
                                          .faults = world->options.controller_faults};
     broker->controller = controller_new(&options);
     broker->controller_started = false;

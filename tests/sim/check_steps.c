@@ -17,28 +17,32 @@ static struct partition_log *find_log(struct world *world, int32_t index, int32_
 /* ---- the ISR in ZooKeeper ---- */
 
 /*
- * Whoever is in the ISR may be elected: it holds all that any replica takes for committed (I19, I23). Dead
- * members count with what they had when they died.
+ * Whoever is in the ISR, or eligible, may be elected: it holds all that any replica takes for committed (I19,
+ * I23). Dead members count with what they had when they died.
  */
 static void check_isr_holds_committed(struct world *world, int32_t number)
 {
     const struct sim_partition *partition = &world->partitions[number];
     if (world->options.lossy)
         return;
-    for (size_t i = 0; i < partition->isr_count; i++) {
-        int32_t id = partition->isr[i];
+    for (size_t i = 0; i < partition->isr_count + partition->elr_count; i++) {
+        int32_t id = i < partition->isr_count ? partition->isr[i] : partition->elr[i - partition->isr_count];
         const struct replica_memory *memory = &world->brokers[id - 1].memories[number];
         int64_t end = memory->seen ? memory->end_offset : 0;
         if (end < partition->claimed)
             world_fail(world, "I23",
-                       "broker %lld is in the ISR of partition %lld, leader epoch %lld, and ends at %lld: "
+                       "broker %lld is in the ISR or eligible in partition %lld, leader epoch %lld, and ends "
+                       "at %lld: "
                        "below %lld, which is committed",
                        TRACE_OF(id, number, partition->leader_epoch, end, partition->claimed));
     }
 }
 
-static bool was_in_isr(const struct sim_partition *partition, int32_t id)
+static bool had_seat(const struct sim_partition *partition, int32_t id)
 {
+    for (size_t i = 0; i < partition->elr_count; i++)
+        if (partition->elr[i] == id)
+            return true;
     for (size_t i = 0; i < partition->isr_count; i++)
         if (partition->isr[i] == id)
             return true;
@@ -54,7 +58,7 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
     if (state->leader_epoch == partition->leader_epoch && state->leader != partition->leader)
         world_fail(world, "I13", "partition %lld has two leaders in epoch %lld: %lld and %lld",
                    TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
-    if (partition->has_state && state->leader != NO_LEADER && !was_in_isr(partition, state->leader))
+    if (partition->has_state && state->leader != NO_LEADER && !had_seat(partition, state->leader))
         world_fail(world, "I27", "broker %lld leads partition %lld, epoch %lld, and was not in the ISR",
                    TRACE_OF(state->leader, number, state->leader_epoch));
     if (state->leader != partition->leader)
@@ -91,6 +95,9 @@ void check_state_written(struct world *world, int32_t number, struct slice data,
         members = members * 10 + state.isr[i];
         has_leader = has_leader || state.isr[i] == state.leader;
     }
+    partition->elr_count = 0;
+    for (size_t i = 0; i < state.elr_count && i < SIM_BROKERS_MAX; i++)
+        partition->elr[partition->elr_count++] = state.elr[i];
     world->counters.isr_changes++;
     world_note(world,
                "ZooKeeper: partition %lld has leader %lld, leader epoch %lld, ISR %lld, partition epoch %lld",
@@ -138,6 +145,11 @@ void check_promise(struct world *world, int32_t number, const struct scanned_bat
                    TRACE_OF(conflict, number, batch->leader_epoch));
 }
 
+int64_t check_first_offset(const struct world *world, int32_t number, const struct partition_log *log)
+{
+    return max_i64(partition_log_start_offset(log), world->partitions[number].started);
+}
+
 /* A new leader has everything that was promised. */
 static void check_new_leader(struct world *world, int32_t index, int32_t number, int32_t leader_epoch)
 {
@@ -150,7 +162,7 @@ static void check_new_leader(struct world *world, int32_t index, int32_t number,
                        TRACE_OF(index + 1, number));
         return;
     }
-    int64_t missing = ghost_compare(ghost, &world->scan, partition_log_start_offset(log));
+    int64_t missing = ghost_compare(ghost, &world->scan, check_first_offset(world, number, log));
     if (missing >= 0)
         world_fail(world, "I1",
                    "broker %lld leads partition %lld in epoch %lld and has not offset %lld as it was "
@@ -171,7 +183,13 @@ static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t
 {
     const struct log_scan *x = &world->scan, *y = &world->other_scan;
     size_t i = 0, j = 0;
-    /* What one of them has deleted says nothing. */
+    /* What one of them has deleted says nothing, not even where the deletion was forgotten in a crash: a
+     * replica that was away then may never have agreed there. */
+    int64_t started = world->partitions[number].started;
+    while (i < x->count && x->batches[i].base_offset < started)
+        i++;
+    while (j < y->count && y->batches[j].base_offset < started)
+        j++;
     while (i < x->count && j < y->count && x->batches[i].base_offset < y->batches[0].base_offset)
         i++;
     while (i < x->count && j < y->count && y->batches[j].base_offset < x->batches[0].base_offset)
@@ -279,6 +297,7 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
     struct sim_partition *partition = &world->partitions[number];
     struct replica_memory *memory = &broker->memories[number];
     check_bounds(world, index, number, status);
+    partition->started = max_i64(partition->started, status->log_start_offset);
     if (status->role == ROLE_LEADER) {
         check_min_isr(world, index, number, status);
         check_leader(world, index, number, status);

@@ -62,6 +62,8 @@ static const struct entry entries[] = {
      PARTITION(ignore_epoch_start)},
     {{.name = "isr-by-id", .invariant = "I25", .rule = "a seat belongs to a broker epoch", .lossy = true},
      CONTROLLER(isr_by_id)},
+    {{.name = "no-elr", .invariant = "I25", .rule = "who leaves a small ISR stays eligible", .lossy = true},
+     CONTROLLER(no_eligible)},
     {{.name = "unclean-election", .invariant = "I27", .rule = "a leader comes from the ISR"},
      CONTROLLER(unclean_always)},
     {{.name = "forget-proposal", .invariant = "I28", .rule = "a proposal without an answer is repeated"},

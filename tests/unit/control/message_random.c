@@ -82,6 +82,7 @@ static struct control_partition partition(struct prng *prng, struct arena *arena
     it.offline_replicas = ids(prng, arena, &it.offline_replicas_count);
     it.is_new = prng_one_in(prng, 2);
     it.recovering = prng_one_in(prng, 2);
+    it.commits_held = prng_one_in(prng, 2);
     return it;
 }
 
@@ -216,8 +217,14 @@ static void response(struct prng *prng, struct arena *arena, struct control_resp
     it->partitions_count = few(prng);
     it->partitions = take(arena, it->partitions_count, sizeof(*it->partitions));
     for (size_t i = 0; i < it->partitions_count; i++)
-        it->partitions[i] = (struct control_partition_error){text(prng, arena, 1, 30), number(prng),
-                                                             error_code(prng), prng_below(prng, 2) == 0};
+        it->partitions[i] = (struct control_partition_error){.topic = text(prng, arena, 1, 30),
+                                                             .partition = number(prng),
+                                                             .error = error_code(prng),
+                                                             .full = prng_one_in(prng, 2),
+                                                             .tells_end = prng_one_in(prng, 2),
+                                                             .leader_epoch = number(prng),
+                                                             .last_epoch = (int32_t)prng_between(prng, -1, 4),
+                                                             .end_offset = (int64_t)(prng_next(prng) >> 1)};
 }
 
 static void alter_response(struct prng *prng, struct arena *arena, struct alter_partition_response *it)
@@ -235,6 +242,7 @@ static void alter_response(struct prng *prng, struct arena *arena, struct alter_
         result->partition_epoch = (int32_t)prng_between(prng, -1, 4);
         result->isr = isr(prng, arena, &result->isr_count);
         result->recovering = prng_one_in(prng, 2);
+        result->commits_held = prng_one_in(prng, 2);
     }
 }
 

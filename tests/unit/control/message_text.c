@@ -59,6 +59,7 @@ static void print_topics(struct buffer *out, const struct control_topic *topics,
             print_ids(out, "offline", it->offline_replicas, it->offline_replicas_count);
             print_number(out, "new", it->is_new);
             print_number(out, "recovering", it->recovering);
+            print_number(out, "commits_held", it->commits_held);
         }
     }
 }
@@ -170,6 +171,10 @@ void message_print_answer(const struct control_answer *answer, struct buffer *ou
             print_number(out, "partition", answer->response.partitions[i].partition);
             print_number(out, "error", answer->response.partitions[i].error);
             print_number(out, "full", answer->response.partitions[i].full);
+            print_number(out, "tells_end", answer->response.partitions[i].tells_end);
+            print_number(out, "leader_epoch", answer->response.partitions[i].leader_epoch);
+            print_number(out, "last_epoch", answer->response.partitions[i].last_epoch);
+            print_number(out, "end_offset", answer->response.partitions[i].end_offset);
         }
         return;
     case CONTROL_ALTER_PARTITION:
@@ -184,6 +189,7 @@ void message_print_answer(const struct control_answer *answer, struct buffer *ou
             print_number(out, "partition_epoch", it->partition_epoch);
             print_isr(out, it->isr, it->isr_count);
             print_number(out, "recovering", it->recovering);
+            print_number(out, "commits_held", it->commits_held);
         }
         return;
     case CONTROL_ALLOCATE_PRODUCER_IDS:

@@ -32,6 +32,7 @@ static inline struct image_partition *cluster_add_topic(struct image *image, con
     struct image_topic *topic = image_add_topic(image, slice_of("t"));
     image_set_topic(image, topic, &node, 0);
     node_topic_release(&node);
+    topic->config_known = true;
     image_set_state(image, topic->partitions[0], NULL, 0);
     return topic->partitions[0];
 }
@@ -47,6 +48,17 @@ static inline void cluster_set_state(struct image *image, struct image_partition
     state.controller_epoch = 1;
     node_partition_state_set_isr(&state, isr, epochs, count);
     (void)image_set_state(image, partition, &state, version);
+    node_partition_state_release(&state);
+}
+
+/* The same state, with these eligible replicas too. */
+static inline void cluster_set_eligible(struct image *image, struct image_partition *partition,
+                                        const int32_t *ids, const int64_t *epochs, size_t count)
+{
+    struct node_partition_state state;
+    node_partition_state_copy(&state, &partition->state);
+    node_partition_state_set_elr(&state, ids, epochs, count);
+    (void)image_set_state(image, partition, &state, partition->version + 1);
     node_partition_state_release(&state);
 }
 

@@ -92,7 +92,19 @@ static void member_dies(void **state)
     image_release(&fixture.image);
 }
 
-static void last_members(void **state)
+static void expect_eligible(struct fixture *fixture, const int32_t *ids, const int64_t *epochs, size_t count)
+{
+    assert_int_equal(decide(fixture), DECISION_SET);
+    assert_int_equal(fixture->next.elr_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(fixture->next.elr[i], ids[i]);
+        assert_int_equal(fixture->next.elr_broker_epochs[i], epochs[i]);
+    }
+    node_partition_state_release(&fixture->next);
+}
+
+/* Nobody with a good seat is there: as long as one may come back with all it had, nobody leads. */
+static void last_members_i25(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -102,10 +114,136 @@ static void last_members(void **state)
     assert_int_equal(decide(&fixture), DECISION_NOTHING);
     live(&fixture, 1);
     assert_int_equal(decide(&fixture), DECISION_NOTHING); /* not of the ISR: clean election waits */
-    cluster_add_broker(&fixture.image, 3, 33, -1, NULL);  /* back in another life */
-    expect_set(&fixture, 3, 5, (int32_t[]){3}, 1);
-    live(&fixture, 2); /* one that kept its seat comes first */
+    cluster_add_broker(&fixture.image, 3, 33, -1, NULL);  /* back in another life, which has lost its tail */
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    struct buffer awaited;
+    buffer_init(&awaited);
+    decide_print_awaited(&fixture.image, fixture.partition, &fixture.settings, &awaited);
+    assert_string_equal(buffer_string(&awaited), "2");
+    buffer_release(&awaited);
+    live(&fixture, 2);
     expect_set(&fixture, 2, 5, (int32_t[]){2}, 1);
+    image_release(&fixture.image);
+}
+
+/* All are there, and all have lost something: they are asked, and the longest log leads. */
+static void all_in_doubt_i25(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    cluster_set_state(&fixture.image, fixture.partition, 3, 4, (int32_t[]){3, 2}, (int64_t[]){30, 20}, 2, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){1}, (int64_t[]){10}, 1);
+    for (int32_t id = 1; id <= 3; id++)
+        cluster_add_broker(&fixture.image, id, 50 + id, -1, NULL);
+    /* nobody leads while they are asked */
+    assert_int_equal(decide(&fixture), DECISION_SET);
+    assert_int_equal(fixture.next.leader, NODE_NO_LEADER);
+    assert_int_equal(fixture.next.elr_count, 1);
+    image_set_state(&fixture.image, fixture.partition, &fixture.next, 11);
+    node_partition_state_release(&fixture.next);
+    image_note_log_end(&fixture.image, fixture.partition, 3, 5, 4, 100);
+    image_note_log_end(&fixture.image, fixture.partition, 2, 5, 4, 120);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    /* what was said of an earlier leader epoch does not count */
+    image_note_log_end(&fixture.image, fixture.partition, 1, 4, 9, 500);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    image_note_log_end(&fixture.image, fixture.partition, 1, 5, 3, 500);
+    expect_set(&fixture, 2, 6, (int32_t[]){2}, 1);
+    /* nor what was said in an earlier life */
+    cluster_add_broker(&fixture.image, 2, 62, -1, NULL);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    image_note_log_end(&fixture.image, fixture.partition, 2, 5, -1, 0); /* another disk */
+    expect_set(&fixture, 3, 6, (int32_t[]){3}, 1);
+    expect_eligible(&fixture, NULL, NULL, 0); /* its log is the truth now */
+    image_release(&fixture.image);
+}
+
+/* Who leaves an ISR that becomes too small is remembered; who leaves a large enough one is not. */
+static void eligible_i20(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    for (int32_t id = 1; id <= 3; id++)
+        live(&fixture, id);
+    cluster_set_state(&fixture.image, fixture.partition, 1, 4, (int32_t[]){1, 2, 3}, (int64_t[]){10, 20, 30},
+                      3, 9);
+    image_remove_broker(&fixture.image, 3);
+    expect_eligible(&fixture, NULL, NULL, 0);
+    image_remove_broker(&fixture.image, 2);
+    expect_eligible(&fixture, (int32_t[]){2, 3}, (int64_t[]){20, 30}, 2);
+    fixture.settings.no_eligible = true;
+    expect_eligible(&fixture, NULL, NULL, 0); /* what the fault breaks */
+    fixture.settings.no_eligible = false;
+    /* one that has come back without its tail is not worth remembering; an intact one is */
+    cluster_add_broker(&fixture.image, 2, 22, -1, NULL);
+    expect_eligible(&fixture, (int32_t[]){3}, (int64_t[]){30}, 1);
+    cluster_add_broker(&fixture.image, 2, 23, 15, NULL);
+    expect_eligible(&fixture, NULL, NULL, 0); /* it is in the ISR */
+    /* a stopping broker leaves the ISR, and stays eligible */
+    image_mark_shutdown(&fixture.image, 2, 23);
+    expect_eligible(&fixture, (int32_t[]){2, 3}, (int64_t[]){20, 30}, 2);
+    image_release(&fixture.image);
+}
+
+/* min.insync.replicas changes: the state, not the setting, lets the leader commit alone. */
+static void eligible_and_settings_i20(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    live(&fixture, 1);
+    cluster_set_state(&fixture.image, fixture.partition, 1, 4, (int32_t[]){1}, (int64_t[]){10}, 1, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){2}, (int64_t[]){20}, 1);
+    struct node_config *config = &fixture.partition->topic->config;
+    node_config_set(config, slice_of("min.insync.replicas"), slice_of("2"));
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    node_config_set(config, slice_of("min.insync.replicas"),
+                    slice_of("7")); /* no more than there are replicas */
+    assert_int_equal(seats_min_isr(fixture.partition, &fixture.settings), 3);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    node_config_set(config, slice_of("min.insync.replicas"), slice_of("1"));
+    expect_eligible(&fixture, NULL, NULL, 0);
+    /* settings that are not known yet take nobody's seat */
+    fixture.partition->topic->config_known = false;
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    image_release(&fixture.image);
+}
+
+/* The ISR is gone or has lost its tail: an eligible replica with a good seat leads, and the rest stay so. */
+static void eligible_leads_i23(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    cluster_set_state(&fixture.image, fixture.partition, 1, 4, (int32_t[]){1}, (int64_t[]){10}, 1, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){2, 3}, (int64_t[]){20, 30}, 2);
+    cluster_add_broker(&fixture.image, 1, 11, -1, NULL); /* a quick power cycle */
+    expect_set(&fixture, NODE_NO_LEADER, 5, (int32_t[]){1}, 1);
+    expect_eligible(&fixture, (int32_t[]){2, 3}, (int64_t[]){20, 30}, 2);
+    cluster_add_broker(&fixture.image, 3, 33, 30, NULL);
+    expect_set(&fixture, 3, 5, (int32_t[]){3}, 1);
+    assert_false(fixture.unclean);
+    expect_eligible(&fixture, (int32_t[]){2}, (int64_t[]){20}, 1);
+    cluster_add_broker(&fixture.image, 3, 34, 31, NULL);
+    expect_set(&fixture, NODE_NO_LEADER, 5, (int32_t[]){1}, 1);
+    /* a replica that was moved away has no seat any more */
+    fixture.partition->assignment.replicas.count = 2;
+    cluster_add_broker(&fixture.image, 3, 35, 30, NULL);
+    expect_set(&fixture, NODE_NO_LEADER, 5, (int32_t[]){1}, 1);
+    fixture.partition->assignment.replicas.count = 3;
+    /* an unclean election takes one that had a seat first, and forgets the others */
+    cluster_add_broker(&fixture.image, 3, 36, -1, NULL);
+    fixture.settings.unclean_by_default = true;
+    assert_int_equal(decide(&fixture), DECISION_SET);
+    assert_true(fixture.unclean);
+    assert_int_equal(fixture.next.leader, 1);
+    assert_int_equal(fixture.next.elr_count, 0);
+    assert_int_equal(fixture.next.leader_recovery, NODE_LEADER_RECOVERING);
+    node_partition_state_release(&fixture.next);
     image_release(&fixture.image);
 }
 
@@ -215,6 +353,11 @@ static void random_states(void **state)
         }
         int32_t leader = prng_one_in(&prng, 3) ? NODE_NO_LEADER : isr[prng_below(&prng, count)];
         cluster_set_state(&fixture.image, fixture.partition, leader, 4, isr, epochs, count, 9);
+        int32_t other = 6 - isr[0] - isr[count - 1];
+        int64_t other_epoch = prng_between(&prng, 0, 3);
+        if (count == 2 && prng_one_in(&prng, 2))
+            cluster_set_eligible(&fixture.image, fixture.partition, &other, &other_epoch, 1);
+        fixture.settings.min_insync_replicas = (int32_t)prng_between(&prng, 0, 3);
         fixture.settings.unclean_by_default = prng_one_in(&prng, 4);
         if (decide(&fixture) == DECISION_SET) {
             assert_true(node_partition_state_is_legal(&fixture.next));
@@ -224,6 +367,17 @@ static void random_states(void **state)
             assert_true(!fixture.unclean || fixture.settings.unclean_by_default);
             image_set_state(&fixture.image, fixture.partition, &fixture.next, 10);
             node_partition_state_release(&fixture.next);
+            for (int32_t id = 1; id <= 3; id++)
+                if (fixture.partition->state.leader == NODE_NO_LEADER &&
+                    image_broker_epoch(&fixture.image, id) >= 0)
+                    image_note_log_end(&fixture.image, fixture.partition, id, 5, 0, id);
+            if (decide(&fixture) == DECISION_SET) {
+                /* only whoever had to be asked */
+                assert_int_equal(fixture.partition->state.leader, NODE_NO_LEADER);
+                assert_true(fixture.next.leader != NODE_NO_LEADER && fixture.next.isr_count == 1);
+                image_set_state(&fixture.image, fixture.partition, &fixture.next, 11);
+                node_partition_state_release(&fixture.next);
+            }
             assert_int_equal(decide(&fixture), DECISION_NOTHING);
         }
         image_release(&fixture.image);
@@ -233,10 +387,18 @@ static void random_states(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(new_partition), cmocka_unit_test(member_dies),
-        cmocka_unit_test(last_members),  cmocka_unit_test(unclean),
-        cmocka_unit_test(bounced),       cmocka_unit_test(seats_without_epoch),
-        cmocka_unit_test(shutting_down), cmocka_unit_test(random_states),
+        cmocka_unit_test(new_partition),
+        cmocka_unit_test(member_dies),
+        cmocka_unit_test(last_members_i25),
+        cmocka_unit_test(all_in_doubt_i25),
+        cmocka_unit_test(eligible_i20),
+        cmocka_unit_test(eligible_and_settings_i20),
+        cmocka_unit_test(eligible_leads_i23),
+        cmocka_unit_test(unclean),
+        cmocka_unit_test(bounced),
+        cmocka_unit_test(seats_without_epoch),
+        cmocka_unit_test(shutting_down),
+        cmocka_unit_test(random_states),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ struct fixture {
     struct image_partition *partition;
     struct isr_member isr[4];
     struct alter_partition_item item;
+    struct decide_settings settings;
     int32_t sender;
     bool write;
     struct node_partition_state next;
@@ -41,11 +42,12 @@ static void fixture_begin(struct fixture *fixture)
                                                   .isr = fixture->isr,
                                                   .isr_count = 3};
     fixture->sender = 1;
+    fixture->settings = (struct decide_settings){.controller_epoch = 6, .min_insync_replicas = 2};
 }
 
 static int16_t check(struct fixture *fixture)
 {
-    int16_t error = isr_change_check(&fixture->image, fixture->sender, &fixture->item, 6, false,
+    int16_t error = isr_change_check(&fixture->image, fixture->sender, &fixture->item, &fixture->settings,
                                      &fixture->write, &fixture->next);
     if (fixture->write)
         node_partition_state_release(&fixture->next);
@@ -58,7 +60,7 @@ static void accepted(void **state)
     struct fixture fixture;
     fixture_begin(&fixture);
     assert_int_equal(
-        isr_change_check(&fixture.image, 1, &fixture.item, 6, false, &fixture.write, &fixture.next),
+        isr_change_check(&fixture.image, 1, &fixture.item, &fixture.settings, &fixture.write, &fixture.next),
         KAFKA_NONE);
     assert_true(fixture.write);
     assert_int_equal(fixture.next.leader, 1);
@@ -72,6 +74,50 @@ static void accepted(void **state)
     fixture.item.partition_epoch = 3;
     assert_int_equal(check(&fixture), KAFKA_NONE);
     assert_false(fixture.write);
+    image_release(&fixture.image);
+}
+
+static void propose(struct fixture *fixture, const int32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        fixture->isr[i] = (struct isr_member){ids[i], image_broker_epoch(&fixture->image, ids[i])};
+    fixture->item.isr_count = count;
+    fixture->item.partition_epoch = fixture->partition->version;
+    assert_int_equal(isr_change_check(&fixture->image, 1, &fixture->item, &fixture->settings, &fixture->write,
+                                      &fixture->next),
+                     KAFKA_NONE);
+    assert_true(fixture->write);
+    image_set_state(&fixture->image, fixture->partition, &fixture->next, fixture->partition->version + 1);
+    node_partition_state_release(&fixture->next);
+}
+
+/* Who is left out of an ISR that becomes too small stays eligible, until it is large enough again. */
+static void eligible_i20(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    const struct node_partition_state *now = &fixture.partition->state;
+    propose(&fixture, (int32_t[]){1, 2, 3}, 3);
+    assert_int_equal(now->elr_count, 0);
+    propose(&fixture, (int32_t[]){1, 3}, 2);
+    assert_int_equal(now->elr_count, 0); /* two are enough: 2 may be without what they commit from now on */
+    propose(&fixture, (int32_t[]){1}, 1);
+    assert_int_equal(now->elr_count, 1);
+    assert_int_equal(now->elr[0], 3);
+    assert_int_equal(now->elr_broker_epochs[0], 30);
+    propose(&fixture, (int32_t[]){1}, 1); /* a barrier changes nothing */
+    assert_int_equal(now->elr_count, 1);
+    propose(&fixture, (int32_t[]){1, 2}, 2);
+    assert_int_equal(now->elr_count, 0);
+    /* of three that must be, two are missing, then one */
+    fixture.settings.min_insync_replicas = 3;
+    propose(&fixture, (int32_t[]){1}, 1);
+    assert_int_equal(now->elr_count, 1);
+    propose(&fixture, (int32_t[]){1, 3}, 2);
+    assert_int_equal(now->elr[0], 2);
+    propose(&fixture, (int32_t[]){1, 3, 2}, 3);
+    assert_int_equal(now->elr_count, 0);
     image_release(&fixture.image);
 }
 
@@ -157,7 +203,8 @@ static void who_may(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(in_order),
-                                       cmocka_unit_test(malformed), cmocka_unit_test(who_may)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(eligible_i20),
+                                       cmocka_unit_test(in_order), cmocka_unit_test(malformed),
+                                       cmocka_unit_test(who_may)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,9 @@ static void receive_leader_and_isr(struct world_broker *broker, const struct lea
             error->topic = topic->name;
             error->partition = topic->partitions[p].partition;
             error->error = accept_partition(broker, topic, &topic->partitions[p]);
+            error->tells_end = error->error == KAFKA_NONE && topic->partitions[p].leader == NO_LEADER;
+            error->leader_epoch = topic->partitions[p].leader_epoch;
+            error->end_offset = broker->id;
         }
     }
 }

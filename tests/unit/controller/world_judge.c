@@ -72,6 +72,15 @@ static bool in_isr(const struct node_partition_state *state, int32_t broker)
     return false;
 }
 
+/* In the ISR, or eligible: who may lead without an unclean election. */
+static bool has_seat(const struct node_partition_state *state, int32_t broker)
+{
+    for (size_t i = 0; i < state->elr_count; i++)
+        if (state->elr[i] == broker)
+            return true;
+    return in_isr(state, broker);
+}
+
 static void judge_change_of_state(struct world *world, const struct node_partition_state *old,
                                   const struct node_partition_state *new, const char *path)
 {
@@ -79,10 +88,10 @@ static void judge_change_of_state(struct world *world, const struct node_partiti
         world_complain(world, "I35: leader epoch fell", path);
     if (new->leader != old->leader &&new->leader_epoch == old->leader_epoch)
         world_complain(world, "I35: leader changed without a new epoch", path);
-    if (new->leader != NODE_NO_LEADER &&new->leader != old->leader && !in_isr(old, new->leader))
+    if (new->leader != NODE_NO_LEADER &&new->leader != old->leader && !has_seat(old, new->leader))
         world_complain(world, "I27: the new leader was not in the ISR", path);
     for (size_t i = 0; i<new->isr_count &&new->leader_epoch> old->leader_epoch; i++)
-        if (!in_isr(old, new->isr[i]))
+        if (!has_seat(old, new->isr[i]))
             world_complain(world, "a decision has put a replica into the ISR", path);
 }
 

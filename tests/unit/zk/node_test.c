@@ -257,6 +257,49 @@ static void test_partition_state(void **state)
     node_partition_state_release(&read);
 }
 
+/* What Kafka's reader sees is what stands before our own fields, whatever these say. */
+static void test_eligible_leaders_i20(void **state)
+{
+    (void)state;
+    const char *golden = "{\"version\":1,\"leader\":1,\"leader_epoch\":4,\"controller_epoch\":7,\"isr\":[1],"
+                         "\"isr_broker_epochs\":[11],\"elr\":[3,2],\"elr_broker_epochs\":[4294967301,12]}";
+    struct node_partition_state read, copy;
+    assert_int_equal(node_partition_state_decode(slice_of(golden), &read, &error), 0);
+    assert_int_equal(read.elr_count, 2);
+    assert_int_equal(read.elr_broker_epochs[0], 4294967301);
+    node_partition_state_encode(&read, &out);
+    expect(golden);
+    node_partition_state_copy(&copy, &read);
+    assert_true(node_partition_state_equals(&copy, &read));
+    copy.elr_broker_epochs[1] = 13;
+    assert_false(node_partition_state_equals(&copy, &read));
+    copy.elr[1] = 1; /* in the ISR */
+    assert_false(node_partition_state_is_legal(&copy));
+    node_partition_state_release(&copy);
+    node_partition_state_release(&read);
+    /* what makes no sense is as good as not said */
+    static const char *const odd[] = {
+        "\"elr\":[2]",
+        "\"elr\":[2],\"elr_broker_epochs\":[1,2]",
+        "\"elr\":[2,2],\"elr_broker_epochs\":[1,2]",
+        "\"elr\":[1],\"elr_broker_epochs\":[1]",
+        "\"elr\":[2],\"elr_broker_epochs\":[-1]",
+        "\"elr\":{},\"elr_broker_epochs\":[1]",
+        "\"elr\":[],\"elr_broker_epochs\":[]",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(odd); i++) {
+        struct buffer text;
+        buffer_init(&text);
+        buffer_print(&text,
+                     "{\"version\":1,\"leader\":1,\"leader_epoch\":4,\"controller_epoch\":7,\"isr\":[1],%s}",
+                     odd[i]);
+        assert_int_equal(node_partition_state_decode(buffer_slice(&text), &read, &error), 0);
+        assert_int_equal(read.elr_count, 0);
+        node_partition_state_release(&read);
+        buffer_release(&text);
+    }
+}
+
 static void test_config(void **state)
 {
     (void)state;
@@ -508,6 +551,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_old_and_bad_brokers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_topic, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partition_state, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_eligible_leaders_i20, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cluster, set_up, tear_down),
