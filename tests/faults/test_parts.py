@@ -3,6 +3,7 @@
 The pure parts of the harness: arguments, names of namespaces, passwords of sessions, what metadata says is wrong.
 """
 import io
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import network
 import plan
 import registry
 import report
+import verdict
 import znodes
 from scenarios import mix
 
@@ -102,6 +104,22 @@ def test_what_metadata_says_is_wrong():
     assert bed.lagging(None)
     for change in ({"leader": -1}, {"isr": [1]}, {"error": 5}):
         assert len(bed.lagging({"topics": {"t": {"error": 0, "partitions": {0: dict(row, **change)}}}})) == 1
+
+
+def batch(base, count, producer, epoch):
+    body = struct.pack(">ibIhiqqqhii", 3, 2, 0, 0, count - 1, 0, 0, producer, epoch, 0, count)
+    return struct.pack(">qi", base, len(body)) + body
+
+
+@pytest.mark.parametrize("epochs, excused", [((0, 0), False), ((0, 1), True)])
+def test_duplicates_of_one_epoch_are_the_brokers_fault(tmp_path, epochs, excused):
+    folder = tmp_path / "t-0"
+    folder.mkdir()
+    (folder / "00000000000000000000.log").write_bytes(batch(0, 3, 7, epochs[0]) + batch(3, 2, 7, epochs[1]))
+    found = {"anomaly": "duplicate", "key": "t-0", "offsets": [2, 3]}
+    assert verdict.is_of_two_epochs(found, [tmp_path / "none", tmp_path]) is excused
+    assert not verdict.is_of_two_epochs(dict(found, offsets=[2, 9]), [tmp_path])
+    assert not verdict.is_of_two_epochs(dict(found, anomaly="lost-write"), [tmp_path])
 
 
 def test_report_of_a_failure_says_how_to_repeat_it():

@@ -15,6 +15,7 @@ import kafka.errors
 import clients
 import inject
 import power
+import verdict
 from bed import RESUME_SECONDS, Bed, lagging
 from load import Load
 from places import CLOCK_FAULTS, HISTORY, IO_FAULTS, PYTHON, SCALE
@@ -210,10 +211,9 @@ class Trial:
                 len(missing), len(self.load.canary.acknowledged), "; ".join(missing[:5])))
         self._step("after the load", lambda: self.settle(SETTLE_SECONDS))
         self._step("stopping", self._stop_brokers)
-        self._witness("history", [HISTORY / "check.py", self.load.folder])
-        self._witness("replicas", [HISTORY / "replicas.py"] + [
-            folder for broker in self.bed.brokers.values() for folder in broker.data] + [
-            "--ignore", ",".join(self.scenario.ignore_topics)])
+        folders = [folder for broker in self.bed.brokers.values() for folder in broker.data]
+        self._step("history", lambda: self._judge_history(folders))
+        self._step("replicas", lambda: self._compare_replicas(folders))
         self._read_logs()
         if self.load.canary.refusals:
             self.note("the canary's producer was refused %d times: %s" % (
@@ -232,15 +232,21 @@ class Trial:
             if status != 0:
                 raise Failed("%s ended with status %s after SIGTERM (see %s)" % (broker.host, status, broker.log))
 
-    def _witness(self, name, command):
-        result = subprocess.run([PYTHON, "-B", *(str(word) for word in command)], capture_output=True, text=True,
-                                timeout=300 * SCALE)
-        (self.folder / (name + ".txt")).write_text(result.stdout + result.stderr)
+    def _judge_history(self, folders):
+        troubles, excused, facts = verdict.judge_history(self.load.folder, folders, self.folder / "history.json")
+        self.troubles += ["history: " + trouble for trouble in troubles]
+        self.note("history: %s" % facts)
+        if excused:
+            self.note("%d records stand twice, for their producer began a new epoch by itself" % excused)
+
+    def _compare_replicas(self, folders):
+        command = [PYTHON, "-B", HISTORY / "replicas.py", *folders, "--ignore", ",".join(self.scenario.ignore_topics)]
+        result = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300 * SCALE)
+        (self.folder / "replicas.txt").write_text(result.stdout + result.stderr)
+        said = (result.stdout + result.stderr).strip().splitlines()
         if result.returncode != 0:
-            said = (result.stdout + result.stderr).strip().splitlines()
-            self.troubles.append("%s: %s" % (name, "\n".join(said[:40])))
-        else:
-            self.note("%s: %s" % (name, (result.stdout.strip().splitlines() or ["clean"])[-1]))
+            self.troubles.append("replicas: %s" % "\n".join(said[:40]))
+        self.note("replicas: %s" % (said or [""])[-1])
 
     def _read_logs(self):
         for broker in self.bed.brokers.values():
