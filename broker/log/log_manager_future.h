@@ -85,6 +85,10 @@ void log_manager_abandon_future(struct log_manager *manager, struct slice topic,
  *     log_manager_swap(...); the partition uses the new log; unlock the partition;
  *     log_manager_let_go(manager);
  *     log_manager_retire(...); or, where it was not done, log_manager_give_up_swap(...);
+ *
+ * What can be written before or after the locks is. The renames, the closing and the opening between them are
+ * not: an append between the copy's end and its new name would be lost, and who looked for the log meanwhile
+ * would find none, or the one that goes.
  */
 struct retired_log;
 /* Not held: writes the lines of the successor into the checkpoints of its directory, before anybody waits;
