@@ -395,6 +395,53 @@ static void test_i22_latest_is_not_told_before_it_is_known(void **state)
                      KAFKA_NOT_LEADER_OR_FOLLOWER);
 }
 
+/* I18, I22: up to its own high watermark, which follows the leader's; never further. */
+static void test_a_follower_serves_what_it_knows_to_be_committed(void **state)
+{
+    struct cluster *cluster = *state;
+    struct produce_result produced;
+    elect(cluster, 1, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
+    assert_int_equal(produce(cluster, 1, "a", &produced), KAFKA_NONE);
+    struct fetch_query query = {.replica_id = -1,
+                                .current_leader_epoch = -1,
+                                .last_fetched_epoch = -1,
+                                .max_bytes = 1000,
+                                .at_least_one = true};
+    struct fetch_result result;
+    copy_once(cluster, 2); /* it has the record, and does not know yet what is committed */
+    assert_int_equal(partition_fetch(of(cluster, 2), &query, 1, &result), KAFKA_NONE);
+    assert_int_equal(result.high_watermark, 0);
+    assert_int_equal(result.range.length, 0);
+    catch_up(cluster, 2, 1);
+    assert_int_equal(partition_fetch(of(cluster, 2), &query, 1, &result), KAFKA_NONE);
+    assert_int_equal(result.high_watermark, 1);
+    assert_true(result.range.length > 0);
+    fetch_result_release(&result);
+    struct read_candidate candidates[PARTITION_REPLICAS_MAX];
+    assert_int_equal(partition_read_candidates(of(cluster, 1), 1, 1, candidates), 1);
+    assert_int_equal(candidates[0].broker_id, 2);
+    assert_int_equal(partition_read_candidates(of(cluster, 1), 2, 1, candidates), 0);
+    assert_int_equal(partition_read_candidates(of(cluster, 2), 1, 1, candidates), 0);
+}
+
+static void test_followers_begin_where_the_leader_begins(void **state)
+{
+    struct cluster *cluster = *state;
+    struct produce_result produced;
+    elect(cluster, 1, (const int32_t[]){1, 2, 0}, (const int32_t[]){1, 2, 0});
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(produce(cluster, 1, "a", &produced), KAFKA_NONE);
+    catch_up(cluster, 2, 1);
+    struct partition_log *log = partition_enter_log(of(cluster, 1));
+    assert_int_equal(partition_log_advance_start(log, 2), KAFKA_NONE);
+    partition_leave_log(of(cluster, 1), cluster->now_ms);
+    struct partition_status status;
+    assert_int_equal(copy_once(cluster, 2), FOLLOW_CONTINUE);
+    partition_status(of(cluster, 2), &status);
+    assert_int_equal(status.log_start_offset, 2);
+    assert_int_equal(status.log_end_offset, 3);
+}
+
 static void test_returning_follower_asks_for_its_place_in_the_isr(void **state)
 {
     struct cluster *cluster = *state;
@@ -425,6 +472,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_produce_waits_over_epochs_of_one_leadership, setup, teardown),
         cmocka_unit_test_setup_teardown(test_consumers_see_what_is_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_i22_latest_is_not_told_before_it_is_known, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_follower_serves_what_it_knows_to_be_committed, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_followers_begin_where_the_leader_begins, setup, teardown),
         cmocka_unit_test_setup_teardown(test_returning_follower_asks_for_its_place_in_the_isr, setup,
                                         teardown),
     };
