@@ -156,8 +156,8 @@ static int64_t setting_in_force(struct server *server, const char *name, const s
             continue;
         if (config_value_check(key, texts[i], NULL) == 0)
             return config_value_integer(texts[i]);
-        log_warn(server->options.logger, "server", "%s=%.100s in ZooKeeper is no good and has no effect", name,
-                 texts[i]);
+        log_warn(server->options.logger, "server", "%s=%.100s in ZooKeeper is no good and has no effect",
+                 name, texts[i]);
     }
     return config_value_integer(key->default_text);
 }
@@ -247,17 +247,16 @@ static int bind_listeners(struct server *server, struct buffer *error)
 
 static int join_zookeeper(struct server *server, struct node_cluster_id *cluster_id, struct buffer *error)
 {
-    struct coordinator_options options = {
-        .config = server->options.config,
-        .logger = server->options.logger,
-        .resolver = server->resolver,
-        .addresses = &server->addresses,
-        .callbacks = {.context = server,
-                      .registered = on_registered,
-                      .failed = on_registration_failed,
-                      .settings_changed = on_settings_changed},
-        .deliver_to_replicas = deliver_to_replicas,
-        .replicas = server};
+    struct coordinator_options options = {.config = server->options.config,
+                                          .logger = server->options.logger,
+                                          .resolver = server->resolver,
+                                          .addresses = &server->addresses,
+                                          .callbacks = {.context = server,
+                                                        .registered = on_registered,
+                                                        .failed = on_registration_failed,
+                                                        .settings_changed = on_settings_changed},
+                                          .deliver_to_replicas = deliver_to_replicas,
+                                          .replicas = server};
     int result = coordinator_new(&options, &server->coordinator, error);
     return result == 0 ? coordinator_prepare(server->coordinator, cluster_id, error) : result;
 }

@@ -37,7 +37,7 @@ struct api_context {
     struct metadata_cache *metadata;
     struct replica_manager *replicas;
     struct replication_throttles *throttles; /* NULL: nothing is held up */
-    struct mover *mover; /* NULL: replicas are not moved between log directories */
+    struct mover *mover;                     /* NULL: replicas are not moved between log directories */
     struct controller_link *controller;
     struct logger *logger;
     const struct api_clock *clock;
