@@ -52,9 +52,11 @@ static void update_metadata(struct api_context *context, const struct update_met
     if (response->error != KAFKA_NONE)
         return;
     metadata_cache_update(context->metadata, update);
-    for (size_t i = 0; i < update->topics_count; i++)
+    for (size_t i = 0; i < update->topics_count; i++) {
         if (update->topics[i].partitions_count > 0)
             replica_manager_configure(context->replicas, &update->topics[i]);
+        replica_manager_drop_departed(context->replicas, &update->topics[i]);
+    }
 }
 
 void control_carry_out(struct api_context *context, const struct control_request *request,

@@ -22,6 +22,8 @@ const struct api_row api_rows[] = {
     {KAFKA_API_DESCRIBE_LOG_DIRS, 0, 4, false, handle_describe_log_dirs, false},
     {KAFKA_API_CREATE_PARTITIONS, 0, 3, false, handle_create_partitions, false},
     {KAFKA_API_ELECT_LEADERS, 0, 2, false, handle_elect_leaders, false},
+    {KAFKA_API_ALTER_PARTITION_REASSIGNMENTS, 0, 0, false, handle_alter_partition_reassignments, false},
+    {KAFKA_API_LIST_PARTITION_REASSIGNMENTS, 0, 0, false, handle_list_partition_reassignments, false},
     {KAFKA_API_DESCRIBE_CLUSTER, 0, 1, false, handle_describe_cluster, true},
     {CONTROL_API_KEY, CONTROL_API_VERSION, CONTROL_API_VERSION, true, handle_control, false},
 };

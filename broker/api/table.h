@@ -38,6 +38,8 @@ void handle_delete_topics(struct api_context *context, struct request *request);
 void handle_delete_records(struct api_context *context, struct request *request);
 void handle_create_partitions(struct api_context *context, struct request *request);
 void handle_elect_leaders(struct api_context *context, struct request *request);
+void handle_alter_partition_reassignments(struct api_context *context, struct request *request);
+void handle_list_partition_reassignments(struct api_context *context, struct request *request);
 void handle_alter_replica_log_dirs(struct api_context *context, struct request *request);
 void handle_describe_log_dirs(struct api_context *context, struct request *request);
 void handle_describe_configs(struct api_context *context, struct request *request);

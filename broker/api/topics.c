@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CreateTopics, DeleteTopics, CreatePartitions, ElectLeaders: only the controller carries them out, so they
- * are sent on to it as they came, and its answer is handed back. Where no controller answers, every topic
- * gets the error.
+ * CreateTopics, DeleteTopics, CreatePartitions, ElectLeaders, AlterPartitionReassignments and
+ * ListPartitionReassignments: only the controller carries them out, so they are sent on to it as they came,
+ * and its answer is handed back. Where no controller answers, every topic gets the error, or the answer as a
+ * whole where it has a place for one.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,10 +14,12 @@
 #include "common/map.h"
 #include "common/memory.h"
 #include "proto/kafka/error.h"
+#include "proto/kafka/messages/alter_partition_reassignments.h"
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/create_topics.h"
 #include "proto/kafka/messages/delete_topics.h"
 #include "proto/kafka/messages/elect_leaders.h"
+#include "proto/kafka/messages/list_partition_reassignments.h"
 
 /* A request's own timeout counts up to this; and the controller is given this much more to say so itself. */
 #define TIMEOUT_GREATEST_MS 3600000
@@ -33,6 +36,8 @@ struct forwarded {
         struct delete_topics_request delete_topics;
         struct create_partitions_request create_partitions;
         struct elect_leaders_request elect_leaders;
+        struct alter_partition_reassignments_request alter_reassignments;
+        struct list_partition_reassignments_request list_reassignments;
     } body;
     /* Answers with what the controller said, or with an error for every topic. */
     void (*relay)(struct forwarded *forwarded, struct slice body);
@@ -334,4 +339,60 @@ void handle_elect_leaders(struct api_context *context, struct request *request)
         return;
     }
     forward(forwarded, body, asked->timeout_ms);
+}
+
+/* ---- AlterPartitionReassignments, ListPartitionReassignments ---- */
+
+static void fail_alter_reassignments(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    struct alter_partition_reassignments_response response;
+    alter_partition_reassignments_response_init(&response);
+    response.error_code = error;
+    response.error_message = message;
+    alter_partition_reassignments_response_encode(&response, request_begin_answer(request),
+                                                  request->header.api_version);
+    request_answer(request);
+}
+
+void handle_alter_partition_reassignments(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct slice body = body_bytes(request);
+    int rc = alter_partition_reassignments_request_decode(
+        &forwarded->body.alter_reassignments, &request->body, request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_bytes;
+    forwarded->fail = fail_alter_reassignments;
+    forward(forwarded, body, forwarded->body.alter_reassignments.timeout_ms);
+}
+
+static void fail_list_reassignments(struct forwarded *forwarded, int16_t error, struct slice message)
+{
+    struct request *request = forwarded->request;
+    struct list_partition_reassignments_response response;
+    list_partition_reassignments_response_init(&response);
+    response.error_code = error;
+    response.error_message = message;
+    list_partition_reassignments_response_encode(&response, request_begin_answer(request),
+                                                 request->header.api_version);
+    request_answer(request);
+}
+
+void handle_list_partition_reassignments(struct api_context *context, struct request *request)
+{
+    struct forwarded *forwarded = forwarded_new(context, request);
+    struct slice body = body_bytes(request);
+    int rc = list_partition_reassignments_request_decode(&forwarded->body.list_reassignments, &request->body,
+                                                         request->header.api_version, &request->arena);
+    if (rc < 0) {
+        refuse(forwarded, rc);
+        return;
+    }
+    forwarded->relay = relay_bytes;
+    forwarded->fail = fail_list_reassignments;
+    forward(forwarded, body, forwarded->body.list_reassignments.timeout_ms);
 }

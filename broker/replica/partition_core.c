@@ -58,6 +58,15 @@ static bool state_is_sane(const struct partition_core *core, const struct contro
     return false;
 }
 
+/* The leader knows exactly these replicas, in this order. */
+static bool has_assignment(const struct partition_core *core, const struct control_partition *state)
+{
+    bool same = core->replicas_count == state->replicas_count;
+    for (size_t i = 0; same && i < state->replicas_count; i++)
+        same = core->replicas[i].broker_id == state->replicas[i];
+    return same;
+}
+
 int16_t partition_core_check_state(const struct partition_core *core, const struct control_partition *state,
                                    bool *news)
 {
@@ -71,7 +80,8 @@ int16_t partition_core_check_state(const struct partition_core *core, const stru
     bool any_epoch = core->faults.ignore_partition_epoch;
     if (state->leader != core->leader || (state->partition_epoch < core->partition_epoch && !any_epoch))
         return KAFKA_STALE_CONTROLLER_EPOCH;
-    *news = state->partition_epoch > core->partition_epoch || any_epoch;
+    *news = state->partition_epoch > core->partition_epoch || any_epoch ||
+            (core->role == ROLE_LEADER && !has_assignment(core, state));
     return KAFKA_NONE;
 }
 
@@ -123,6 +133,13 @@ void partition_core_apply_leader(struct partition_core *core, const struct contr
     CHECK(state->leader == core->broker_id);
     CHECK(state->leader_epoch >= core->leader_epoch);
     bool new_epoch = core->role != ROLE_LEADER || state->leader_epoch > core->leader_epoch;
+    if (!new_epoch && state->partition_epoch == core->partition_epoch) {
+        /* a move has begun or ended: other replicas, the same ISR, and a proposal on its way stays (I28) */
+        assign_replicas(core, state, false, now_ms);
+        partition_core_advance_high_watermark(core, now_ms, effects);
+        partition_core_invariants(core);
+        return;
+    }
     if (core->role != ROLE_LEADER)
         core->leader_since_epoch = state->leader_epoch;
     adopt_state(core, state);
@@ -271,7 +288,8 @@ int16_t partition_core_check_acknowledged(const struct partition_core *core, boo
 {
     if (core->failed)
         return KAFKA_KAFKA_STORAGE_ERROR;
-    bool same_leadership = leader_epoch >= core->leader_since_epoch || core->faults.acknowledge_any_epoch;
+    bool same_leadership =
+        leader_epoch >= core->leader_since_epoch || core->faults.acknowledge_any_epoch;
     if (core->role != ROLE_LEADER || !same_leadership || leader_epoch > core->leader_epoch)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (!acks_all)

@@ -377,6 +377,37 @@ void replica_manager_stop_replica(struct replica_manager *manager, const struct 
     }
 }
 
+/* In the ISR, or its leader: whatever the assignment says, it may hold what nobody else has. */
+static bool is_needed(const struct control_partition *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i].broker_id == broker_id)
+            return true;
+    return state->leader == broker_id || state->leader == NO_LEADER;
+}
+
+void replica_manager_drop_departed(struct replica_manager *manager, const struct control_topic *topic)
+{
+    for (size_t i = 0; i < topic->partitions_count; i++) {
+        const struct control_partition *state = &topic->partitions[i];
+        struct uuid here;
+        if (is_replica(state, manager->broker_id) || is_needed(state, manager->broker_id) ||
+            topic->name.length > KEY_MAX - 4 || state->partition < 0 || uuid_is_zero(topic->topic_id) ||
+            log_manager_topic_id(manager->logs, topic->name, state->partition, &here) != 0 ||
+            !uuid_equals(here, topic->topic_id))
+            continue;
+        const struct stop_replica_partition stop = {.topic = topic->name,
+                                                    .topic_id = topic->topic_id,
+                                                    .partition = state->partition,
+                                                    .leader_epoch = state->leader_epoch,
+                                                    .delete_log = true};
+        int16_t error = stop_partition(manager, &stop);
+        if (error == KAFKA_NONE)
+            log_info(manager->logger, "replica", "%.*s-%d: moved to other brokers, removed here",
+                     SLICE_ARGUMENTS(topic->name), state->partition);
+    }
+}
+
 void replica_manager_configure(struct replica_manager *manager, const struct control_topic *topic)
 {
     struct log_settings settings;

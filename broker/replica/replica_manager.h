@@ -74,6 +74,12 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
                                     struct arena *arena, struct control_response *response);
 void replica_manager_stop_replica(struct replica_manager *manager, const struct stop_replica_request *request,
                                   struct arena *arena, struct control_response *response);
+/*
+ * Removes replicas that are not assigned to this broker any more, from a metadata update: a move has ended,
+ * now or while the broker was away. Only where the topic ids agree, somebody else leads, and this broker is
+ * not in the ISR. What cannot be removed now is tried again with the next update that names it.
+ */
+void replica_manager_drop_departed(struct replica_manager *manager, const struct control_topic *topic);
 /* New settings of topics, from a metadata update. */
 void replica_manager_configure(struct replica_manager *manager, const struct control_topic *topic);
 

@@ -79,6 +79,8 @@ extern const struct admin_kind admin_create_topics;
 extern const struct admin_kind admin_delete_topics;
 extern const struct admin_kind admin_create_partitions;
 extern const struct admin_kind admin_elect_leaders;
+extern const struct admin_kind admin_alter_reassignments;
+extern const struct admin_kind admin_list_reassignments;
 
 /* Room for the topics, initialised. */
 void admin_make_topics(struct admin_request *request, size_t count);

@@ -4,6 +4,7 @@
  * known; after any doubt it is looked at, and planned again if the partitions are not there.
  */
 #include "coordinator/controller/admin.h"
+#include "coordinator/controller/reassign.h"
 #include "coordinator/controller/topic_rules.h"
 #include "coordinator/zk/path.h"
 #include "proto/kafka/messages/create_partitions.h"
@@ -29,13 +30,19 @@ static void copy_existing(struct admin_topic *topic, const struct image_topic *t
     }
 }
 
+/* A move is asked for, or goes on. */
 static bool is_being_reassigned(const struct image_topic *there)
 {
     for (size_t i = 0; i < there->partition_count; i++)
-        if (there->partitions[i]->assignment.adding.count > 0 ||
-            there->partitions[i]->assignment.removing.count > 0)
+        if (there->partitions[i]->move != NULL && there->partitions[i]->move->error == KAFKA_NONE)
             return true;
-    return false;
+    return reassign_is_running_in(there);
+}
+
+static void fail_as_being_reassigned(struct admin_request *request, struct admin_topic *topic)
+{
+    admin_fail(request, topic, KAFKA_REASSIGNMENT_IN_PROGRESS,
+               "A partition reassignment is in progress for the topic '%.*s'.", SLICE_ARGUMENTS(topic->name));
 }
 
 static bool take_manual_assignment(struct admin_request *request, struct admin_topic *topic, size_t factor)
@@ -126,9 +133,7 @@ static void check(struct admin_request *request, struct admin_topic *topic)
         admin_fail(request, topic, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
                    SLICE_ARGUMENTS(topic->name));
     } else if (is_being_reassigned(there)) {
-        admin_fail(request, topic, KAFKA_REASSIGNMENT_IN_PROGRESS,
-                   "A partition reassignment is in progress for the topic '%.*s'.",
-                   SLICE_ARGUMENTS(topic->name));
+        fail_as_being_reassigned(request, topic);
     } else if (plan(request, topic, there)) {
         topic->topic_id = there->topic_id;
         topic->status = request->validate_only ? ADMIN_DONE : ADMIN_WRITE;
@@ -171,6 +176,10 @@ static void write(struct admin_request *request, struct admin_topic *topic)
     const struct image_topic *there = admin_image_topic(request, topic);
     if (there == NULL || there->deleting) {
         admin_fail(request, topic, KAFKA_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+        return;
+    }
+    if (is_being_reassigned(there)) {
+        fail_as_being_reassigned(request, topic);
         return;
     }
     if (!plan(request, topic, there))

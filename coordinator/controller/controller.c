@@ -54,7 +54,7 @@ void shell_term_init(struct controller *controller)
     controller->looks = map_new(1);
     list_init(&controller->looks_waiting);
     controller->looks_in_flight = controller->writes_in_flight = controller->rewrites_in_flight = 0;
-    controller->admin_in_flight = 0;
+    controller->admin_in_flight = controller->moves_in_flight = 0;
     controller->last_config_change = -1;
     controller->config_changes_seen = false;
     controller->deletions = map_new(1);
@@ -69,6 +69,7 @@ void shell_term_release(struct controller *controller)
     shell_brokers_clear(controller);
     shell_channels_clear(controller);
     shell_deletions_clear(controller);
+    shell_reassign_node_clear(controller);
     shell_looks_clear(controller);
     image_release(&controller->image);
     map_free(controller->looks);
@@ -158,6 +159,7 @@ static void compare(struct controller *controller)
     shell_look_periodic(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
     shell_look_periodic(controller, LOOK_PREFERRED_ELECTION, slice_of(""), 0);
+    shell_look_periodic(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
     compare_topics(controller);
 }
 
@@ -194,6 +196,7 @@ void shell_work(struct controller *controller)
         if (controller->office == OFFICE_IN) {
             shell_deletions_pump(controller);
             shell_decide_pump(controller);
+            shell_reassign_pump(controller);
             shell_elect_pump(controller);
             shell_brokers_pump(controller);
             shell_channels_pump(controller);
@@ -241,8 +244,8 @@ struct decide_settings shell_decide_settings(const struct controller *controller
         .unclean_by_default = controller->options.unclean_leader_election,
         .unclean_always = controller->options.faults.unclean_always,
         .isr_by_id = controller->options.faults.isr_by_id,
-        .keep_leader_epoch = controller->options.faults.keep_leader_epoch,
         .no_eligible = controller->options.faults.no_eligible,
+        .keep_leader_epoch = controller->options.faults.keep_leader_epoch,
     };
 }
 
@@ -301,10 +304,10 @@ struct controller_gauges controller_gauges(const struct controller *controller)
                 !topic->partitions[i]->has_state || topic->partitions[i]->state.leader == NODE_NO_LEADER;
     }
     gauges.unfinished = controller->request_count + controller->work_waits + map_size(controller->looks) +
-                        list_length(&image->dirty) + list_length(&controller->alters) +
-                        list_length(&controller->producer_ids) + list_length(&controller->shutdowns) +
-                        list_length(&controller->admins) + list_length(&controller->elections) +
-                        controller->election_node_busy;
+                        list_length(&image->dirty) + list_length(&image->moving) +
+                        list_length(&controller->alters) + list_length(&controller->producer_ids) +
+                        list_length(&controller->shutdowns) + list_length(&controller->admins) +
+                        list_length(&controller->elections) + controller->election_node_busy;
     for (size_t i = 0; i < controller->channel_count; i++)
         gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeats ||
                              controller->channels[i].not_before_ms > controller->now_ms ||

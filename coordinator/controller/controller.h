@@ -65,6 +65,7 @@ struct controller_faults {
     bool unclean_always;      /* I27: any live replica is elected when the ISR has none */
     bool isr_by_id;           /* I24, I25: a seat belongs to a broker id, whatever its epoch */
     bool no_eligible;         /* who leaves an ISR that becomes too small is forgotten (seats.h) */
+    bool move_ends_early;     /* I36: replicas leave before the target of a move is in the ISR */
     bool skip_reconciliation; /* I31: a new controller believes the seats that it finds */
     bool unfenced_writes;     /* I29: partition states are written without the check of the epoch */
     bool forget_messages;     /* I33: a message that was not answered counts as told */

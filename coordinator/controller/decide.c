@@ -6,6 +6,7 @@
 
 #include "common/check.h"
 #include "common/memory.h"
+#include "coordinator/controller/reassign.h"
 
 /* Who is what, of the ISR and of the eligible replicas. */
 struct seating {
@@ -39,6 +40,32 @@ static void seating_init(struct seating *seating, const struct image *image,
             seating->eligible[seating->eligible_count++] = id;
         seating->renewed = seating->renewed || (in_isr && seat == SEAT_RENEWED);
     }
+}
+
+/*
+ * Of a partition that is being moved, those that are to leave keep their seats until the whole target has
+ * good ones, on brokers that stay; from then on only the target does. Nobody sits who is no replica, unless
+ * nobody else does.
+ */
+static void seating_keep_assigned(struct seating *seating, const struct image *image,
+                                  const struct image_partition *partition)
+{
+    const struct node_assignment *assignment = &partition->assignment;
+    size_t staying = 0, kept = 0;
+    int32_t *ids = memory_allocate(max_size(seating->member_count, 1) * sizeof(*ids));
+    for (size_t i = 0; i < seating->member_count; i++)
+        if (!image_is_shutting_down(image, seating->members[i]))
+            ids[staying++] = seating->members[i];
+    bool arrived = reassign_is_running(assignment) && reassign_has_arrived(assignment, ids, staying);
+    for (size_t i = 0; i < seating->member_count; i++)
+        if (arrived ? reassign_stays(assignment, seating->members[i])
+                    : node_replicas_contains(&assignment->replicas, seating->members[i]))
+            ids[kept++] = seating->members[i];
+    if (kept > 0) {
+        memcpy(seating->members, ids, kept * sizeof(*ids));
+        seating->member_count = kept;
+    }
+    free(ids);
 }
 
 static void seating_release(struct seating *seating)
@@ -268,6 +295,7 @@ enum decision decide_partition(const struct image *image, const struct image_par
         return decide_new(image, partition, settings, next);
     struct seating seating;
     seating_init(&seating, image, partition, settings);
+    seating_keep_assigned(&seating, image, partition);
     enum decision decision =
         seating.member_count > 0
             ? decide_with_members(image, partition, settings, &seating, next)

@@ -7,6 +7,7 @@
 
 #include "common/check.h"
 #include "common/memory.h"
+#include "coordinator/zk/node_json.h"
 
 void image_init(struct image *image)
 {
@@ -16,6 +17,15 @@ void image_init(struct image *image)
     list_init(&image->changes);
     list_init(&image->removed);
     list_init(&image->dirty);
+    list_init(&image->moving);
+}
+
+static void move_free(struct image_move *move)
+{
+    if (move == NULL)
+        return;
+    node_replicas_release(&move->target);
+    free(move);
 }
 
 static void partition_free(struct image *image, struct image_partition *partition)
@@ -30,6 +40,7 @@ static void partition_free(struct image *image, struct image_partition *partitio
     free(partition->disks);
     free(partition->ends);
     free(partition->new_on);
+    move_free(partition->move);
     free(partition->deleted_on);
     free(partition);
     image->partition_count--;
@@ -37,6 +48,7 @@ static void partition_free(struct image *image, struct image_partition *partitio
 
 static void topic_free(struct image *image, struct image_topic *topic)
 {
+    list_remove(&topic->moving);
     for (size_t i = 0; i < topic->partition_count; i++)
         partition_free(image, topic->partitions[i]);
     free(topic->partitions);
@@ -227,6 +239,7 @@ struct image_topic *image_add_topic(struct image *image, struct slice name)
     struct image_topic *topic = memory_allocate_zeroed(1, sizeof(*topic));
     topic->name = memory_copy_bytes(name.data, name.length);
     node_config_init(&topic->config);
+    list_init(&topic->moving);
     CHECK(map_get(image->topics, name) == NULL);
     map_put(image->topics, name, topic);
     return topic;
@@ -332,6 +345,30 @@ static bool assignment_set(struct node_assignment *to, const struct node_assignm
     return true;
 }
 
+static bool loses_replicas(const struct image_partition *partition, const struct node_assignment *next)
+{
+    for (size_t i = 0; i < partition->assignment.replicas.count; i++)
+        if (!node_replicas_contains(&next->replicas, partition->assignment.replicas.ids[i]))
+            return true;
+    return false;
+}
+
+/* Replicas that a move adds have no log yet, unless they have said otherwise; who has left has none either. */
+static void expect_added(struct image_partition *partition, const struct node_assignment *next)
+{
+    for (size_t i = 0; i < partition->assignment.replicas.count; i++)
+        if (!node_replicas_contains(&next->replicas, partition->assignment.replicas.ids[i]))
+            image_note_replica_taken(partition, partition->assignment.replicas.ids[i]);
+    for (size_t i = 0; i < next->adding.count; i++) {
+        if (node_replicas_contains(&partition->assignment.adding, next->adding.ids[i]))
+            continue;
+        image_note_replica_taken(partition, next->adding.ids[i]);
+        partition->new_on = memory_resize(partition->new_on,
+                                          (partition->new_on_count + 1) * sizeof(*partition->new_on));
+        partition->new_on[partition->new_on_count++] = (struct image_new){next->adding.ids[i], -1};
+    }
+}
+
 void image_set_topic(struct image *image, struct image_topic *topic, const struct node_topic *node,
                      int32_t version)
 {
@@ -347,6 +384,8 @@ void image_set_topic(struct image *image, struct image_topic *topic, const struc
         if (is_new)
             partition = partition_new(image, topic, assignment->partition);
         partitions[i] = partition;
+        expect_added(partition, assignment);
+        topic->has_departed = topic->has_departed || loses_replicas(partition, assignment);
         if (assignment_set(&partition->assignment, assignment) && !is_new) {
             image_mark_dirty(image, partition);
             image_touch(image, partition, true);
@@ -381,12 +420,21 @@ void image_note_replica_taken(struct image_partition *partition, int32_t broker_
     partition->new_on_count = kept;
 }
 
+static bool has_seat(const struct node_partition_state *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == broker_id)
+            return true;
+    return false;
+}
+
 bool image_is_replica_new(const struct image *image, const struct image_partition *partition,
                           int32_t broker_id)
 {
     for (size_t i = 0; i < partition->new_on_count; i++)
         if (partition->new_on[i].broker_id == broker_id)
-            return partition->new_on[i].broker_epoch == image_broker_epoch(image, broker_id);
+            return partition->new_on[i].broker_epoch == image_broker_epoch(image, broker_id) ||
+                   (partition->new_on[i].broker_epoch < 0 && !has_seat(&partition->state, broker_id));
     return false;
 }
 
@@ -446,6 +494,23 @@ void image_mark_dirty(struct image *image, struct image_partition *partition)
         return;
     partition->dirty = true;
     list_push_back(&image->dirty, &partition->dirty_node);
+}
+
+void image_mark_moving(struct image *image, struct image_topic *topic)
+{
+    if (list_is_empty(&topic->moving))
+        list_push_back(&image->moving, &topic->moving);
+}
+
+void image_set_move(struct image *image, struct image_partition *partition, const struct image_move *move)
+{
+    move_free(partition->move);
+    partition->move = NULL;
+    if (move == NULL)
+        return;
+    partition->move = memory_allocate(sizeof(*partition->move));
+    *partition->move = *move;
+    image_mark_moving(image, partition->topic);
 }
 
 void image_clear_dirty(struct image_partition *partition)

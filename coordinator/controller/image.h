@@ -70,12 +70,14 @@ struct image_partition {
      * have a log for it: in that life an empty one is no surprise. */
     struct image_new {
         int32_t broker_id;
-        int64_t broker_epoch;
+        int64_t broker_epoch; /* -1: any; a replica that a move adds is new until it has been taken */
     } * new_on;
     size_t new_on_count;
 
     int32_t *deleted_on; /* brokers that have removed their replica; only while the topic is deleted */
     size_t deleted_on_count;
+
+    struct image_move *move; /* asked for and not written yet; NULL: none. See shell_reassign.c */
 
     uint64_t sequence;            /* of its last change: metadata */
     uint64_t leader_isr_sequence; /* of its last change that replicas must hear of */
@@ -95,6 +97,18 @@ struct image_topic {
     bool partitions_node_exists; /* …/partitions is believed to be there */
     bool deleting;               /* /admin/delete_topics/<t> exists, and deletion is enabled */
     uint64_t deletion_sequence;  /* of the change that took it from the brokers' metadata */
+    struct list moving;          /* node in image.moving */
+    bool has_departed;           /* replicas have left it, in this term: their brokers are to hear of it */
+    bool assignment_busy;        /* a write of the assignment is in flight: nothing of it is decided */
+};
+
+/* Where the replicas of a partition are to go, on behalf of a request. */
+struct image_move {
+    struct node_replicas target;
+    bool cancel;      /* back to the origin; no target */
+    bool by_node;     /* /admin/reassign_partitions asks for it */
+    uint64_t request; /* who asks */
+    int16_t error;    /* why it cannot be; else NONE while it waits to be written */
 };
 
 /* A topic that brokers must forget; told up to the sequence, like changes. */
@@ -113,6 +127,7 @@ struct image {
     struct list changes;       /* image_partition by ascending sequence */
     struct list removed;       /* image_removed by ascending sequence */
     struct list dirty;         /* image_partition to be decided */
+    struct list moving;        /* image_topic whose moves are to be looked at */
     size_t partition_count;
     /* Brokers that are about to stop, with the epoch that is; their leaderships move away. Memory only: a new
      * controller is asked again. */
@@ -191,6 +206,11 @@ void image_mark_dirty_of_broker(struct image *image, int32_t broker_id);
 void image_clear_dirty(struct image_partition *partition);
 /* Forgets removals that every channel has told of. */
 void image_trim_removed(struct image *image, uint64_t told);
+
+/* The moves of the topic are to be looked at. */
+void image_mark_moving(struct image *image, struct image_topic *topic);
+/* Replaces what was asked for; NULL: nothing is. Takes over what `move` owns. */
+void image_set_move(struct image *image, struct image_partition *partition, const struct image_move *move);
 
 bool node_replicas_contains(const struct node_replicas *replicas, int32_t broker_id);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "coordinator/controller/reassign.h"
 #include "proto/kafka/error.h"
 
 int16_t isr_change_check_sender(const struct image *image, int32_t broker_id, int64_t broker_epoch)
@@ -60,6 +61,12 @@ static bool is_eligible(const struct image *image, const struct image_partition 
                         const struct isr_member *member, bool by_id)
 {
     int64_t registered = image_broker_epoch(image, member->broker_id);
+    const struct node_partition_state *state = &partition->state;
+    /* it has been taken out, since the target of a move has arrived, and must not come back before the end */
+    if (!reassign_stays(&partition->assignment, member->broker_id) &&
+        seat_epoch(state, member->broker_id) == -2 &&
+        reassign_has_arrived(&partition->assignment, state->isr, state->isr_count))
+        return false;
     if (!image_can_serve(image, partition, member->broker_id))
         return false;
     if (!by_id && registered != member->broker_epoch)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "coordinator/controller/reassign.h"
 
 static enum seat judge(const struct image *image, const struct image_partition *partition, int32_t broker_id,
                        int64_t seat_epoch, const struct decide_settings *settings)
@@ -57,6 +58,10 @@ static void add_eligible(const struct image *image, const struct image_partition
     enum seat seat = seat_of_broker(image, partition, broker_id, settings);
     if (epoch < 0 || seat == SEAT_NONE || seat == SEAT_BOUNCED || is_in_isr(next, broker_id) ||
         !node_replicas_contains(&partition->assignment.replicas, broker_id))
+        return;
+    /* who leaves with a move that has arrived is not needed any more */
+    if (!reassign_stays(&partition->assignment, broker_id) &&
+        reassign_has_arrived(&partition->assignment, next->isr, next->isr_count))
         return;
     next->elr[next->elr_count] = broker_id;
     next->elr_broker_epochs[next->elr_count++] = epoch;

@@ -12,6 +12,7 @@
  *   shell_channel.c   messages to brokers
  *   shell_directory.c log directories that fail, and are well again
  *   shell_elect.c     elections on request, and the balancing of leaderships
+ *   shell_reassign.c  moves of replicas; shell_reassign_node.c: those that old tools ask for
  *   shell_broker.c    requests of brokers
  *   admin*.c          requests of clients
  */
@@ -24,6 +25,7 @@
 #include "coordinator/controller/elect.h"
 #include "coordinator/controller/image.h"
 #include "coordinator/controller/push.h"
+#include "coordinator/zk/node_admin.h"
 
 enum office {
     OFFICE_OUT,       /* no session, or not started */
@@ -58,6 +60,7 @@ enum look_kind {
     LOOK_DIRECTORY_EVENTS,   /* children of /log_dir_event_notification */
     LOOK_DIRECTORY_EVENT,    /* name: the notification */
     LOOK_PREFERRED_ELECTION, /* /admin/preferred_replica_election */
+    LOOK_REASSIGNMENTS,      /* /admin/reassign_partitions */
     LOOK_STATE               /* name, number: a partition's state */
 };
 
@@ -109,6 +112,18 @@ struct elect_job {
     struct arena names;
 };
 
+/* /admin/reassign_partitions as it was last seen, without what has left it since. */
+struct reassign_node {
+    bool there;
+    bool busy;    /* a write of it is in flight */
+    bool rewrite; /* it holds what is not understood */
+    bool seen;    /* the pump has looked through it, at this number of changes */
+    uint64_t seen_sequence;
+    struct zk_version version;
+    int64_t created; /* czxid */
+    struct node_partition_list list;
+};
+
 /* A broker's or client's request that waits for something. */
 struct alter_request;
 struct producer_ids_request;
@@ -150,6 +165,8 @@ struct controller {
     size_t looks_in_flight;
     size_t writes_in_flight;
     size_t rewrites_in_flight;
+    size_t moves_in_flight;
+    struct reassign_node reassign_node;
     size_t admin_in_flight;
     int32_t last_config_change;
     bool config_changes_seen;
@@ -294,6 +311,19 @@ int64_t shell_elect_deadline(const struct controller *controller);
 void shell_elect_clear(struct controller *controller);
 void shell_balance_office_taken(struct controller *controller);
 void shell_apply_preferred_election(struct controller *controller, const struct zk_response *response);
+
+/* shell_reassign.c */
+/* Begins, ends and changes moves, as far as that can be done now. */
+void shell_reassign_pump(struct controller *controller);
+/* The state of the partition is what it should be: its move may go on. */
+void shell_reassign_settled(struct controller *controller, struct image_partition *partition);
+
+/* shell_reassign_node.c */
+void shell_apply_reassignments(struct controller *controller, const struct zk_response *response);
+void shell_reassign_node_pump(struct controller *controller);
+void shell_reassign_node_clear(struct controller *controller);
+/* It is being read or written: what stands in it is not certain. */
+bool shell_reassign_node_is_busy(const struct controller *controller);
 
 /* shell_broker.c */
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,

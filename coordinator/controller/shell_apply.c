@@ -186,6 +186,10 @@ static bool repair_topic(struct controller *controller, const struct image_topic
         const struct node_replicas *replicas = &topic->partitions[i]->assignment.replicas;
         node_topic_add_partition(&whole, replicas->ids, replicas->count);
         whole.partitions[i].partition = topic->partitions[i]->number;
+        const struct node_assignment *assignment = &topic->partitions[i]->assignment;
+        node_replicas_set(&whole.partitions[i].adding, assignment->adding.ids, assignment->adding.count);
+        node_replicas_set(&whole.partitions[i].removing, assignment->removing.ids,
+                          assignment->removing.count);
     }
     node_topic_release(node);
     *node = whole;
@@ -448,6 +452,9 @@ void shell_apply(struct controller *controller, const struct look *look, const s
         return;
     case LOOK_PREFERRED_ELECTION:
         shell_apply_preferred_election(controller, response);
+        return;
+    case LOOK_REASSIGNMENTS:
+        shell_apply_reassignments(controller, response);
         return;
     case LOOK_STATE:
         apply_state(controller, look, response);

@@ -158,13 +158,16 @@ static void stop_later(struct controller *controller, struct channel *channel)
 /*
  * A disk that is offline or was full for a moment, too many open files, the folder of another topic: the
  * broker is told of its partitions again, or they would stay as they are; it alone, and more and more rarely.
+ * Likewise a leader that had already heard, in the answer to its proposal, of a newer ISR than the message
+ * names: what else the message said (other replicas) has been refused with it.
  */
 static void repeat_later(struct controller *controller, struct channel *channel,
                          const struct control_response *response)
 {
     bool refused = false;
     for (size_t i = 0; i < response->partitions_count; i++)
-        refused = refused || shell_is_disk_error(response->partitions[i].error);
+        refused = refused || shell_is_disk_error(response->partitions[i].error) ||
+                  response->partitions[i].error == KAFKA_STALE_CONTROLLER_EPOCH;
     if (!refused && channel->asks_all && !channel->repeats)
         channel->repeat_backoff_ms = 0;
     if (!refused || channel->repeats)

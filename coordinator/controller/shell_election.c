@@ -93,6 +93,7 @@ static void take_office(struct controller *controller, int32_t epoch, struct zk_
     shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);
     shell_look(controller, LOOK_DIRECTORY_EVENTS, slice_of(""), 0);
     shell_look(controller, LOOK_PREFERRED_ELECTION, slice_of(""), 0);
+    shell_look(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
     shell_look(controller, LOOK_TOPICS, slice_of(""), 0);
 }
 

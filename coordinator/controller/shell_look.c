@@ -98,6 +98,7 @@ static const char *const look_names[] = {
     [LOOK_DIRECTORY_EVENTS] = "the list of log directory events",
     [LOOK_DIRECTORY_EVENT] = "the log directory event",
     [LOOK_PREFERRED_ELECTION] = "the preferred elections asked for",
+    [LOOK_REASSIGNMENTS] = "the moves asked for",
     [LOOK_STATE] = "a partition state of topic",
 };
 
@@ -167,6 +168,17 @@ static void read_preferred_election(struct controller *controller, void *payload
         look_done(controller, payload, response);
 }
 
+/* The same for moves. */
+static void read_reassignments(struct controller *controller, void *payload,
+                               const struct zk_response *response)
+{
+    if (response->result == ZK_OK)
+        zk_get(controller->zk, ZK_PATH_REASSIGN_PARTITIONS, false,
+               shell_request(controller, false, look_done, NULL, payload));
+    else
+        look_done(controller, payload, response);
+}
+
 static void look_send(struct controller *controller, struct look *look)
 {
     struct arena arena;
@@ -179,6 +191,7 @@ static void look_send(struct controller *controller, struct look *look)
         shell_request(controller, false,
                       look->kind == LOOK_TOPIC                ? read_topic_unwatched
                       : look->kind == LOOK_PREFERRED_ELECTION ? read_preferred_election
+                      : look->kind == LOOK_REASSIGNMENTS      ? read_reassignments
                                                               : look_done,
                       NULL, look);
     switch (look->kind) {
@@ -214,6 +227,9 @@ static void look_send(struct controller *controller, struct look *look)
         break;
     case LOOK_PREFERRED_ELECTION:
         zk_exists(zk, ZK_PATH_PREFERRED_REPLICA_ELECTION, true, done);
+        break;
+    case LOOK_REASSIGNMENTS:
+        zk_exists(zk, ZK_PATH_REASSIGN_PARTITIONS, true, done);
         break;
     case LOOK_STATE:
         zk_get(zk, zk_path_partition_state(&arena, name, look->number), false, done);
@@ -294,6 +310,9 @@ void shell_watch_event(struct controller *controller, enum zk_event event, const
         return;
     case ZK_PATH_KIND_PREFERRED_REPLICA_ELECTION:
         shell_look(controller, LOOK_PREFERRED_ELECTION, slice_of(""), 0);
+        return;
+    case ZK_PATH_KIND_REASSIGN_PARTITIONS:
+        shell_look(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
         return;
     case ZK_PATH_KIND_DELETE_TOPICS:
         shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);

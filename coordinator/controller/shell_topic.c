@@ -359,6 +359,22 @@ static void begin(struct controller *controller, struct image_topic *topic)
         controller->channels[i].push.stop_pending = true;
 }
 
+/*
+ * Brokers learn from metadata that a replica has left them; of a topic in deletion they would not. So those
+ * that take messages hear of it before.
+ */
+static bool departures_are_told(struct controller *controller, const struct image_topic *topic)
+{
+    uint64_t sequence = 0;
+    for (size_t i = 0; topic->has_departed && i < topic->partition_count; i++) {
+        const struct image_partition *partition = topic->partitions[i];
+        if (partition->dirty || partition->busy || partition->unsettled)
+            return false;
+        sequence = partition->sequence > sequence ? partition->sequence : sequence;
+    }
+    return !topic->assignment_busy && shell_all_told(controller, sequence);
+}
+
 static void pump_one(struct controller *controller, struct deletion *deletion)
 {
     struct slice name = slice_of(deletion->name);
@@ -376,7 +392,8 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
     } else if (topic == NULL) {
         carry_out(controller, deletion);
     } else if (!topic->deleting) {
-        begin(controller, topic);
+        if (departures_are_told(controller, topic))
+            begin(controller, topic);
     } else if (push_deletion_is_complete(topic) || controller->options.faults.stop_part_way) {
         carry_out(controller, deletion);
     }

@@ -327,6 +327,7 @@ static void settle(struct controller *controller, struct image_partition *partit
     if (partition->withheld)
         image_touch(&controller->image, partition, true);
     partition->withheld = false;
+    shell_reassign_settled(controller, partition);
 }
 
 void shell_decide_pump(struct controller *controller)
@@ -338,7 +339,7 @@ void shell_decide_pump(struct controller *controller)
         struct image_partition *partition = container_of(node, struct image_partition, dirty_node);
         if (controller->writes_in_flight >= SHELL_WRITES_IN_FLIGHT_MAX)
             break;
-        if (partition->busy)
+        if (partition->busy || partition->topic->assignment_busy)
             continue;
         struct node_partition_state next;
         bool unclean;

@@ -90,11 +90,14 @@ static void tell_committed(struct fake_zookeeper *zookeeper, int64_t session)
         return;
     const struct fake_transaction *transaction = &zookeeper->history[zookeeper->history_count - 1];
     struct fake_change *changes = memory_allocate_zeroed(transaction->step_count, sizeof(*changes));
+    size_t count = 0;
     for (size_t i = 0; i < transaction->step_count; i++) {
         const struct fake_step *step = &transaction->steps[i];
+        if (step->kind == ZK_OPERATION_CHECK)
+            continue;
         const struct fake_node *old = fake_tree_find(&zookeeper->servers[0].tree, step->path);
         const struct fake_node *new = fake_tree_find(&zookeeper->scratch, step->path);
-        changes[i] = (struct fake_change){
+        changes[count++] = (struct fake_change){
             .kind = step->kind,
             .path = step->path,
             .data = step->has_data ? slice_make(step->data, step->data_length) : slice_of(NULL),
@@ -104,7 +107,7 @@ static void tell_committed(struct fake_zookeeper *zookeeper, int64_t session)
         };
     }
     zookeeper->options.committed(zookeeper->options.committed_context, zookeeper->zxid, session, changes,
-                                 transaction->step_count);
+                                 count);
     free(changes);
 }
 

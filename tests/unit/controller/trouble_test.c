@@ -263,9 +263,10 @@ static void state_removed(void **state)
     assert_true(world_run(world, 2000, world_is_at_rest));
     fake_zookeeper_remove(world->zookeeper, state_path);
     replica = world_find(leader->replicas, "t", 0);
-    struct isr_member all[] = {{1, world->brokers[0].epoch}, {2, world->brokers[1].epoch}};
-    world_propose(world, leader, replica, leader->id == 1 ? all : all + 1, 1);
-    world_propose(world, leader, replica, all, 2);
+    const struct world_broker *other = &world->brokers[leader->id == 1 ? 1 : 0];
+    struct isr_member both[] = {alone, {other->id, other->epoch}};
+    world_propose(world, leader, replica, both, 1);
+    world_propose(world, leader, replica, both, 2);
     assert_true(world_run(world, 2000, world_is_at_rest));
     struct slice data;
     struct node_partition_state node;

@@ -202,7 +202,8 @@ void world_start(struct world *world, int32_t id)
         .leader_imbalance_percentage = world->options.leader_imbalance_percentage,
         .faults = {.unclean_always = world->options.unclean_always_fault,
                    .isr_by_id = world->options.isr_by_id_fault,
-                   .skip_reconciliation = world->options.skip_reconciliation_fault},
+                   .skip_reconciliation = world->options.skip_reconciliation_fault,
+                   .move_ends_early = world->options.move_ends_early_fault},
     };
     broker->controller = controller_new(&options);
     zk_client_add_listener(options.zk, &broker->listener);

@@ -67,7 +67,7 @@ struct world_options {
     int brokers;
     int zookeeper_servers;
     const char *const *racks; /* one a broker, or NULL */
-    bool unclean_always_fault, isr_by_id_fault, skip_reconciliation_fault;
+    bool unclean_always_fault, isr_by_id_fault, skip_reconciliation_fault, move_ends_early_fault;
     bool auto_leader_rebalance;
     int32_t leader_imbalance_percentage;
     bool keep_intact; /* a restarted broker has lost nothing */

@@ -34,10 +34,15 @@ void world_replicas_clear(struct map *map)
     }
 }
 
-struct world_replica *world_find(struct map *map, const char *topic, int32_t partition)
+static struct world_replica *world_find_slice(struct map *map, struct slice topic, int32_t partition)
 {
     char key[300];
-    return map_get(map, key_of(key, slice_of(topic), partition));
+    return map_get(map, key_of(key, topic, partition));
+}
+
+struct world_replica *world_find(struct map *map, const char *topic, int32_t partition)
+{
+    return world_find_slice(map, slice_of(topic), partition);
 }
 
 static void replica_put(struct map *map, const struct control_topic *topic,
@@ -130,6 +135,22 @@ static void forget_topic(struct map *map, struct slice name)
     }
 }
 
+/* A replica that has moved away is removed, as replica_manager_drop_departed does it. */
+static void drop_departed(struct world_broker *broker, const struct control_topic *topic,
+                          const struct control_partition *partition)
+{
+    const struct world_replica *replica =
+        world_find_slice(broker->replicas, topic->name, partition->partition);
+    bool needed = partition->leader == broker->id || partition->leader == NO_LEADER;
+    for (size_t i = 0; i < partition->replicas_count; i++)
+        needed = needed || partition->replicas[i] == broker->id;
+    for (size_t i = 0; i < partition->isr_count; i++)
+        needed = needed || partition->isr[i].broker_id == broker->id;
+    if (replica != NULL && !needed && uuid_equals(replica->topic_id, topic->topic_id) &&
+        replica->leader_epoch <= partition->leader_epoch)
+        replica_remove(broker->replicas, topic->name, partition->partition);
+}
+
 static void receive_metadata(struct world_broker *broker, const struct update_metadata_request *request)
 {
     broker->metadata_accepted++;
@@ -143,8 +164,10 @@ static void receive_metadata(struct world_broker *broker, const struct update_me
         const struct control_topic *topic = &request->topics[t];
         if (topic->partitions_count == 0)
             forget_topic(broker->metadata, topic->name);
-        for (size_t p = 0; p < topic->partitions_count; p++)
+        for (size_t p = 0; p < topic->partitions_count; p++) {
             replica_put(broker->metadata, topic, &topic->partitions[p]);
+            drop_departed(broker, topic, &topic->partitions[p]);
+        }
     }
 }
 

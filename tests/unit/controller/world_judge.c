@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "coordinator/zk/node_broker.h"
 #include "coordinator/zk/node_partition_state.h"
+#include "coordinator/controller/image.h"
 #include "coordinator/zk/path.h"
 #include "tests/unit/controller/world.h"
 
@@ -128,13 +129,67 @@ static void judge_state(struct world *world, const struct fake_change *change, s
     node_partition_state_release(&new);
 }
 
+static bool reads_state(const struct world *world, struct slice topic, int32_t partition,
+                        struct node_partition_state *state)
+{
+    char path[300];
+    struct slice data;
+    snprintf(path, sizeof(path), "/brokers/topics/%.*s/partitions/%d/state", SLICE_ARGUMENTS(topic),
+             partition);
+    return fake_zookeeper_read(world->zookeeper, path, &data, NULL) &&
+           node_partition_state_decode(data, state, NULL) == 0;
+}
+
+/* Replicas leave when a move has arrived, or go back to the origin; and never the last that are in sync. */
+static void judge_departure(struct world *world, struct slice topic, const struct node_assignment *old,
+                            const struct node_assignment *new, const char *path)
+{
+    struct node_partition_state state;
+    bool leaves = false, ends = new->adding.count == 0 && new->removing.count == 0 && old->removing.count > 0;
+    for (size_t i = 0; i < old->replicas.count; i++) {
+        bool stays = node_replicas_contains(&new->replicas, old->replicas.ids[i]);
+        leaves = leaves || !stays;
+        ends = ends && stays != node_replicas_contains(&old->removing, old->replicas.ids[i]);
+    }
+    if (!leaves || !reads_state(world, topic, old->partition, &state))
+        return;
+    size_t kept = 0, arrived = 0;
+    for (size_t i = 0; i < new->replicas.count; i++) {
+        arrived += in_isr(&state, new->replicas.ids[i]);
+        kept += in_isr(&state, new->replicas.ids[i]);
+    }
+    if (kept == 0)
+        world_complain(world, "I36: the last replicas in sync have left", path);
+    if (ends && arrived < new->replicas.count)
+        world_complain(world, "I36: replicas have left before the target was in the ISR", path);
+    node_partition_state_release(&state);
+}
+
+static void judge_assignment(struct world *world, const struct fake_change *change, struct slice topic)
+{
+    struct node_topic old, new;
+    if (node_topic_decode(change->old_data, &old, NULL) != 0)
+        return;
+    if (node_topic_decode(change->data, &new, NULL) == 0) {
+        for (size_t i = 0; i < old.partition_count; i++) {
+            const struct node_assignment *to = node_topic_find(&new, old.partitions[i].partition);
+            if (to == NULL)
+                world_complain(world, "a partition has been lost", change->path);
+            else
+                judge_departure(world, topic, &old.partitions[i], to, change->path);
+        }
+        node_topic_release(&new);
+    }
+    node_topic_release(&old);
+}
+
 /* Only the session that has made the newest controller epoch may write (I29). */
 static void judge_writer(struct world *world, int64_t session, const char *path, enum zk_path_kind kind)
 {
     bool controllers = kind == ZK_PATH_KIND_TOPIC || kind == ZK_PATH_KIND_TOPIC_PARTITIONS ||
                        kind == ZK_PATH_KIND_PARTITION || kind == ZK_PATH_KIND_PARTITION_STATE ||
                        kind == ZK_PATH_KIND_DELETE_TOPIC || kind == ZK_PATH_KIND_CONFIG_ENTITY ||
-                       kind == ZK_PATH_KIND_PRODUCER_ID_BLOCK;
+                       kind == ZK_PATH_KIND_PRODUCER_ID_BLOCK || kind == ZK_PATH_KIND_REASSIGN_PARTITIONS;
     if (controllers && session != world->controller_session)
         world_complain(world, "I29: a deposed controller has written", path);
 }
@@ -156,6 +211,8 @@ void world_judge(void *context, int64_t zxid, int64_t session, const struct fake
             judge_writer(world, session, change->path, kind);
         if (session != 0 && kind == ZK_PATH_KIND_PARTITION_STATE && change->kind != ZK_OPERATION_DELETE)
             judge_state(world, change, parts.topic, parts.partition);
+        if (session != 0 && kind == ZK_PATH_KIND_TOPIC && change->kind == ZK_OPERATION_SET)
+            judge_assignment(world, change, parts.topic);
     }
 }
 
@@ -244,6 +301,14 @@ static void check_partition(struct world *world, const char *topic, const struct
         for (size_t r = 0; r < assignment->replicas.count; r++)
             if (assignment->replicas.ids[r] == broker->id)
                 check_told(world, broker->replicas, broker, topic, assignment->partition, &state, "replica");
+    }
+    /* a replica that has left is gone from brokers' disks */
+    for (int i = 0; i < world->broker_count; i++) {
+        struct world_broker *broker = &world->brokers[i];
+        if (broker->alive && state.leader != NODE_NO_LEADER && !in_isr(&state, broker->id) &&
+            !node_replicas_contains(&assignment->replicas, broker->id) &&
+            world_find(broker->replicas, topic, assignment->partition) != NULL)
+            world_complain(world, "I36: a replica that has left is still there", path);
     }
     node_partition_state_release(&state);
 }

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves become fenced multis: one assignment znode a topic, with all of its partitions that begin, end, or
+ * change their move; several topics to a multi, several multis on their way. Where replicas leave, the multi
+ * also checks the version of the partition's state: what made it right to let them go still holds when they
+ * go (I36). (A znode so large that nothing else fits into its multi goes without; states are written by
+ * nobody but this controller, and not while the assignment is being written.)
+ *
+ * What a request asks for waits at its partition (image_move), in memory only: a request is answered when it
+ * has been written. Everything later is found in the znodes. After a lost answer or a lost race the topic is
+ * looked at, and what is then still to be done is planned again (I38).
+ */
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "coordinator/controller/reassign.h"
+#include "coordinator/controller/shell.h"
+#include "coordinator/zk/path.h"
+#include "proto/kafka/error.h"
+
+/* Partitions of a topic of which replicas leave in one write: each is an operation. */
+#define LEAVING_MAX 400
+/* What a check of a state takes, at most, besides the topic's name. */
+#define CHECK_BYTES 120
+
+struct move_item {
+    char *topic; /* by name: the topic may be gone when the answer comes */
+    struct uuid topic_id;
+    struct node_topic next;
+    size_t first_operation, operation_count; /* the set, then checks */
+};
+
+struct move_batch {
+    struct controller *controller;
+    struct arena arena;
+    struct zk_operation *operations;
+    size_t operation_count, operation_capacity, bytes;
+    struct move_item *items;
+    size_t item_count, item_capacity;
+};
+
+/* A topic's next assignment while it is being planned. */
+struct plan {
+    struct node_topic next;
+    int32_t *leaving; /* numbers of partitions whose states are to be checked */
+    size_t leaving_count;
+    size_t begun, ended;
+    size_t limit; /* of changed partitions; the others come with the next write */
+};
+
+static struct move_batch *batch_new(struct controller *controller)
+{
+    struct move_batch *batch = memory_allocate_zeroed(1, sizeof(*batch));
+    batch->controller = controller;
+    arena_init(&batch->arena, ARENA_NO_BUDGET);
+    return batch;
+}
+
+static void batch_free(void *payload)
+{
+    struct move_batch *batch = payload;
+    for (size_t i = 0; i < batch->item_count; i++) {
+        free(batch->items[i].topic);
+        node_topic_release(&batch->items[i].next);
+    }
+    free(batch->items);
+    free(batch->operations);
+    arena_release(&batch->arena);
+    free(batch);
+}
+
+/* ---- what ZooKeeper has answered ---- */
+
+static void item_written(struct controller *controller, struct image_topic *topic,
+                         const struct move_item *item, const struct zk_response *response)
+{
+    int32_t version = response->outcomes[item->first_operation].stat.version.value;
+    if (version > topic->version)
+        image_set_topic(&controller->image, topic, &item->next, version);
+}
+
+static void item_refused(struct controller *controller, struct image_topic *topic,
+                         const struct move_batch *batch, const struct move_item *item,
+                         const struct zk_response *response)
+{
+    struct slice name = slice_of(topic->name);
+    size_t culprit = response->culprit;
+    struct zk_path_parts parts;
+    if (culprit == ZK_NO_CULPRIT) {
+        shell_look_later(controller, LOOK_TOPIC, name, 0);
+    } else if (culprit == item->first_operation) {
+        shell_look(controller, LOOK_TOPIC, name, 0);
+    } else if (culprit > item->first_operation && culprit < item->first_operation + item->operation_count &&
+               zk_path_parse(batch->operations[culprit].path, &parts) == ZK_PATH_KIND_PARTITION_STATE) {
+        struct image_partition *partition = image_find_partition(topic, parts.partition);
+        if (partition != NULL)
+            shell_look_at_state(controller, partition);
+    }
+}
+
+static void batch_done(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    struct move_batch *batch = payload;
+    bool refused =
+        response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR;
+    uint64_t suppressed;
+    controller->moves_in_flight--;
+    if (shell_met_fence(controller, response))
+        return;
+    if (refused && log_limiter_allow(&controller->unwritable, controller->now_ms, &suppressed))
+        log_error(controller->logger, SHELL_AREA, "assignments of %zu topics, first %s, not written: %s",
+                  batch->item_count, batch->items[0].topic, zk_result_name(response->result));
+    for (size_t i = 0; i < batch->item_count; i++) {
+        const struct move_item *item = &batch->items[i];
+        struct image_topic *topic = image_find_topic(&controller->image, slice_of(item->topic));
+        if (topic == NULL || !uuid_equals(topic->topic_id, item->topic_id))
+            continue;
+        topic->assignment_busy = false;
+        if (response->result == ZK_OK)
+            item_written(controller, topic, item, response);
+        else
+            item_refused(controller, topic, batch, item, response);
+        image_mark_moving(&controller->image, topic);
+    }
+}
+
+static void send(struct move_batch *batch)
+{
+    struct controller *controller = batch->controller;
+    controller->moves_in_flight++;
+    zk_fenced_multi(controller->zk, controller->fence, batch->operations, batch->operation_count,
+                    shell_request(controller, false, batch_done, batch_free, batch));
+}
+
+/* ---- planning ---- */
+
+static void refuse_move(struct image_partition *partition, int16_t error)
+{
+    partition->move->error = error;
+}
+
+/* What was asked for is to be written now: *next is filled. False: not now, or not any more. */
+static bool plan_move(struct image *image, struct image_partition *partition, struct node_assignment *next)
+{
+    struct image_move *move = partition->move;
+    bool stands = move->cancel ? !reassign_is_running(&partition->assignment)
+                               : reassign_has_target(&partition->assignment, &move->target);
+    if (stands) {
+        image_set_move(image, partition, NULL);
+        return false;
+    }
+    if (move->cancel)
+        reassign_cancel(&partition->assignment, next);
+    else
+        reassign_to(&partition->assignment, &move->target, next);
+    bool undecided = !partition->state_known || partition->busy || partition->dirty || partition->unsettled;
+    bool waits = undecided && reassign_drops(&partition->assignment, next);
+    if (!waits && reassign_is_safe(image, partition, next))
+        return true;
+    if (!waits)
+        refuse_move(partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    reassign_release(next);
+    return false;
+}
+
+static bool plan_partition(struct controller *controller, struct image_partition *partition,
+                           struct node_assignment *next)
+{
+    bool asked = partition->move != NULL && partition->move->error == KAFKA_NONE;
+    if (asked && plan_move(&controller->image, partition, next))
+        return true;
+    bool ends = reassign_next(partition) == REASSIGN_ENDS;
+    if (controller->options.faults.move_ends_early)
+        ends = reassign_is_running(&partition->assignment) && partition->has_state && !partition->busy;
+    if (ends)
+        reassign_finish(&partition->assignment, next);
+    return ends && next->replicas.count > 0;
+}
+
+static void plan_topic(struct controller *controller, struct image_topic *topic, struct plan *plan)
+{
+    size_t changed = 0;
+    plan->leaving = memory_allocate(LEAVING_MAX * sizeof(*plan->leaving));
+    node_topic_init(&plan->next);
+    plan->next.has_topic_id = topic->has_id;
+    plan->next.topic_id = topic->topic_id;
+    for (size_t i = 0; i < topic->partition_count; i++) {
+        struct image_partition *partition = topic->partitions[i];
+        const struct node_assignment *to = &partition->assignment;
+        struct node_assignment next = {0};
+        bool room = changed < plan->limit && plan->leaving_count < LEAVING_MAX;
+        bool changes = plan_partition(controller, partition, &next);
+        if (changes && room) {
+            changed++;
+            plan->ended += !reassign_is_running(&next);
+            plan->begun += reassign_is_running(&next);
+            if (reassign_drops(to, &next) && partition->has_state)
+                plan->leaving[plan->leaving_count++] = partition->number;
+            to = &next;
+        }
+        node_topic_add_partition(&plan->next, to->replicas.ids, to->replicas.count);
+        struct node_assignment *added = &plan->next.partitions[i];
+        added->partition = partition->number;
+        node_replicas_set(&added->adding, to->adding.ids, to->adding.count);
+        node_replicas_set(&added->removing, to->removing.ids, to->removing.count);
+        reassign_release(&next);
+    }
+}
+
+static void plan_release(struct plan *plan)
+{
+    node_topic_release(&plan->next);
+    free(plan->leaving);
+}
+
+/* Not even one more move fits into the znode. */
+static void refuse_first(struct controller *controller, struct image_topic *topic)
+{
+    for (size_t i = 0; i < topic->partition_count; i++) {
+        struct image_partition *partition = topic->partitions[i];
+        if (partition->move == NULL || partition->move->error != KAFKA_NONE)
+            continue;
+        refuse_move(partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+        image_mark_moving(&controller->image, topic);
+        return;
+    }
+}
+
+/* ---- writing ---- */
+
+static void add_operation(struct move_batch *batch, struct zk_operation operation)
+{
+    batch->operations = memory_grow(batch->operations, batch->operation_count, &batch->operation_capacity,
+                                    sizeof(*batch->operations));
+    batch->operations[batch->operation_count++] = operation;
+    batch->bytes += zk_operation_bytes(&operation);
+}
+
+/* Adds the planned znode; whatever was in the batch goes first where both do not fit. */
+static struct move_batch *add_topic(struct move_batch *batch, struct image_topic *topic, struct plan *plan,
+                                    struct slice data)
+{
+    struct controller *controller = batch->controller;
+    struct slice name = slice_of(topic->name);
+    size_t checks = plan->leaving_count;
+    size_t bytes = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES;
+    if (bytes > ZK_MULTI_BYTES_MAX)
+        checks = 0;
+    bool full = batch->operation_count + checks + 1 >= ZK_MULTI_OPERATIONS_MAX ||
+                batch->bytes + bytes > ZK_MULTI_BYTES_MAX;
+    if (batch->item_count > 0 && full) {
+        send(batch);
+        batch = batch_new(controller);
+    }
+    batch->items = memory_grow(batch->items, batch->item_count, &batch->item_capacity, sizeof(*batch->items));
+    struct move_item *item = &batch->items[batch->item_count++];
+    *item = (struct move_item){.topic = memory_copy_string(topic->name),
+                               .topic_id = topic->topic_id,
+                               .next = plan->next,
+                               .first_operation = batch->operation_count,
+                               .operation_count = checks + 1};
+    node_topic_init(&plan->next);
+    add_operation(batch,
+                  zk_operation_set(zk_path_topic(&batch->arena, name), arena_copy_slice(&batch->arena, data),
+                                   zk_version_make(topic->version)));
+    for (size_t i = 0; i < checks; i++) {
+        const struct image_partition *partition = image_find_partition(topic, plan->leaving[i]);
+        const char *path = zk_path_partition_state(&batch->arena, name, partition->number);
+        add_operation(batch, zk_operation_check(path, zk_version_make(partition->version)));
+    }
+    topic->assignment_busy = true;
+    return batch;
+}
+
+static struct move_batch *carry_out(struct move_batch *batch, struct image_topic *topic)
+{
+    struct controller *controller = batch->controller;
+    size_t limit = topic->partition_count;
+    bool planned = false;
+    while (!planned && limit > 0) {
+        struct plan plan = {.limit = limit};
+        struct buffer data;
+        plan_topic(controller, topic, &plan);
+        buffer_init(&data);
+        bool changes = plan.begun + plan.ended > 0;
+        if (changes)
+            node_topic_encode(&plan.next, &data);
+        planned = data.length <= ZK_DATA_BYTES_MAX;
+        if (planned && changes) {
+            log_info(controller->logger, SHELL_AREA,
+                     "topic %s: %zu partitions begin to move, %zu have arrived", topic->name, plan.begun,
+                     plan.ended);
+            batch = add_topic(batch, topic, &plan, buffer_slice(&data));
+            /* the others go on when this write has ended */
+        }
+        buffer_release(&data);
+        plan_release(&plan);
+        limit /= 2;
+    }
+    if (!planned)
+        refuse_first(controller, topic);
+    return batch;
+}
+
+void shell_reassign_settled(struct controller *controller, struct image_partition *partition)
+{
+    if (partition->move != NULL || reassign_is_running(&partition->assignment))
+        image_mark_moving(&controller->image, partition->topic);
+}
+
+void shell_reassign_pump(struct controller *controller)
+{
+    shell_reassign_node_pump(controller);
+    /* what an old tool asks for must not come back over what a client asks for */
+    if (shell_reassign_node_is_busy(controller))
+        return;
+    struct move_batch *batch = batch_new(controller);
+    list_for_each_safe(node, after, &controller->image.moving)
+    {
+        struct image_topic *topic = container_of(node, struct image_topic, moving);
+        if (controller->moves_in_flight >= SHELL_WRITES_IN_FLIGHT_MAX)
+            break;
+        if (topic->assignment_busy || shell_is_looking(controller, LOOK_TOPIC, slice_of(topic->name), 0))
+            continue;
+        list_remove(&topic->moving);
+        if (!topic->deleting && !shell_is_being_deleted(controller, slice_of(topic->name)))
+            batch = carry_out(batch, topic);
+    }
+    if (batch->item_count > 0)
+        send(batch);
+    else
+        batch_free(batch);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * /admin/reassign_partitions, in which old tools ask for moves. Each partition in it is moved as a client
+ * would ask for it, except that brokers that are down may be named: they are waited for. It leaves the list
+ * when it has arrived, when it cannot be moved, and when a client asks for another target; the node goes with
+ * the last one. So an old tool sees what still goes on, and a next controller takes it up (I36). What makes
+ * no sense is removed with one line in the log, or the tool would wait for ever.
+ */
+#include <stdlib.h>
+
+#include "common/memory.h"
+#include "coordinator/controller/reassign.h"
+#include "coordinator/controller/shell.h"
+#include "coordinator/zk/path.h"
+#include "proto/kafka/error.h"
+
+bool shell_reassign_node_is_busy(const struct controller *controller)
+{
+    const struct reassign_node *node = &controller->reassign_node;
+    return node->busy || shell_is_looking(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
+}
+
+void shell_reassign_node_clear(struct controller *controller)
+{
+    node_partition_list_release(&controller->reassign_node.list);
+    controller->reassign_node = (struct reassign_node){0};
+}
+
+void shell_apply_reassignments(struct controller *controller, const struct zk_response *response)
+{
+    struct reassign_node *node = &controller->reassign_node;
+    struct buffer error;
+    bool known = node->there && response->result == ZK_OK &&
+                 node->version.value == response->stat.version.value && node->created == response->stat.czxid;
+    if (known)
+        return;
+    shell_reassign_node_clear(controller);
+    if (response->result != ZK_OK)
+        return;
+    buffer_init(&error);
+    node->there = true;
+    node->version = response->stat.version;
+    node->created = response->stat.czxid;
+    int result = node_reassignment_decode(response->data, &node->list, &error);
+    node->rewrite = result != 0 || error.length > 0;
+    if (node->rewrite)
+        log_warn(controller->logger, SHELL_AREA, "%s: what is not understood is removed: %s",
+                 ZK_PATH_REASSIGN_PARTITIONS, buffer_string(&error));
+    buffer_release(&error);
+}
+
+static void written(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    (void)payload;
+    controller->reassign_node.busy = false;
+    if (shell_met_fence(controller, response))
+        return;
+    /* written, gone, changed meanwhile, or who knows: the watch is to be armed again in any case */
+    controller->reassign_node.there = false;
+    if (response->result == ZK_OK || response->result == ZK_BAD_VERSION || response->result == ZK_NO_NODE)
+        shell_look(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
+    else
+        shell_look_later(controller, LOOK_REASSIGNMENTS, slice_of(""), 0);
+}
+
+static void write_node(struct controller *controller)
+{
+    struct reassign_node *node = &controller->reassign_node;
+    struct buffer data;
+    buffer_init(&data);
+    node_reassignment_encode(&node->list, &data);
+    struct zk_operation operation =
+        node->list.count == 0
+            ? zk_operation_delete(ZK_PATH_REASSIGN_PARTITIONS, node->version)
+            : zk_operation_set(ZK_PATH_REASSIGN_PARTITIONS, buffer_slice(&data), node->version);
+    node->busy = true;
+    zk_fenced_multi(controller->zk, controller->fence, &operation, 1,
+                    shell_request(controller, false, written, NULL, NULL));
+    buffer_release(&data);
+}
+
+static void refuse(struct controller *controller, const struct node_partition_item *item, const char *why)
+{
+    log_warn(controller->logger, SHELL_AREA, "%s: %s-%d is not moved: %s", ZK_PATH_REASSIGN_PARTITIONS,
+             item->topic, item->partition, why);
+}
+
+static void begin_move(struct controller *controller, struct image_partition *partition,
+                       const struct node_replicas *target)
+{
+    struct image_move move = {.by_node = true};
+    node_replicas_set(&move.target, target->ids, target->count);
+    image_set_move(&controller->image, partition, &move);
+}
+
+/* True: the item stays in the list. */
+static bool item_goes_on(struct controller *controller, const struct node_partition_item *item)
+{
+    struct image_partition *partition =
+        image_partition_of(&controller->image, slice_of(item->topic), item->partition);
+    if (partition == NULL && shell_is_looking(controller, LOOK_TOPIC, slice_of(item->topic), 0))
+        return true;
+    if (partition == NULL || partition->topic->deleting) {
+        refuse(controller, item, "the partition does not exist");
+        return false;
+    }
+    struct image_move *move = partition->move;
+    if (move != NULL && !move->by_node && move->error == KAFKA_NONE)
+        return false; /* a client has asked for something else */
+    if (reassign_has_target(&partition->assignment, &item->replicas))
+        return reassign_is_running(&partition->assignment) || (move != NULL && move->error == KAFKA_NONE);
+    struct node_assignment next;
+    reassign_to(&partition->assignment, &item->replicas, &next);
+    bool too_many = next.replicas.count > REASSIGN_REPLICAS_MAX;
+    reassign_release(&next);
+    bool refused = too_many || (move != NULL && move->by_node && move->error != KAFKA_NONE);
+    if (refused) {
+        image_set_move(&controller->image, partition, NULL);
+        refuse(controller, item,
+               too_many ? "old and new replicas are too many"
+                        : "none of the replicas that would stay is in sync");
+        return false;
+    }
+    if (move == NULL || move->error != KAFKA_NONE)
+        begin_move(controller, partition, &item->replicas);
+    return true;
+}
+
+void shell_reassign_node_pump(struct controller *controller)
+{
+    struct reassign_node *node = &controller->reassign_node;
+    bool news =
+        node->seen_sequence != controller->image.sequence || !list_is_empty(&controller->image.moving);
+    if (!node->there || shell_reassign_node_is_busy(controller) || (node->seen && !news))
+        return;
+    node->seen = true;
+    node->seen_sequence = controller->image.sequence;
+    size_t at = 0;
+    for (size_t i = 0; i < node->list.count; i++) {
+        struct node_partition_item item = node->list.items[i];
+        if (item_goes_on(controller, &item)) {
+            node->list.items[i] = node->list.items[at];
+            node->list.items[at++] = item;
+        }
+    }
+    bool changed = at < node->list.count || at == 0 || node->rewrite;
+    while (node->list.count > at)
+        node_partition_list_remove(&node->list, node->list.count - 1);
+    if (changed)
+        write_node(controller);
+}
