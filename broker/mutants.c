@@ -21,8 +21,6 @@ void mutants_set(struct partition_faults *partition, struct controller_faults *c
         {"acks-before-replication", &replica->acknowledge_early},
         {"high-watermark-too-high", &replica->high_watermark_too_high},
         {"no-truncation", &replica->no_truncation},
-        {"truncate-to-high-watermark", &replica->truncate_to_high_watermark},
-        {"no-fetch-epochs", &replica->ignore_fetch_epochs},
         {"unconfirmed-isr", &replica->count_unconfirmed_isr},
         {"serve-uncommitted", &replica->serve_uncommitted},
         {"unclean-election", &office->unclean_always},

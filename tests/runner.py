@@ -249,14 +249,24 @@ def run_cluster(part):
 
 
 def run_faults(part):
-    """A short random mix of faults, with a seed of its own each time."""
+    """The judges first; then a short random mix of faults, with a seed of its own each time."""
+    results = run_pytest(part, ROOT / "tests" / "faults" / "history", 1)
+    if part.preset == "release":
+        results.append(part.single("mutants", mutants_command(part)))
     seed = part.options.faults_seed or random.SystemRandom().randrange(1, 1 << 31)
     say("   seed %d" % seed)
     command = [ROOT / "tests" / "faults" / "run", "mix", "--seed", seed, "--minutes", 2, "--brokers", 3]
-    result = part.single("mix-%d" % seed, command)
-    if not result.passed:
-        say(tail(Path(result.log), 60))
-    return [result]
+    results.append(part.single("mix-%d" % seed, command))
+    for result in results:
+        if not result.passed and "pytest" not in result.log:
+            say(tail(Path(result.log), 60))
+    return results
+
+
+def mutants_command(part):
+    """Brokers with one rule off, in which the judges must find what is wrong: two, or all of them at full size."""
+    some = [] if part.options.full else ["acks-before-replication", "no-truncation"]
+    return ["env", "-u", "BARNABAS_BUILD", ROOT / "tests" / "faults" / "mutants", *some]
 
 
 def find_program(build, name):

@@ -68,9 +68,9 @@ struct partition_faults {
     bool ignore_controller_epoch;          /* breaks I32, in the replica manager, as do the last two: */
     bool ignore_broker_epoch;
     bool acknowledge_early;       /* breaks I21: acks=all as soon as it is appended */
-    bool high_watermark_too_high; /* breaks I19: by one record */
+    bool high_watermark_too_high; /* breaks I19: by two records, for one is on its way */
     bool no_truncation;           /* breaks I15: nobody notices that logs part; acted on by the shell */
-    bool ignore_topic_id; /* breaks I35: a topic is known by its name */
+    bool ignore_topic_id;         /* breaks I35: a topic is known by its name */
 };
 
 /* What a leader knows of another replica. */

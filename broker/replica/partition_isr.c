@@ -95,7 +95,7 @@ void partition_core_advance_high_watermark(struct partition_core *core, int64_t 
             candidate = min_i64(candidate, replica->end_offset);
     }
     if (core->faults.high_watermark_too_high)
-        candidate = min_i64(candidate + 1, core->log_end_offset);
+        candidate = min_i64(candidate + 2, core->log_end_offset);
     if (candidate > core->high_watermark) {
         core->high_watermark = candidate;
         effects->high_watermark_moved = true;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-The checker is itself checked: into a clean history goes exactly one fault of each kind, which must be named, and nothing
-else but the companions that a fault of that kind always has. Also the payloads and the comparison of replicas.
+The checker is itself checked: into a clean history goes exactly one fault of each kind, which must be named, and
+nothing else but the companions that a fault of that kind always has. Also the payloads and the comparison of replicas.
 """
 import contextlib
 import io
