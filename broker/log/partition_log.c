@@ -310,6 +310,7 @@ void partition_log_free(struct partition_log *log)
     producer_state_free(log->producers);
     buffer_release(&log->scratch);
     buffer_release(&log->rebuilt);
+    free(log->recent);
     free(log->snapshots);
     free(log->discarded);
     free(log->directory);

@@ -94,7 +94,8 @@ struct partition_log {
     size_t discarded_count;
     size_t discarded_capacity;
 
-    struct recent_append recent[RECENT_APPENDS]; /* a ring, of the active segment */
+    struct recent_append *recent; /* a ring, of the active segment; NULL before the first append: idle
+                                   * partitions are many */
     size_t recent_next;
     size_t recent_count;
 

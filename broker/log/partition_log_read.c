@@ -11,6 +11,7 @@
 
 #include "broker/log/disk_error.h"
 #include "broker/log/partition_log_private.h"
+#include "common/memory.h"
 #include "proto/kafka/error.h"
 
 /* ---- the memory of recent appends ---- */
@@ -22,6 +23,8 @@ void partition_log_forget_recent(struct partition_log *log)
 
 void partition_log_remember(struct partition_log *log, const struct scanned_batch *batch, int64_t position)
 {
+    if (log->recent == NULL)
+        log->recent = memory_allocate(RECENT_APPENDS * sizeof(log->recent[0]));
     log->recent[log->recent_next] =
         (struct recent_append){batch->base_offset, batch->last_offset, position, batch->size_bytes};
     log->recent_next = (log->recent_next + 1) % RECENT_APPENDS;

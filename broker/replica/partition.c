@@ -60,6 +60,7 @@ void partition_release(struct partition *partition)
         return;
     CHECK(list_is_empty(&partition->watchers));
     pthread_mutex_destroy(&partition->mutex);
+    partition_core_release(&partition->core);
     free(partition->topic);
     free(partition);
 }

@@ -2,10 +2,12 @@
 /* The partition core: roles and what may be done in them. ISR and high watermark are in partition_isr.c. */
 #include "broker/replica/partition_core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/replica/partition_core_internal.h"
 #include "common/check.h"
+#include "common/memory.h"
 #include "proto/kafka/error.h"
 
 void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t high_watermark,
@@ -25,6 +27,15 @@ void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t
     core->flush_messages = INT64_MAX;
     core->min_insync_replicas = 1;
     core->replica_lag_time_max_ms = 30000;
+    core->replicas = core->few;
+}
+
+void partition_core_release(struct partition_core *core)
+{
+    if (core->replicas != core->few)
+        free(core->replicas);
+    core->replicas = core->few;
+    core->replicas_count = 0;
 }
 
 void partition_core_configure(struct partition_core *core, int32_t min_insync_replicas,
@@ -96,6 +107,10 @@ static void assign_replicas(struct partition_core *core, const struct control_pa
     size_t known_count = new_epoch ? 0 : core->replicas_count;
     memcpy(known, core->replicas, known_count * sizeof(known[0]));
 
+    if (state->replicas_count > max_size(core->replicas_count, PARTITION_REPLICAS_FEW)) {
+        partition_core_release(core);
+        core->replicas = memory_allocate(state->replicas_count * sizeof(core->replicas[0]));
+    }
     core->replicas_count = state->replicas_count;
     for (size_t i = 0; i < state->replicas_count; i++) {
         struct remote_replica *replica = &core->replicas[i];

@@ -47,6 +47,7 @@
 
 /* More replicas than this are refused at creation (Kafka has no bound; nobody has more). */
 #define PARTITION_REPLICAS_MAX 64
+#define PARTITION_REPLICAS_FEW 4
 
 enum partition_role { ROLE_NONE, ROLE_LEADER, ROLE_FOLLOWER };
 
@@ -121,7 +122,10 @@ struct partition_core {
     bool recovering;
     bool commits_held; /* as the controller says (struct control_partition): nothing is committed */
 
-    struct remote_replica replicas[PARTITION_REPLICAS_MAX]; /* all of the assignment, this broker included */
+    /* All of the assignment, this broker included: in `few`, or allocated where they are more. There are as
+     * many of these structs as partitions, and hardly ever more than three replicas. */
+    struct remote_replica *replicas;
+    struct remote_replica few[PARTITION_REPLICAS_FEW];
     size_t replicas_count;
 
     int32_t min_insync_replicas;
@@ -138,6 +142,8 @@ struct partition_effects {
 
 void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t high_watermark,
                          int64_t log_start_offset, int64_t log_end_offset);
+/* Its memory points into itself: it is never copied or moved. */
+void partition_core_release(struct partition_core *core);
 void partition_core_configure(struct partition_core *core, int32_t min_insync_replicas,
                               int64_t replica_lag_time_max_ms);
 

@@ -125,5 +125,3 @@ def wait_until(condition, seconds, what):
         if time.time() > deadline:
             raise RuntimeError("after %g s: %s" % (seconds, what))
         time.sleep(0.02)
-
-
