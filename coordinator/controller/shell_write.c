@@ -94,7 +94,7 @@ static void tell_trouble(struct controller *controller, const struct write_item 
                      "asking who has the longest log",
                      item->topic, item->number);
         buffer_release(&awaited);
-    } else if (item->next.leader != NODE_NO_LEADER &&
+    } else if (item->next.leader != NODE_NO_LEADER && *named < NAMED_MAX &&
                seat_of_broker(&controller->image, partition, item->next.leader, &settings) == SEAT_BOUNCED) {
         log_error(controller->logger, SHELL_AREA,
                   "%s-%d: broker %d leads, with the longest log of those left; all in-sync replicas had "
