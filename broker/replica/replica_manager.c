@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/map.h"
 #include "common/memory.h"
+#include "broker/replica/deleted_topics.h"
 #include "proto/kafka/error.h"
 
 struct replica_manager {
@@ -32,7 +33,10 @@ struct replica_manager {
     struct map *partitions;
 
     atomic_llong broker_epoch; /* any thread reads; the coordinator sets it after registration */
-    int32_t controller_epoch;  /* the highest seen; the replica worker's */
+    /* The replica worker's: */
+    int32_t controller_epoch; /* the highest seen */
+    int64_t now_ms;           /* as it was last told */
+    struct deleted_topics deleted;
 };
 
 /* The name of a topic has at most 249 characters, so a key fits; longer ones are in no table. */
@@ -98,6 +102,7 @@ void replica_manager_free(struct replica_manager *manager)
         partition_release(value);
     }
     map_free(manager->partitions);
+    deleted_topics_release(&manager->deleted);
     pthread_rwlock_destroy(&manager->lock);
     free(manager);
 }
@@ -167,6 +172,12 @@ static void apply_throttled(const struct replica_manager *manager, struct partit
             as_follower = named;
     }
     partition_set_throttled(partition, as_leader, as_follower);
+}
+
+static bool is_deleted_topic(const struct replica_manager *manager, struct uuid topic_id)
+{
+    return deleted_topics_contains(&manager->deleted, topic_id, manager->now_ms) &&
+           !manager->faults.forget_deleted;
 }
 
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
@@ -253,7 +264,9 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
     int16_t error = KAFKA_NONE;
-    if (partition == NULL)
+    if (partition == NULL && is_deleted_topic(manager, topic->topic_id))
+        error = KAFKA_INCONSISTENT_TOPIC_ID;
+    else if (partition == NULL)
         error = create_partition(manager, topic, state, &partition);
     else if (is_other_topic(manager, partition_topic_id(partition), topic->topic_id))
         error = KAFKA_INCONSISTENT_TOPIC_ID;
@@ -290,6 +303,7 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
 {
     *response = (struct control_response){
         .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
+    manager->now_ms = now_ms;
     if (response->error != KAFKA_NONE)
         return;
     size_t count = 0;
@@ -354,6 +368,8 @@ static int16_t stop_partition(struct replica_manager *manager, const struct stop
         if (error == KAFKA_NONE)
             manager->host->unfollow(manager->host, partition);
     }
+    if (stop->delete_log && stop->leader_epoch == STOP_REPLICA_TOPIC_DELETED)
+        deleted_topics_add(&manager->deleted, stop->topic_id, manager->now_ms);
     bool elsewhere = false;
     if (error == KAFKA_NONE && stop->delete_log)
         error = look_for_another_topic(manager, stop, &elsewhere);
@@ -462,6 +478,7 @@ static void tick_partition(void *context, struct partition *partition)
 
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
 {
+    manager->now_ms = now_ms;
     struct tick tick = {now_ms, clock_monotonic_ms() + TICK_WAIT_MS};
     replica_manager_each(manager, tick_partition, &tick);
 }

@@ -72,6 +72,7 @@ struct controller_faults {
     bool forget_writes;       /* I34: a state that could not be written is not looked at again */
     bool keep_leader_epoch;   /* I35: another leader, the same leader epoch */
     bool stop_part_way;       /* I36: a deletion does not wait for brokers that are away */
+    bool strike_twice;        /* I38: a deletion in doubt strikes the next topic of that name */
     bool refuse_unknown;      /* I38: an ISR change whose write got no answer is answered as refused */
     bool read_before_write;   /* I40: a new controller reads before its election */
 };

@@ -270,7 +270,7 @@ static void build_stop(const struct image *image, const struct push_channel *cha
                 list[count++] = (struct stop_replica_partition){.topic = slice_of(topic->name),
                                                                 .topic_id = topic->topic_id,
                                                                 .partition = topic->partitions[i]->number,
-                                                                .leader_epoch = -2,
+                                                                .leader_epoch = STOP_REPLICA_TOPIC_DELETED,
                                                                 .delete_log = true};
     }
     request->partitions = list;

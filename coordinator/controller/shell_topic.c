@@ -22,6 +22,7 @@
 struct deletion {
     char *name;
     uint64_t id; /* of this one among all of its name */
+    bool begun;  /* by now it may have been carried out */
     bool asked;  /* the topic was not known, and was looked for */
     bool busy;   /* a request of it is in flight */
     int64_t not_before_ms;
@@ -277,6 +278,7 @@ static void send_next(struct controller *controller, struct deletion *deletion)
     if (fit < deletion->operation_count && fit + LAST_DELETES > deletion->operation_count)
         fit = deletion->operation_count - LAST_DELETES;
     deletion->sent = fit;
+    deletion->begun = true;
     struct zk_operation *operations = memory_allocate((fit + 1) * sizeof(*operations));
     operations[0] = zk_operation_check(zk_path_delete_topic(&deletion->arena, slice_of(deletion->name)),
                                        deletion->version);
@@ -349,9 +351,10 @@ static void carry_out(struct controller *controller, struct deletion *deletion)
     arena_release(&arena);
 }
 
-static void begin(struct controller *controller, struct image_topic *topic)
+static void begin(struct controller *controller, struct deletion *deletion, struct image_topic *topic)
 {
     log_info(controller->logger, SHELL_AREA, "deleting topic %s", topic->name);
+    deletion->begun = true;
     for (size_t i = 0; i < topic->partition_count; i++)
         shell_alters_fail(controller, topic->partitions[i], KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
     image_begin_deletion(&controller->image, topic);
@@ -391,9 +394,14 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
         shell_look(controller, LOOK_TOPIC, name, 0);
     } else if (topic == NULL) {
         carry_out(controller, deletion);
+    } else if (!topic->deleting && deletion->begun && !controller->options.faults.strike_twice) {
+        /* Another topic of that name. The request may have been carried out, without an answer: it is looked
+         * at, lest it be taken for one to delete this topic. */
+        carry_out(controller, deletion);
+        deletion->begun = false;
     } else if (!topic->deleting) {
         if (departures_are_told(controller, topic))
-            begin(controller, topic);
+            begin(controller, deletion, topic);
     } else if (push_deletion_is_complete(topic) || controller->options.faults.stop_part_way) {
         carry_out(controller, deletion);
     }

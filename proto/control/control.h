@@ -117,11 +117,14 @@ struct update_metadata_request {
     size_t topics_count;
 };
 
+/* As a leader epoch: the topic is being deleted, and nothing of it comes later. */
+#define STOP_REPLICA_TOPIC_DELETED (-2)
+
 struct stop_replica_partition {
     struct slice topic;
     struct uuid topic_id;
     int32_t partition;
-    int32_t leader_epoch; /* -2: being deleted, -1: unknown; both pass the epoch check */
+    int32_t leader_epoch; /* STOP_REPLICA_TOPIC_DELETED, -1: unknown; both pass the epoch check */
     bool delete_log;
 };
 

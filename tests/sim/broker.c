@@ -221,7 +221,7 @@ static void retain(struct world *world, int32_t index, int32_t number)
         return;
     struct partition_status status;
     partition_status(partition, &status);
-    if (world->swarm.retention_bytes >= 0)
+    if (topic_is_of(world, number, partition_topic_id(partition)) && world->swarm.retention_bytes >= 0)
         world->partitions[number].deleted = max_i64(world->partitions[number].deleted, status.high_watermark);
     bool again;
     int error = partition_retain(partition, broker_wall_ms(broker), broker_now_ms(broker), &again);

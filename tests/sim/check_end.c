@@ -38,6 +38,8 @@ static const char *judge_replica(struct world *world, int32_t number, int32_t in
 static const char *judge_partition(struct world *world, int32_t number)
 {
     const struct sim_partition *known = &world->partitions[number];
+    if (!topic_is_stable(world, number))
+        return "partition %lld: its topic is being deleted";
     if (!known->has_state || known->leader == NO_LEADER)
         return "partition %lld has no leader";
     if (known->isr_count != (size_t)world->swarm.replication_factor)

@@ -23,7 +23,7 @@ static struct partition_log *find_log(struct world *world, int32_t index, int32_
 static void check_isr_holds_committed(struct world *world, int32_t number)
 {
     const struct sim_partition *partition = &world->partitions[number];
-    if (world->options.lossy)
+    if (world->options.lossy || !topic_is_stable(world, number))
         return;
     for (size_t i = 0; i < partition->isr_count + partition->elr_count; i++) {
         int32_t id = i < partition->isr_count ? partition->isr[i] : partition->elr[i - partition->isr_count];
@@ -138,6 +138,8 @@ void check_message_accepted(struct world *world, int32_t index, int32_t controll
 
 void check_promise(struct world *world, int32_t number, const struct scanned_batch *batch, bool acknowledged)
 {
+    if (!topic_is_stable(world, number))
+        return;
     int64_t conflict = ghost_note(&world->partitions[number].ghost, batch, acknowledged);
     if (conflict >= 0)
         world_fail(world, "I1",
@@ -163,6 +165,10 @@ static void check_new_leader(struct world *world, int32_t index, int32_t number,
         return;
     }
     int64_t missing = ghost_compare(ghost, &world->scan, check_first_offset(world, number, log));
+    if (missing >= 0)
+        world_note(world, "its log begins at %lld and ends at %lld, the first batch is at %lld",
+                   TRACE_OF(partition_log_start_offset(log), partition_log_end_offset(log),
+                            world->scan.count > 0 ? world->scan.batches[0].base_offset : -1));
     if (missing >= 0)
         world_fail(world, "I1",
                    "broker %lld leads partition %lld in epoch %lld and has not offset %lld as it was "
@@ -222,7 +228,7 @@ static void compare_with_others(struct world *world, int32_t index, int32_t numb
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         struct partition_log *other =
             b != index && broker_acts(&world->brokers[b]) ? find_log(world, b, number) : NULL;
-        if (other != NULL &&
+        if (other != NULL && topic_is_of(world, number, partition_log_topic_id(other)) &&
             log_scan_log(&world->other_scan, other, partition_log_start_offset(other), INT64_MAX))
             compare_logs(world, number, index, b);
     }
@@ -322,6 +328,16 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
         check_isr_holds_committed(world, number);
 }
 
+/* A deletion that has ended has ended everywhere (I36), and the next topic of that name is another (I35). */
+static void check_of_this_topic(struct world *world, int32_t index, int32_t number,
+                                const struct partition *partition)
+{
+    if (topic_of(world, number)->exists && topic_is_of(world, number, partition_topic_id(partition)))
+        return;
+    world_fail(world, "I36", "broker %lld has a replica of partition %lld, of a topic that was deleted",
+               TRACE_OF(index + 1, number));
+}
+
 void check_remember(struct world *world, int32_t index)
 {
     for (int32_t p = 0; p < world->partition_count; p++) {
@@ -330,7 +346,9 @@ void check_remember(struct world *world, int32_t index)
             continue;
         struct partition_status status;
         partition_status(partition, &status);
-        check_replica(world, index, p, &status);
+        check_of_this_topic(world, index, p, partition);
+        if (topic_is_stable(world, p))
+            check_replica(world, index, p, &status);
         partition_release(partition);
     }
 }

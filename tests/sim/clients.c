@@ -86,7 +86,8 @@ static void acknowledge(struct parked_produce *parked)
     struct world *world = parked->world;
     struct sim_broker *broker = &world->brokers[parked->broker];
     const struct sim_partition *known = &world->partitions[parked->message->partition];
-    if (!broker_acts(broker))
+    if (!broker_acts(broker) || !topic_is_stable(world, parked->message->partition) ||
+        !topic_is_of(world, parked->message->partition, partition_topic_id(parked->partition)))
         return;
     struct partition_log *log = log_manager_find(broker->logs, slice_of(known->topic), known->number);
     const struct scanned_batch *batch = NULL;
@@ -96,7 +97,8 @@ static void acknowledge(struct parked_produce *parked)
         batch = log_scan_find(&world->scan, parked->base_offset);
     if (!broker_acts(broker))
         return;
-    if (batch == NULL || batch->last_offset + 1 != parked->end_offset) {
+    bool same = batch != NULL && batch->last_offset + 1 == parked->end_offset;
+    if (!same || batch->checksum != log_scan_checksum(buffer_slice(&parked->message->bytes))) {
         world_fail(world, "I1", "broker %lld acknowledges offset %lld of partition %lld, which it has not",
                    TRACE_OF(broker->id, parked->base_offset, parked->message->partition));
         return;
@@ -315,8 +317,10 @@ static void observe(struct world *world, int32_t number, struct sim_broker *brok
 static void consume_from(struct world *world, struct sim_broker *broker, int32_t number, int64_t *position)
 {
     struct partition *partition = broker_partition(world, broker->index, number);
-    if (partition == NULL)
+    if (partition == NULL || !topic_is_stable(world, number)) {
+        partition_release(partition);
         return;
+    }
     struct fetch_query query = {.replica_id = -1,
                                 .replica_epoch = NO_BROKER_EPOCH,
                                 .current_leader_epoch = -1,
@@ -356,8 +360,10 @@ static void consume_next(struct world *world, int32_t index, void *data)
 static void delete_records(struct world *world, struct sim_broker *broker, int32_t number)
 {
     struct partition *partition = broker_partition(world, broker->index, number);
-    if (partition == NULL)
+    if (partition == NULL || !topic_is_stable(world, number)) {
+        partition_release(partition);
         return;
+    }
     struct partition_status status;
     partition_status(partition, &status);
     int64_t offset = prng_between(&world->workload, status.log_start_offset, status.high_watermark + 1),

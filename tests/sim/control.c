@@ -58,6 +58,16 @@ static void judge_acceptance(struct world *world, const struct sim_broker *broke
                                request->update_metadata.broker_epoch);
 }
 
+static void tell_partition_errors(struct world *world, const struct sim_broker *broker,
+                                  const struct control_response *response)
+{
+    for (size_t i = 0; i < response->partitions_count; i++)
+        if (response->partitions[i].error != KAFKA_NONE)
+            world_note(
+                world, "broker %lld answers %lld for a partition %lld",
+                TRACE_OF(broker->id, response->partitions[i].error, response->partitions[i].partition));
+}
+
 static void carry_out(struct world *world, struct sim_broker *broker, const struct control_request *request,
                       struct arena *arena, struct control_answer *answer)
 {
@@ -81,6 +91,12 @@ static void carry_out(struct world *world, struct sim_broker *broker, const stru
     }
     if (answer->response.error == KAFKA_NONE)
         judge_acceptance(world, broker, request);
+    tell_partition_errors(world, broker, &answer->response);
+    if (request->kind == CONTROL_STOP_REPLICA)
+        world_note(world, "broker %lld is told by controller %lld (epoch %lld) to stop %lld replicas: %lld",
+                   TRACE_OF(broker->id, request->stop_replica.controller_id,
+                            request->stop_replica.controller_epoch,
+                            (int64_t)request->stop_replica.partitions_count, answer->response.error));
     if (request->kind == CONTROL_LEADER_AND_ISR)
         world_note(world,
                    "broker %lld is told roles by controller %lld (epoch %lld) for broker epoch %lld: %lld",
@@ -158,7 +174,7 @@ static void finish_proposals(struct world *world, int32_t index, struct message 
             if (world_partition_index(world, response->partitions[i].topic,
                                       response->partitions[i].partition) == p)
                 result = &response->partitions[i];
-        if (partition != NULL) {
+        if (partition != NULL && uuid_equals(partition_topic_id(partition), message->proposed_topics[p])) {
             world_note(world, "broker %lld hears of its ISR proposal for partition %lld: %lld",
                        TRACE_OF(broker->id, p, result->error));
             partition_on_proposal_answer(partition, message->proposed_epochs[p], result,
@@ -271,6 +287,7 @@ static void send_proposals(struct world *world, int32_t index, void *data)
             if (message == NULL)
                 message = message_new(index);
             message->proposed_epochs[p] = items[count].leader_epoch;
+            message->proposed_topics[p] = items[count].topic_id;
             items[count].topic = slice_of(world->partitions[p].topic);
             world_note(world,
                        "broker %lld proposes an ISR of %lld for partition %lld, leader epoch %lld, "

@@ -87,7 +87,7 @@ static void on_answer(struct world *world, int32_t index, void *data)
 {
     struct message *answer = data;
     struct partition *partition = broker_partition(world, index, answer->partition);
-    if (partition != NULL)
+    if (partition != NULL && uuid_equals(partition_topic_id(partition), answer->topic_id))
         take_answer(world, index, answer, partition);
     partition_release(partition);
     message_release(answer);
@@ -117,7 +117,8 @@ static void on_fetch(struct world *world, int32_t index, void *data)
     reply->serial = message->serial;
     reply->follow = message->follow;
     struct partition *partition = broker_partition(world, index, message->partition);
-    if (partition == NULL) {
+    reply->topic_id = message->topic_id;
+    if (partition == NULL || !uuid_equals(partition_topic_id(partition), message->topic_id)) {
         reply->follow.error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     } else {
         struct fetch_result result;
@@ -136,12 +137,14 @@ static void on_fetch(struct world *world, int32_t index, void *data)
 
 /* ---- the follower asks ---- */
 
-static void ask(struct world *world, int32_t index, int32_t number, const struct follow_position *position)
+static void ask(struct world *world, int32_t index, int32_t number, struct uuid topic_id,
+                const struct follow_position *position)
 {
     struct sim_broker *broker = &world->brokers[index];
     struct message *message = message_new(index);
     set_timer(world, index, number, world->swarm.fetch_timeout_ms);
     message->partition = number;
+    message->topic_id = topic_id;
     message->serial = broker->loops[number].serial;
     message->fetch = (struct fetch_query){
         .replica_id = broker->id,
@@ -171,7 +174,7 @@ static void on_timer(struct world *world, int32_t index, void *data)
         loop->idle = false;
         bool follows = partition != NULL && partition_follow_position(partition, &position);
         if (follows && position.durable)
-            ask(world, index, number, &position);
+            ask(world, index, number, partition_topic_id(partition), &position);
         else if (follows)
             set_timer(world, index, number, prng_between(&world->schedule, 0, 2)); /* our disk is at work */
         else

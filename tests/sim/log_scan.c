@@ -10,6 +10,9 @@
 #include "proto/kafka/error.h"
 #include "proto/records/batch.h"
 
+/* Where a batch has its checksum. */
+#define CHECKSUM_AT 17
+
 void log_scan_init(struct log_scan *scan)
 {
     memset(scan, 0, sizeof(*scan));
@@ -21,6 +24,14 @@ void log_scan_release(struct log_scan *scan)
     free(scan->batches);
     buffer_release(&scan->bytes);
     log_scan_init(scan);
+}
+
+uint32_t log_scan_checksum(struct slice batch)
+{
+    uint32_t checksum = 0;
+    if (batch.length >= CHECKSUM_AT + sizeof(checksum))
+        memcpy(&checksum, batch.data + CHECKSUM_AT, sizeof(checksum));
+    return checksum;
 }
 
 static uint64_t hash_bytes(struct slice bytes)
@@ -53,7 +64,8 @@ static bool add_batches(struct log_scan *scan, struct slice bytes)
                                                               .leader_epoch = batch.leader_epoch,
                                                               .producer_id = batch.producer_id,
                                                               .base_sequence = batch.base_sequence,
-                                                              .hash = hash_bytes(batch.bytes)};
+                                                              .hash = hash_bytes(batch.bytes),
+                                                              .checksum = log_scan_checksum(batch.bytes)};
         bytes = slice_make(bytes.data + batch.size_bytes, bytes.length - batch.size_bytes);
     }
     return true;

@@ -15,6 +15,7 @@ struct scanned_batch {
     int64_t producer_id;
     int32_t base_sequence;
     uint64_t hash;
+    uint32_t checksum; /* over what its producer made: the same wherever the batch lies */
 };
 
 struct log_scan {
@@ -26,6 +27,8 @@ struct log_scan {
 
 void log_scan_init(struct log_scan *scan);
 void log_scan_release(struct log_scan *scan);
+/* What the bytes of a batch say of themselves. */
+uint32_t log_scan_checksum(struct slice batch);
 /* Replaces the content by the batches in `bytes`; the last one may be there in part. false: damaged. */
 MUST_CHECK bool log_scan_bytes(struct log_scan *scan, struct slice bytes);
 /* ... by the batches of the log from the one that holds `offset` on; at most `limit` bytes are looked at. */

@@ -43,6 +43,7 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
     sum->expiries += counters->expiries;
     sum->power_cuts += counters->power_cuts;
     sum->orderly_stops += counters->orderly_stops;
+    sum->topics_deleted += counters->topics_deleted;
     sum->healed += counters->healed;
 }
 

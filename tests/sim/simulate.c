@@ -174,10 +174,12 @@ static void tell_counters(const struct sim_counters *counters)
            (unsigned long long)counters->acknowledged, (unsigned long long)counters->observed,
            (unsigned long long)counters->deletions, (unsigned long long)counters->truncations,
            (unsigned long long)counters->elections, (unsigned long long)counters->isr_changes);
-    printf("crashes %llu, power cuts %llu, orderly stops %llu, pauses %llu, expiries %llu, healed %llu\n",
+    printf("crashes %llu, power cuts %llu, orderly stops %llu, pauses %llu, expiries %llu, topics "
+           "deleted %llu, healed %llu\n",
            (unsigned long long)counters->crashes, (unsigned long long)counters->power_cuts,
            (unsigned long long)counters->orderly_stops, (unsigned long long)counters->pauses,
-           (unsigned long long)counters->expiries, (unsigned long long)counters->healed);
+           (unsigned long long)counters->expiries, (unsigned long long)counters->topics_deleted,
+           (unsigned long long)counters->healed);
 }
 
 /* What never happened in many seeds: then nothing was proved by finding nothing. */
@@ -191,7 +193,7 @@ static const char *blind_spot(const struct run_request *request, const struct si
         {"truncation", counters->truncations},       {"deletion", counters->deletions},
         {"election", counters->elections},           {"crash", counters->crashes},
         {"orderly stop", counters->orderly_stops},   {"pause", counters->pauses},
-        {"expired session", counters->expiries},
+        {"expired session", counters->expiries},     {"deleted topic", counters->topics_deleted},
     };
     for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)
         if (seen[i].count == 0)

@@ -90,6 +90,9 @@ static void draw_deletion(struct swarm *swarm, struct prng *prng)
 {
     swarm->delete_ms = maybe(prng, 100, 1500);
     swarm->retention_bytes = prng_one_in(prng, 3) ? prng_between(prng, 500, 8000) : -1;
+    int64_t delete_topic_ms = prng_between(prng, 500, 4000);
+    if (prng_one_in(prng, 4) && !swarm->topics_without_id)
+        swarm->delete_topic_ms = delete_topic_ms;
 }
 
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
@@ -157,6 +160,7 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "down_ms", swarm->down_ms);
     tell_time(out, "lose_one_in", swarm->lose_one_in);
     tell_time(out, "duplicate_one_in", swarm->duplicate_one_in);
+    tell_time(out, "delete_topic_ms", swarm->delete_topic_ms);
     tell_time(out, "straggle_one_in", swarm->straggle_one_in);
     tell_time(out, "straggle_ms", swarm->straggle_ms);
     tell_time(out, "lose_answer_one_in", swarm->lose_answer_one_in);

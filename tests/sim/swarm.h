@@ -62,7 +62,8 @@ struct swarm {
     int64_t checkpoint_ms;     /* of high watermarks and recovery points */
     int64_t produce_ms;        /* between two batches of a producer */
     int64_t consume_ms;
-    int64_t delete_ms; /* between two DeleteRecords; 0: never */
+    int64_t delete_topic_ms; /* between two deletions of topics; 0: never */
+    int64_t delete_ms;       /* between two DeleteRecords; 0: never */
     int producers;
 
     /* Mean times between two of a kind, over the whole cluster; 0: never. */

@@ -8,7 +8,6 @@
 
 #include "common/check.h"
 #include "common/memory.h"
-#include "coordinator/zk/node_topic.h"
 #include "coordinator/zk/path.h"
 #include "tests/sim/check.h"
 
@@ -71,6 +70,8 @@ static void on_committed(void *context, int64_t zxid, int64_t session, const str
         trace_mix(&world->trace, (uint64_t)zxid);
         if (changes[i].kind != ZK_OPERATION_CHECK && strcmp(changes[i].path, ZK_PATH_CONTROLLER_EPOCH) == 0)
             check_controller_epoch_written(world, changes[i].data);
+        if (changes[i].kind == ZK_OPERATION_DELETE)
+            topics_on_removed(world, changes[i].path);
         for (int32_t p = 0; p < world->partition_count; p++)
             if (changes[i].kind != ZK_OPERATION_DELETE &&
                 strcmp(changes[i].path, world->partitions[p].state_path) == 0)
@@ -102,53 +103,6 @@ static void open_zookeeper(struct world *world)
     fake_zookeeper_put_persistent_paths(world->zookeeper);
 }
 
-/* ---- topics ---- */
-
-static void define_partitions(struct world *world)
-{
-    const struct swarm *swarm = &world->swarm;
-    for (int t = 0; t < swarm->topics; t++) {
-        for (int p = 0; p < swarm->partitions_each; p++) {
-            struct sim_partition *partition = &world->partitions[world->partition_count++];
-            snprintf(partition->topic, sizeof(partition->topic), "t%d", t);
-            partition->number = p;
-            snprintf(partition->state_path, sizeof(partition->state_path),
-                     "/brokers/topics/t%d/partitions/%d/state", t, p);
-            int first = (int)prng_below(&world->workload, (uint64_t)swarm->brokers);
-            for (int r = 0; r < swarm->replication_factor; r++)
-                partition->replicas[r] = (first + r) % swarm->brokers + 1;
-            partition->leader = NO_LEADER;
-            partition->leader_epoch = -1;
-        }
-    }
-}
-
-/* As a tool writes them: the controller does the rest. */
-static void create_topics(struct world *world, int32_t broker, void *data)
-{
-    (void)broker;
-    (void)data;
-    for (int t = 0; t < world->swarm.topics; t++) {
-        struct node_topic node;
-        node_topic_init(&node);
-        uint8_t random[16];
-        for (size_t i = 0; i < sizeof(random); i++)
-            random[i] = (uint8_t)prng_below(&world->workload, 256);
-        node.has_topic_id = !world->swarm.topics_without_id;
-        if (node.has_topic_id)
-            node.topic_id = uuid_from_random(random);
-        const struct sim_partition *first = &world->partitions[t * world->swarm.partitions_each];
-        for (int p = 0; p < world->swarm.partitions_each; p++)
-            node_topic_add_partition(&node, first[p].replicas, (size_t)world->swarm.replication_factor);
-        buffer_clear(&world->scratch);
-        node_topic_encode(&node, &world->scratch);
-        char path[64];
-        snprintf(path, sizeof(path), "/brokers/topics/%s", first->topic);
-        fake_zookeeper_put(world->zookeeper, path, buffer_slice(&world->scratch));
-        node_topic_release(&node);
-    }
-}
-
 /* ---- life ---- */
 
 struct world *world_new(uint64_t seed, const struct sim_options *options)
@@ -166,13 +120,13 @@ struct world *world_new(uint64_t seed, const struct sim_options *options)
     log_scan_init(&world->scan);
     log_scan_init(&world->other_scan);
     buffer_init(&world->scratch);
-    define_partitions(world);
+    topics_define(world);
     open_zookeeper(world);
     for (int32_t b = 0; b < world->swarm.brokers; b++)
         broker_init(world, b);
     for (int32_t b = 0; b < world->swarm.brokers; b++)
         broker_start(world, b);
-    world_later(world, -1, prng_between(&world->workload, 0, 400), create_topics, NULL, NULL);
+    topics_init(world);
     clients_init(world);
     faults_init(world);
     return world;

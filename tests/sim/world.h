@@ -11,6 +11,7 @@
  *   control.c      controller to broker, and ISR proposals to the controller
  *   following.c    followers' fetches
  *   clients.c      producers and consumers
+ *   topics.c       topics that come and go
  *   faults.c       who is struck when
  *   check_steps.c  judges after every step; check_end.c  at the end
  *   ghost.c        what was acknowledged and observed
@@ -83,6 +84,13 @@ struct sim_broker {
     struct replica_memory memories[SIM_PARTITIONS_MAX];
 };
 
+struct sim_topic {
+    char path[32];
+    struct uuid id;
+    bool exists;   /* in ZooKeeper */
+    bool deleting; /* a tool has asked for it: nothing that it held is promised any more */
+};
+
 /* A partition as ZooKeeper has it, and its history. */
 struct sim_partition {
     char topic[16];
@@ -133,7 +141,7 @@ struct violation {
 /* How often something worth seeing has happened; printed, so that nobody believes a blind simulator. */
 struct sim_counters {
     uint64_t acknowledged, observed, deletions, truncations, elections, isr_changes, crashes, pauses,
-        expiries, power_cuts, orderly_stops, healed;
+        expiries, power_cuts, orderly_stops, topics_deleted, healed;
 };
 
 struct world {
@@ -154,6 +162,7 @@ struct world {
     int64_t zookeeper_written_ms; /* when anything was last changed there */
     int32_t controller_epoch;     /* as ZooKeeper has it */
     struct sim_broker brokers[SIM_BROKERS_MAX];
+    struct sim_topic topics[SIM_PARTITIONS_MAX];
     struct sim_partition partitions[SIM_PARTITIONS_MAX];
     int partition_count;
     struct sim_producer producers[SIM_PRODUCERS_MAX];
@@ -210,6 +219,7 @@ struct message {
     int references;
     int32_t from; /* index of the broker; -1: a client */
     int32_t partition;
+    struct uuid topic_id; /* of a fetch and its answer */
     uint64_t serial;
     uint64_t token;
     bool answered;
@@ -220,6 +230,7 @@ struct message {
     struct follow_answer follow;
     struct buffer bytes;
     int32_t proposed_epochs[SIM_PARTITIONS_MAX]; /* leader epoch of each partition proposed, else -1 */
+    struct uuid proposed_topics[SIM_PARTITIONS_MAX];
 };
 
 struct message *message_new(int32_t from);
@@ -252,6 +263,18 @@ void following_wake(struct world *world, int32_t partition);
 
 void clients_init(struct world *world);
 void clients_release(struct world *world);
+
+/* ---- topics.c ---- */
+
+void topics_define(struct world *world);
+void topics_init(struct world *world);
+/* A znode was removed: perhaps a topic's. */
+void topics_on_removed(struct world *world, const char *path);
+struct sim_topic *topic_of(struct world *world, int32_t partition);
+/* It is there, and nobody has asked for its deletion. */
+bool topic_is_stable(const struct world *world, int32_t partition);
+/* The partition's present topic has this id. */
+bool topic_is_of(const struct world *world, int32_t partition, struct uuid topic_id);
 
 /* ---- faults.c ---- */
 
