@@ -461,16 +461,21 @@ static void move_leaderships(struct server *server)
     for (int attempt = 0; attempt <= config->controlled_shutdown_max_retries; attempt++) {
         int32_t remaining = 0;
         int result = ask_for_shutdown(server, loop, mailbox, &remaining);
-        if (result == 0) {
-            log_info(server->options.logger, "server",
-                     "leaderships moved away; partitions that nobody else can lead: %d", remaining);
+        if (result == 0 && remaining == 0) {
+            log_info(server->options.logger, "server", "leaderships moved away");
             break;
         }
-        log_warn(server->options.logger, "server", "the controller could not move our leaderships: %s",
-                 strerror(-result));
+        if (result == 0)
+            log_warn(server->options.logger, "server",
+                     "%d partitions are still led here: the brokers that could lead them have not caught up",
+                     remaining);
+        else
+            log_warn(server->options.logger, "server", "the controller could not move our leaderships: %s",
+                     strerror(-result));
         if (result == -ENOTCONN)
             break; /* nobody is in office, and nobody will be soon */
-        pause_for(loop, config->controlled_shutdown_retry_backoff_ms);
+        if (attempt < config->controlled_shutdown_max_retries)
+            pause_for(loop, config->controlled_shutdown_retry_backoff_ms);
     }
     mailbox_free(mailbox);
     loop_free(loop);

@@ -300,7 +300,19 @@ static void handle_shutdown(struct controller *controller, const struct controll
     list_push_back(&controller->shutdowns, &request->node);
 }
 
-/* How many replicated partitions it still leads; *undecided: some of its partitions are still in work. */
+/* Another replica is alive and stays: it may take over when it has caught up. */
+static bool has_heir(const struct image *image, const struct image_partition *partition, int32_t broker_id)
+{
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    for (size_t i = 0; i < replicas->count; i++)
+        if (replicas->ids[i] != broker_id && image_can_serve(image, partition, replicas->ids[i]) &&
+            !image_is_shutting_down(image, replicas->ids[i]))
+            return true;
+    return false;
+}
+
+/* How many partitions it still leads that it is worth waiting for; *undecided: some of its partitions are
+ * still in work. */
 static int32_t led_by(const struct image *image, int32_t broker_id, bool *undecided)
 {
     int32_t led = 0;
@@ -315,7 +327,7 @@ static int32_t led_by(const struct image *image, int32_t broker_id, bool *undeci
                 continue;
             *undecided = *undecided || partition->dirty || partition->busy;
             led += partition->has_state && partition->state.leader == broker_id &&
-                   partition->assignment.replicas.count > 1;
+                   has_heir(image, partition, broker_id);
         }
     }
     return led;
