@@ -303,8 +303,7 @@ int16_t partition_core_check_acknowledged(const struct partition_core *core, boo
 {
     if (core->failed)
         return KAFKA_KAFKA_STORAGE_ERROR;
-    bool same_leadership =
-        leader_epoch >= core->leader_since_epoch || core->faults.acknowledge_any_epoch;
+    bool same_leadership = leader_epoch >= core->leader_since_epoch || core->faults.acknowledge_any_epoch;
     if (core->role != ROLE_LEADER || !same_leadership || leader_epoch > core->leader_epoch)
         return KAFKA_NOT_LEADER_OR_FOLLOWER;
     if (!acks_all)

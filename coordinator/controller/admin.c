@@ -10,8 +10,8 @@
 
 #define ADMIN_ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
-static const struct admin_kind *const kinds[] = {&admin_create_topics, &admin_delete_topics,
-                                                 &admin_create_partitions, &admin_elect_leaders,
+static const struct admin_kind *const kinds[] = {&admin_create_topics,       &admin_delete_topics,
+                                                 &admin_create_partitions,   &admin_elect_leaders,
                                                  &admin_alter_reassignments, &admin_list_reassignments};
 
 static const struct admin_kind *kind_of(int16_t api_key)

@@ -353,7 +353,8 @@ static bool loses_replicas(const struct image_partition *partition, const struct
     return false;
 }
 
-/* Replicas that a move adds have no log yet, unless they have said otherwise; who has left has none either. */
+/* Replicas that a move adds have no log yet, unless they have said otherwise; who has left has none either.
+ */
 static void expect_added(struct image_partition *partition, const struct node_assignment *next)
 {
     for (size_t i = 0; i < partition->assignment.replicas.count; i++)
@@ -363,8 +364,8 @@ static void expect_added(struct image_partition *partition, const struct node_as
         if (node_replicas_contains(&partition->assignment.adding, next->adding.ids[i]))
             continue;
         image_note_replica_taken(partition, next->adding.ids[i]);
-        partition->new_on = memory_resize(partition->new_on,
-                                          (partition->new_on_count + 1) * sizeof(*partition->new_on));
+        partition->new_on =
+            memory_resize(partition->new_on, (partition->new_on_count + 1) * sizeof(*partition->new_on));
         partition->new_on[partition->new_on_count++] = (struct image_new){next->adding.ids[i], -1};
     }
 }

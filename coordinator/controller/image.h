@@ -56,7 +56,8 @@ struct image_partition {
     } * disks;
     size_t disks_count;
 
-    /* Where logs end, as brokers answered when they were told that nobody leads: see decide.h. Memory only. */
+    /* Where logs end, as brokers answered when they were told that nobody leads: see decide.h. Memory only.
+     */
     struct image_end {
         int32_t broker_id;
         int64_t broker_epoch;
