@@ -90,6 +90,7 @@ static int16_t elect_unclean(const struct image *image, const struct image_parti
     next_init(next, partition, controller_epoch, leader);
     next->leader_recovery = NODE_LEADER_RECOVERING;
     node_partition_state_set_isr(next, &leader, &broker_epoch, 1);
+    node_partition_state_set_elr(next, NULL, NULL, 0); /* what they hold is not what this one leads with */
     return KAFKA_NONE;
 }
 

@@ -17,7 +17,7 @@ def power_cut(trial):
 
 
 @scenario("power-cut-all", "F32", "power off for all brokers at once, each write synced", seconds=40, needs=(POWER,),
-          settings={"log.flush.interval.messages": 1})
+          settings={"log.flush.interval.messages": 1}, errors_allowed=True)
 def power_cut_all(trial):
     for _ in trial.rounds():
         with trial.during(PowerCut(trial.bed, *trial.bed.brokers.values())):
