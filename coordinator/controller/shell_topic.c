@@ -22,7 +22,7 @@
 struct deletion {
     char *name;
     uint64_t id; /* of this one among all of its name */
-    bool begun;  /* by now it may have been carried out */
+    bool begun;  /* by now it may have been carried out; false: seen to stand */
     bool asked;  /* the topic was not known, and was looked for */
     bool busy;   /* a request of it is in flight */
     int64_t not_before_ms;
@@ -111,6 +111,7 @@ void shell_deletions_set(struct controller *controller, const char *const *names
         struct deletion *deletion = memory_allocate_zeroed(1, sizeof(*deletion));
         deletion->name = memory_copy_string(names[i]);
         deletion->id = ++controller->last_token;
+        deletion->begun = true; /* the list may have been read before the last deletion of that name ended */
         arena_init(&deletion->arena, ARENA_NO_BUDGET);
         map_put(controller->deletions, name, deletion);
         if (!periodic || controller->office != OFFICE_IN)
@@ -335,7 +336,7 @@ static void request_read(struct controller *controller, void *payload, const str
         add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
         send_next(controller, deletion);
     } else if (!topic->deleting) {
-        retry_later(controller, deletion);
+        deletion->busy = false; /* the request stands: now it can begin */
     } else {
         zk_children(controller->zk, zk_path_topic_partitions(&deletion->arena, name), false,
                     step_completion(controller, deletion, partitions_listed));
