@@ -133,6 +133,13 @@ static void on_registered(void *context, int64_t broker_epoch)
              (long long)broker_epoch);
     if (!first)
         return;
+    if (log_manager_intact_since(server->logs) < 0) {
+        int error = log_manager_mark_intact(server->logs, broker_epoch);
+        if (error != 0)
+            log_warn(server->options.logger, "server",
+                     "the next start will not know that the logs are whole: barnabas.intact: %s",
+                     strerror(-error));
+    }
     log_info(server->options.logger, "server", "ready after %lld ms",
              (long long)((clock_monotonic_us() - server->started_us) / 1000));
     producer_ids_prepare(api_context_of(server->api), coordinator_mailbox(server->coordinator));
@@ -275,9 +282,26 @@ static void on_directories_changed(void *context)
     server->options.failed(server->options.context);
 }
 
+#define BOOT_ID_BYTES_MAX 64
+
+/* The kernel's name for this boot; NULL where it has none. free() it. */
+static char *read_boot_id(void)
+{
+    char id[BOOT_ID_BYTES_MAX] = "";
+    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (file == NULL)
+        return NULL;
+    size_t length = fread(id, 1, sizeof(id) - 1, file);
+    fclose(file);
+    while (length > 0 && id[length - 1] == '\n')
+        length--;
+    return length > 0 ? memory_copy_bytes(id, length) : NULL;
+}
+
 static int open_logs(struct server *server, const char *cluster_id, struct buffer *error)
 {
     const struct broker_config *config = server->options.config;
+    char *boot_id = read_boot_id();
     struct log_manager_options options = {
         .files = file_system_posix(),
         .logger = server->options.logger,
@@ -288,6 +312,7 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
         /* The other half is for connections, and for files that are open for a moment. */
         .open_segments_max = file_raise_descriptor_limit() / 2,
         .recovery_threads = config->num_recovery_threads_per_data_dir,
+        .boot_id = boot_id,
         .directories_changed = on_directories_changed,
         .directories_context = server,
     };
@@ -295,7 +320,9 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
 #ifdef BARNABAS_MUTANTS
     mutants_set(NULL, NULL, &options.defaults.ignore_sequences);
 #endif
-    return log_manager_open(&options, &server->logs, error);
+    int result = log_manager_open(&options, &server->logs, error);
+    free(boot_id);
+    return result;
 }
 
 static int make_replicas(struct server *server)
@@ -395,7 +422,7 @@ static int start_parts(struct server *server, struct buffer *error)
     if (result == 0)
         result = network_server_start(server->network);
     if (result == 0)
-        result = coordinator_start(server->coordinator);
+        result = coordinator_start(server->coordinator, log_manager_intact_since(server->logs));
     return result;
 }
 

@@ -140,6 +140,8 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->logger = options->logger;
     manager->defaults = options->defaults;
     manager->recovery_threads = options->recovery_threads;
+    manager->boot_id = options->boot_id ? memory_copy_string(options->boot_id) : NULL;
+    manager->intact_since = -1;
     manager->walkers = record_walkers_new();
     manager->open_files = open_files_new(options->open_segments_max);
     manager->wall_clock_ms = options->wall_clock_ms;
@@ -208,6 +210,7 @@ int log_manager_open(const struct log_manager_options *options, struct log_manag
         log_manager_free(manager);
         return result;
     }
+    log_manager_load_intact(manager);
     manager->directories_context = options->directories_context;
     manager->directories_changed = options->directories_changed;
     *opened = manager;
@@ -240,6 +243,7 @@ void log_manager_free(struct log_manager *manager)
     for (size_t i = 0; i < manager->directories_count; i++)
         log_directory_release(&manager->directories[i]);
     free(manager->directories);
+    free(manager->boot_id);
     record_walkers_free(manager->walkers);
     open_files_release(manager->open_files);
     pthread_cond_destroy(&manager->settled);

@@ -38,6 +38,8 @@ struct log_manager_options {
     struct log_settings defaults;
     size_t open_segments_max; /* so many segments' files are held open, roughly; 0: any number */
     int recovery_threads;     /* num.recovery.threads.per.data.dir; 0: all on the caller's thread */
+    const char *boot_id; /* of the running kernel: what it holds in memory outlives this process. NULL: not
+                            known, and only a clean stop leaves the logs intact */
     /*
      * A directory has failed, has become full or has room again. Any thread, perhaps under a partition's lock
      * or the manager's: it may only note and wake; nothing here may be called from within but
@@ -64,6 +66,15 @@ MUST_CHECK int log_manager_open(const struct log_manager_options *options, struc
 MUST_CHECK int log_manager_close(struct log_manager *manager);
 /* Frees without a clean stop, as a crash would leave it. Also after log_manager_close. */
 void log_manager_free(struct log_manager *manager);
+
+/*
+ * The broker epoch since which these logs have lost nothing, as the start found it; -1: they may have lost
+ * something, or nobody knows (I25, log_manager_intact.c).
+ */
+int64_t log_manager_intact_since(const struct log_manager *manager);
+/* From now on they have lost nothing since `broker_epoch`: said to the next start. Syncs a small file in each
+ * directory. 0, or -errno (the next start knows nothing then); -EIO also where a directory is offline. */
+MUST_CHECK int log_manager_mark_intact(struct log_manager *manager, int64_t broker_epoch);
 
 /* The log of a partition, NULL where there is none, or it is not open. The manager keeps owning it. */
 struct partition_log *log_manager_find(struct log_manager *manager, struct slice topic, int32_t partition);

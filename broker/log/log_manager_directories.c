@@ -28,7 +28,8 @@ static void tell_change(const struct log_manager *manager)
 static void on_failed(struct log_health *health, int error)
 {
     struct log_directory *directory = container_of(health, struct log_directory, health);
-    const struct log_manager *manager = directory->manager;
+    struct log_manager *manager = directory->manager;
+    log_manager_forget_intact(manager);
     log_error(
         manager->logger, "log",
         "log directory %s is offline (%s) with %zu partitions; %zu of %zu directories are left. Repair "

@@ -93,9 +93,15 @@ struct log_manager {
     size_t futures_capacity;
     atomic_uint_least64_t instances; /* of logs, so far */
     atomic_size_t left_out;          /* logs that are */
+    char *boot_id;                   /* NULL: not known */
+    int64_t intact_since;            /* as the start found it; -1 */
 };
 
 int64_t log_manager_now_ms(const struct log_manager *manager);
+/* At the end of a start: what the directories' marks say, see log_manager_intact.c. */
+void log_manager_load_intact(struct log_manager *manager);
+/* A directory has failed: the next start is not to believe the marks. Any thread, under any lock. */
+void log_manager_forget_intact(struct log_manager *manager);
 /* "<topic>-<partition>" in `key`, which is cleared first. */
 struct slice log_manager_key(struct buffer *key, struct slice topic, int32_t partition);
 /* Under the manager's mutex; NULL where there is none, or none yet, or none any more. */

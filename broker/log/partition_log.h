@@ -353,7 +353,8 @@ enum log_kinship {
 enum log_kinship partition_log_kinship(struct partition_log *log, struct partition_log *other);
 /* Rises with each truncation, and is not lower in the log that takes this one's place. */
 uint64_t partition_log_truncations(const struct partition_log *log);
-/* The log was cut, and not flushed since: a power loss may bring back what was cut, above the recovery point. */
+/* The log was cut, and not flushed since: a power loss may bring back what was cut, above the recovery point.
+ */
 bool partition_log_has_unsynced_cut(const struct partition_log *log);
 /* While it is paused, compaction neither begins nor puts its result into the log. */
 void partition_log_pause_cleaning(struct partition_log *log, bool pause);

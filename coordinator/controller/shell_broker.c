@@ -122,9 +122,8 @@ void shell_alter_pump(struct controller *controller, struct image_partition *par
         struct alter_item *item = container_of(partition->requests.next, struct alter_item, node);
         struct node_partition_state next;
         bool write;
-        int16_t error =
-            isr_change_check(&controller->image, item->request->sender, &item->request->items[item->index],
-                             &settings, &write, &next);
+        int16_t error = isr_change_check(&controller->image, item->request->sender,
+                                         &item->request->items[item->index], &settings, &write, &next);
         if (write)
             shell_batch_add(batch, partition, WRITE_OF_LEADER, &next, false);
         else
@@ -181,8 +180,8 @@ static void handle_alter(struct controller *controller, const struct alter_parti
         }
         struct node_partition_state next;
         bool write;
-        error = isr_change_check(&controller->image, request->sender, &request->items[i], &settings,
-                                 &write, &next);
+        error = isr_change_check(&controller->image, request->sender, &request->items[i], &settings, &write,
+                                 &next);
         item_finish(controller, item, error);
     }
 }

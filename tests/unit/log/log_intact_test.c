@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* When a start believes that the logs have lost nothing (I25): see log_manager_intact.c. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "broker/log/log_manager.h"
+#include "common/buffer.h"
+#include "tests/support/memory_files.h"
+
+#define SINCE 77
+
+struct bench {
+    struct memory_files *disk;
+    struct log_manager *logs;
+    const char *directories[2];
+    size_t directories_count;
+};
+
+static void bench_init(struct bench *bench, size_t directories_count)
+{
+    *bench = (struct bench){.disk = memory_files_new(1), .directories = {"/a", "/b"}};
+    bench->directories_count = directories_count;
+}
+
+static void start(struct bench *bench, const char *boot_id)
+{
+    struct log_manager_options options = {
+        .files = memory_files_system(bench->disk),
+        .directories = bench->directories,
+        .directories_count = bench->directories_count,
+        .broker_id = 1,
+        .cluster_id = "c",
+        .boot_id = boot_id,
+        .seed = 1,
+    };
+    log_settings_init(&options.defaults);
+    struct buffer error;
+    buffer_init(&error);
+    assert_int_equal(log_manager_open(&options, &bench->logs, &error), 0);
+    buffer_release(&error);
+}
+
+static void stop_cleanly(struct bench *bench)
+{
+    assert_int_equal(log_manager_close(bench->logs), 0);
+    log_manager_free(bench->logs);
+}
+
+static void crash(struct bench *bench, enum memory_files_crash kind)
+{
+    log_manager_free(bench->logs);
+    memory_files_crash(bench->disk, kind);
+}
+
+static void finish(struct bench *bench)
+{
+    log_manager_free(bench->logs);
+    memory_files_free(bench->disk);
+}
+
+/* A life that registered. */
+static void start_and_mark(struct bench *bench, const char *boot_id)
+{
+    start(bench, boot_id);
+    assert_int_equal(log_manager_mark_intact(bench->logs, SINCE), 0);
+}
+
+static void test_i25_clean_stop_is_intact(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 2);
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_mark_intact(bench.logs, SINCE), 0);
+    stop_cleanly(&bench);
+    start(&bench, "boot-2");
+    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    stop_cleanly(&bench);
+    start(&bench, NULL); /* and so on, also without a known boot */
+    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    finish(&bench);
+}
+
+static void test_i25_killed_process_is_intact_in_the_same_boot(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 2);
+    start_and_mark(&bench, "boot-1");
+    crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    stop_cleanly(&bench);
+    /* The mark is of the present boot after a clean stop, too. */
+    start(&bench, "boot-2");
+    crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+    start(&bench, "boot-2");
+    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    finish(&bench);
+}
+
+static void test_i25_power_cut_is_not_forgotten_by_a_clean_stop(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 2);
+    start_and_mark(&bench, "boot-1");
+    crash(&bench, MEMORY_FILES_POWER_CUT);
+    start(&bench, "boot-2");
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    stop_cleanly(&bench); /* it had not registered */
+    start(&bench, "boot-2");
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    finish(&bench);
+}
+
+static void test_i25_unknown_boot_is_never_the_same(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 1);
+    start_and_mark(&bench, NULL);
+    crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+    start(&bench, NULL);
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    finish(&bench);
+}
+
+static void test_i25_new_directory_ends_it(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 1);
+    start_and_mark(&bench, "boot-1");
+    stop_cleanly(&bench);
+    bench.directories_count = 2;
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    finish(&bench);
+}
+
+static int fail_folders_of_b(void *context, enum memory_files_operation operation, const char *path)
+{
+    (void)context;
+    return operation == MEMORY_FILES_MAKE_DIRECTORY && strncmp(path, "/b/", 3) == 0 ? -EIO : 0;
+}
+
+static void test_i25_failed_directory_ends_it(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 2);
+    start_and_mark(&bench, "boot-1");
+    memory_files_set_hook(bench.disk, fail_folders_of_b, NULL);
+    for (int32_t i = 0; i < 2; i++) { /* one of them goes to the second directory */
+        struct log_settings settings;
+        log_settings_init(&settings);
+        struct partition_log *log;
+        int ignored = log_manager_obtain(bench.logs, slice_of("t"), i, true, &settings, &log);
+        (void)ignored;
+    }
+    assert_int_equal(log_manager_usable_directories(bench.logs), 1);
+    assert_int_equal(log_manager_mark_intact(bench.logs, SINCE), -EIO);
+    memory_files_set_hook(bench.disk, NULL, NULL);
+    crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_usable_directories(bench.logs), 2);
+    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    finish(&bench);
+}
+
+static void damage(struct bench *bench, const char *text)
+{
+    assert_int_equal(
+        file_system_replace(memory_files_system(bench->disk), "/a/barnabas.intact", text, strlen(text)), 0);
+}
+
+static void test_i25_damaged_marks_are_not_believed(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "version=0\nboot.id=boot-1\n",
+        "version=0\nintact.since=x\nboot.id=boot-1\n",
+        "version=0\nintact.since=-5\nboot.id=boot-1\n",
+        "version=1\nintact.since=77\nboot.id=boot-1\n",
+        "version=0\nintact.since=78\nboot.id=boot-1\n", /* the other directory says 77 */
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+        struct bench bench;
+        bench_init(&bench, 2);
+        start_and_mark(&bench, "boot-1");
+        stop_cleanly(&bench);
+        damage(&bench, texts[i]);
+        start(&bench, "boot-1");
+        assert_int_equal(log_manager_intact_since(bench.logs), -1);
+        finish(&bench);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_i25_clean_stop_is_intact),
+        cmocka_unit_test(test_i25_killed_process_is_intact_in_the_same_boot),
+        cmocka_unit_test(test_i25_power_cut_is_not_forgotten_by_a_clean_stop),
+        cmocka_unit_test(test_i25_unknown_boot_is_never_the_same),
+        cmocka_unit_test(test_i25_new_directory_ends_it),
+        cmocka_unit_test(test_i25_failed_directory_ends_it),
+        cmocka_unit_test(test_i25_damaged_marks_are_not_believed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
