@@ -94,6 +94,35 @@ def test_each_broker_is_killed_in_turn(cluster):
     check_copies(cluster, "steady", acknowledged)
 
 
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_i25_whole_cluster_ends_and_one_broker_stays_away(cluster, how):
+    """Processes that end lose nothing: whoever is back keeps its seat and leads, without waiting for the last one."""
+    producer = steady(cluster, message_timeout_ms=60000)
+    wait_acknowledged_since(producer, time.monotonic())
+    acknowledged = producer.stop()
+    for broker in cluster.brokers.values():
+        if how == "killed":
+            broker.kill()
+        else:
+            broker.stop()
+    back = [cluster.brokers[1], cluster.brokers[2]]
+    for broker in back:
+        broker.start()
+    for broker in back:
+        broker.wait_ready()
+
+    def all_led():
+        leaders = [partition["leader"] for partition in cluster.partitions("steady").values()]
+        return len(leaders) == len(HALF_LED_BY_1) and all(leader in (1, 2) for leader in leaders)
+
+    if how == "killed":  # a stop in good order leaves the last one alone in the ISRs: it alone has everything
+        wait_until(all_led, 30, lambda: "leaders: %s" % cluster.partitions("steady"))
+    cluster.brokers[3].start()
+    cluster.wait_isr("steady", 3, seconds=30)
+    check_acknowledged(cluster, "steady", acknowledged)
+    check_copies(cluster, "steady", acknowledged)
+
+
 def test_frozen_leader_is_replaced_and_comes_back_as_follower(cluster):
     # A frozen peer says nothing: only the client's own limits make it look elsewhere.
     producer = steady(cluster, request_timeout_ms=3000, socket_timeout_ms=4000,
