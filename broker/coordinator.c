@@ -267,11 +267,12 @@ static void *run_coordinator(void *argument)
     return NULL;
 }
 
-int coordinator_start(struct coordinator *coordinator, int64_t intact_since)
+int coordinator_start(struct coordinator *coordinator, int64_t intact_since, int64_t intact_until)
 {
     struct node_broker node;
     fill_node(coordinator->options.config, &node);
     node.intact_since = intact_since;
+    node.intact_until = intact_until;
     struct registration_settings settings = {.broker_id = coordinator->options.config->broker_id,
                                              .node = &node,
                                              .jitter_ms = REGISTRATION_JITTER_MS,

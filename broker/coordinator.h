@@ -54,9 +54,9 @@ MUST_CHECK int coordinator_new(const struct coordinator_options *options, struct
  */
 MUST_CHECK int coordinator_prepare(struct coordinator *coordinator, struct node_cluster_id *cluster_id,
                                    struct buffer *error);
-/* Starts the thread: registers, then competes for the controller's office. `intact_since`: the broker epoch
- * since which the logs have lost nothing, -1 where nobody knows. 0 or -errno. */
-MUST_CHECK int coordinator_start(struct coordinator *coordinator, int64_t intact_since);
+/* Starts the thread: registers, then competes for the controller's office. `intact_since` and `intact_until`:
+ * the logs have lost nothing of what they held in these lives; -1 where nobody knows. 0 or -errno. */
+MUST_CHECK int coordinator_start(struct coordinator *coordinator, int64_t intact_since, int64_t intact_until);
 /* Leaves office, closes the session (the registration vanishes at once), ends the thread. Open calls end with
  * -ECANCELED. */
 void coordinator_stop(struct coordinator *coordinator);

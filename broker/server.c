@@ -124,22 +124,36 @@ static bool find_address(struct address_book *book, int32_t broker_id, char *hos
     return found;
 }
 
+/* A registration of which the log directories are to know; on a thread that may wait for disks. */
+struct life_mark {
+    struct mail mail;
+    struct server *server;
+    int64_t broker_epoch;
+};
+
+static void handle_life_mark(struct mail *mail)
+{
+    struct life_mark *mark = container_of(mail, struct life_mark, mail);
+    int error = log_manager_mark_intact(mark->server->logs, mark->broker_epoch);
+    if (error != 0)
+        log_warn(mark->server->options.logger, "server",
+                 "after an unclean stop this broker's replicas will not count as whole: barnabas.intact: %s",
+                 strerror(-error));
+    free(mark);
+}
+
 static void on_registered(void *context, int64_t broker_epoch)
 {
     struct server *server = context;
     replica_manager_set_broker_epoch(server->replicas, broker_epoch);
     bool first = !atomic_exchange(&server->registered, true);
+    struct life_mark *mark = memory_allocate(sizeof(*mark));
+    *mark = (struct life_mark){{.handle = handle_life_mark}, server, broker_epoch};
+    worker_post(server->resolver, &mark->mail);
     log_info(server->options.logger, "server", "registered in the cluster, broker epoch %lld",
              (long long)broker_epoch);
     if (!first)
         return;
-    if (log_manager_intact_since(server->logs) < 0) {
-        int error = log_manager_mark_intact(server->logs, broker_epoch);
-        if (error != 0)
-            log_warn(server->options.logger, "server",
-                     "the next start will not know that the logs are whole: barnabas.intact: %s",
-                     strerror(-error));
-    }
     log_info(server->options.logger, "server", "ready after %lld ms",
              (long long)((clock_monotonic_us() - server->started_us) / 1000));
     producer_ids_prepare(api_context_of(server->api), coordinator_mailbox(server->coordinator));
@@ -421,8 +435,10 @@ static int start_parts(struct server *server, struct buffer *error)
             cleaner_start(server->options.config, server->options.logger, server->replicas, &server->cleaner);
     if (result == 0)
         result = network_server_start(server->network);
-    if (result == 0)
-        result = coordinator_start(server->coordinator, log_manager_intact_since(server->logs));
+    if (result == 0) {
+        struct log_intact intact = log_manager_intact(server->logs);
+        result = coordinator_start(server->coordinator, intact.since, intact.until);
+    }
     return result;
 }
 

@@ -141,7 +141,6 @@ static struct log_manager *new_manager(const struct log_manager_options *options
     manager->defaults = options->defaults;
     manager->recovery_threads = options->recovery_threads;
     manager->boot_id = options->boot_id ? memory_copy_string(options->boot_id) : NULL;
-    manager->intact_since = -1;
     manager->walkers = record_walkers_new();
     manager->open_files = open_files_new(options->open_segments_max);
     manager->wall_clock_ms = options->wall_clock_ms;

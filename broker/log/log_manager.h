@@ -67,13 +67,17 @@ MUST_CHECK int log_manager_close(struct log_manager *manager);
 /* Frees without a clean stop, as a crash would leave it. Also after log_manager_close. */
 void log_manager_free(struct log_manager *manager);
 
-/*
- * The broker epoch since which these logs have lost nothing, as the start found it; -1: they may have lost
- * something, or nobody knows (I25, log_manager_intact.c).
+/* The logs have lost nothing of what they held in lives of these epochs; -1 and -1: nobody knows. */
+struct log_intact {
+    int64_t since;
+    int64_t until;
+};
+
+/* As the start found it (I25, log_manager_intact.c). */
+struct log_intact log_manager_intact(const struct log_manager *manager);
+/* Tells the next start of this life, registered with that epoch. Syncs a small file in each directory; one
+ * thread at a time. 0, or -errno (the next start knows nothing then); -EIO also where a directory is offline.
  */
-int64_t log_manager_intact_since(const struct log_manager *manager);
-/* From now on they have lost nothing since `broker_epoch`: said to the next start. Syncs a small file in each
- * directory. 0, or -errno (the next start knows nothing then); -EIO also where a directory is offline. */
 MUST_CHECK int log_manager_mark_intact(struct log_manager *manager, int64_t broker_epoch);
 
 /* The log of a partition, NULL where there is none, or it is not open. The manager keeps owning it. */

@@ -94,7 +94,8 @@ struct log_manager {
     atomic_uint_least64_t instances; /* of logs, so far */
     atomic_size_t left_out;          /* logs that are */
     char *boot_id;                   /* NULL: not known */
-    int64_t intact_since;            /* as the start found it; -1 */
+    struct log_intact intact;        /* as the start found it */
+    int64_t marked_since;            /* what this life has written; -1: nothing yet */
 };
 
 int64_t log_manager_now_ms(const struct log_manager *manager);

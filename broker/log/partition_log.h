@@ -92,6 +92,7 @@ struct log_health {
     /* Errors that pass may come with every append: one line a minute, by the monotonic clock. */
     atomic_int_least64_t next_passing_line_ms;
     atomic_uint_least64_t passing_untold; /* since the last one */
+    atomic_bool has_cut; /* a recovery found less than there had been: see log_manager_intact.c */
     atomic_int_least64_t refused_bytes; /* the largest append that found no room: a probe asks for as much */
     /* Told once, by whoever met the failure, perhaps under a partition's lock: it may only note and wake. May
      * be NULL. */

@@ -46,6 +46,8 @@ static void take_batch(void *context, const struct scanned_batch *batch, const u
 /* Removes the segments behind number `i`. */
 static int remove_later(struct partition_log *log, size_t i)
 {
+    if (log->health)
+        atomic_store(&log->health->has_cut, true);
     int error =
         i + 1 < log->segments_count ? partition_log_remove_segments(log, i + 1, log->segments_count) : 0;
     return error ? error : partition_log_sync_names(log);

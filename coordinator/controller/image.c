@@ -120,10 +120,13 @@ int64_t image_broker_epoch(const struct image *image, int32_t broker_id)
     return member != NULL ? member->broker_epoch : -1;
 }
 
-int64_t image_broker_intact_since(const struct image *image, int32_t broker_id)
+bool image_broker_is_intact_since(const struct image *image, int32_t broker_id, int64_t broker_epoch)
 {
     const struct roster_member *member = roster_find(&image->brokers, broker_id);
-    return member != NULL && member->node.intact_since >= 0 ? member->node.intact_since : INT64_MAX;
+    if (member == NULL || member->node.intact_since < 0)
+        return false;
+    return broker_epoch >= member->node.intact_since &&
+           (member->node.intact_until < 0 || broker_epoch <= member->node.intact_until);
 }
 
 void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_epoch)

@@ -149,8 +149,8 @@ bool image_set_broker(struct image *image, int32_t broker_id, int64_t broker_epo
 bool image_remove_broker(struct image *image, int32_t broker_id);
 /* The epoch of a live broker; -1: it is not alive. */
 int64_t image_broker_epoch(const struct image *image, int32_t broker_id);
-/* The registered broker says that its logs have lost nothing since this epoch; INT64_MAX: it does not say. */
-int64_t image_broker_intact_since(const struct image *image, int32_t broker_id);
+/* The registered broker says that its logs have lost nothing of what they held in a life of this epoch. */
+bool image_broker_is_intact_since(const struct image *image, int32_t broker_id, int64_t broker_epoch);
 
 void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_epoch);
 /* It has asked to stop, in its present life. */

@@ -14,7 +14,7 @@ static enum seat judge(const struct image *image, const struct image_partition *
         return SEAT_GONE;
     if (settings->isr_by_id || seat_epoch == image_broker_epoch(image, broker_id))
         return SEAT_KEPT;
-    if (seat_epoch < 0 || seat_epoch >= image_broker_intact_since(image, broker_id))
+    if (seat_epoch < 0 || image_broker_is_intact_since(image, broker_id, seat_epoch))
         return SEAT_RENEWED;
     return SEAT_BOUNCED;
 }
@@ -51,6 +51,42 @@ size_t seats_min_isr(const struct image_partition *partition, const struct decid
     return wanted <= 1 ? 1 : min_size((size_t)wanted, replicas);
 }
 
+bool seats_name_stranger(const struct image_partition *partition)
+{
+    for (size_t i = 0; i < partition->state.elr_count; i++)
+        if (!node_replicas_contains(&partition->assignment.replicas, partition->state.elr[i]))
+            return true;
+    return false;
+}
+
+bool seats_has_longer_log(const struct image *image, const struct image_partition *partition, int32_t broker_id,
+                          int32_t other_id)
+{
+    const struct image_end *end = image_log_end(image, partition, broker_id);
+    const struct image_end *other = image_log_end(image, partition, other_id);
+    if (end == NULL || other == NULL)
+        return end != NULL && other == NULL;
+    return end->last_epoch > other->last_epoch ||
+           (end->last_epoch == other->last_epoch && end->end_offset > other->end_offset);
+}
+
+/* Without leader the eligible stay as they are, except those that are no replicas any more. */
+static void keep_replicas_eligible(const struct image_partition *partition, struct node_partition_state *next)
+{
+    size_t kept = 0;
+    node_partition_state_set_elr(next, partition->state.elr, partition->state.elr_broker_epochs,
+                                 partition->state.elr_count);
+    for (size_t i = 0; i < next->elr_count; i++) {
+        if (!node_replicas_contains(&partition->assignment.replicas, next->elr[i]))
+            continue;
+        next->elr[kept] = next->elr[i];
+        next->elr_broker_epochs[kept++] = next->elr_broker_epochs[i];
+    }
+    next->elr_count = kept;
+    if (kept == 0)
+        node_partition_state_set_elr(next, NULL, NULL, 0);
+}
+
 static void add_eligible(const struct image *image, const struct image_partition *partition,
                          const struct decide_settings *settings, int32_t broker_id, int64_t epoch,
                          struct node_partition_state *next)
@@ -73,7 +109,7 @@ void seats_fill_eligible(const struct image *image, const struct image_partition
     const struct node_partition_state *state = &partition->state;
     node_partition_state_set_elr(next, NULL, NULL, 0);
     if (next->leader == NODE_NO_LEADER) {
-        node_partition_state_set_elr(next, state->elr, state->elr_broker_epochs, state->elr_count);
+        keep_replicas_eligible(partition, next);
         return;
     }
     enum seat seat = seat_of_broker(image, partition, next->leader, settings);

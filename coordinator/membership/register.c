@@ -296,13 +296,16 @@ static void on_created(void *context, const struct zk_response *response)
 static void create(struct registration *registration)
 {
     registration->state = STATE_CREATING;
-    int64_t given = registration->node.intact_since;
-    if (given < 0)
+    int64_t since = registration->node.intact_since, until = registration->node.intact_until;
+    if (registration->first_epoch >= 0) {
         registration->node.intact_since = registration->first_epoch;
+        registration->node.intact_until = -1;
+    }
     struct buffer data;
     buffer_init(&data);
     node_broker_encode(&registration->node, &data);
-    registration->node.intact_since = given;
+    registration->node.intact_since = since;
+    registration->node.intact_until = until;
     struct zk_operation operations[] = {
         zk_operation_create(registration->path, slice_make(NULL, 0), ZK_EPHEMERAL),
         zk_operation_set(registration->path, buffer_slice(&data), zk_version_make(0))};

@@ -15,8 +15,11 @@
 
 void node_broker_init(struct node_broker *node)
 {
-    *node = (struct node_broker){
-        .version = VERSION_WRITTEN, .jmx_port = -1, .timestamp_ms = -1, .intact_since = -1};
+    *node = (struct node_broker){.version = VERSION_WRITTEN,
+                                 .jmx_port = -1,
+                                 .timestamp_ms = -1,
+                                 .intact_since = -1,
+                                 .intact_until = -1};
 }
 
 void node_broker_release(struct node_broker *node)
@@ -51,6 +54,7 @@ void node_broker_copy(struct node_broker *to, const struct node_broker *from)
     to->jmx_port = from->jmx_port;
     to->timestamp_ms = from->timestamp_ms;
     to->intact_since = from->intact_since;
+    to->intact_until = from->intact_until;
     to->rack = from->rack ? memory_copy_string(from->rack) : NULL;
     for (size_t i = 0; i < from->endpoint_count; i++) {
         const struct node_endpoint *endpoint = &from->endpoints[i];
@@ -115,6 +119,8 @@ void node_broker_encode(const struct node_broker *node, struct buffer *out)
     json_object_set_new(json, "features", json_object());
     if (node->intact_since >= 0)
         node_set_integer(json, "intact_since", node->intact_since);
+    if (node->intact_since >= 0 && node->intact_until >= 0)
+        node_set_integer(json, "intact_until", node->intact_until);
     node_write(json, out);
 }
 
@@ -222,6 +228,8 @@ static int decode(const json_t *json, struct node_broker *node, struct buffer *e
         node->jmx_port = -1;
     if (!json_get_integer(json, "intact_since", &node->intact_since) || node->intact_since < -1)
         node->intact_since = -1;
+    if (!json_get_integer(json, "intact_until", &node->intact_until) || node->intact_until < -1)
+        node->intact_until = -1;
     return 0;
 }
 

@@ -23,11 +23,13 @@ struct node_broker {
     struct node_endpoint *endpoints;
     size_t endpoint_count; /* at least one in a decoded node */
     /* Ours: the broker epoch since which this broker's log directories have lost nothing; -1: not said, as in
-     * what Kafka writes. */
+     * what Kafka writes. Of its former lives up to intact_until only (an older copy of its directories knows
+     * no more); -1: of all. */
     int64_t intact_since;
+    int64_t intact_until;
 };
 
-/* An empty node: no endpoints, jmx_port -1, intact_since -1. */
+/* An empty node: no endpoints, jmx_port -1, intact_since and intact_until -1. */
 void node_broker_init(struct node_broker *node);
 void node_broker_release(struct node_broker *node);
 /* Adds an endpoint; the texts are copied. */

@@ -232,6 +232,9 @@ def test_all_brokers_go_and_come_back(cluster, how):
         broker.start()
     cluster.wait_ready()
     cluster.wait_topic("steady", len(HALF_LED_BY_1))
+    # All have kept their seats: what is committed shows again when they have told the leaders so.
+    wait_until(lambda: set(acknowledged) <= set(kcat_read(cluster.bootstrap, "steady")), 20,
+               "not all acknowledged records can be read")
     check_acknowledged(cluster, "steady", acknowledged)
     check_copies(cluster, "steady", acknowledged)
     again = SteadyProducer(cluster.bootstrap, "steady", len(HALF_LED_BY_1)).start()

@@ -75,14 +75,14 @@ static void test_i25_clean_stop_is_intact(void **state)
     struct bench bench;
     bench_init(&bench, 2);
     start(&bench, "boot-1");
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
     assert_int_equal(log_manager_mark_intact(bench.logs, SINCE), 0);
     stop_cleanly(&bench);
     start(&bench, "boot-2");
-    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
     stop_cleanly(&bench);
     start(&bench, NULL); /* and so on, also without a known boot */
-    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
     finish(&bench);
 }
 
@@ -94,13 +94,13 @@ static void test_i25_killed_process_is_intact_in_the_same_boot(void **state)
     start_and_mark(&bench, "boot-1");
     crash(&bench, MEMORY_FILES_PROCESS_CRASH);
     start(&bench, "boot-1");
-    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
     stop_cleanly(&bench);
     /* The mark is of the present boot after a clean stop, too. */
     start(&bench, "boot-2");
     crash(&bench, MEMORY_FILES_PROCESS_CRASH);
     start(&bench, "boot-2");
-    assert_int_equal(log_manager_intact_since(bench.logs), SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
     finish(&bench);
 }
 
@@ -112,10 +112,10 @@ static void test_i25_power_cut_is_not_forgotten_by_a_clean_stop(void **state)
     start_and_mark(&bench, "boot-1");
     crash(&bench, MEMORY_FILES_POWER_CUT);
     start(&bench, "boot-2");
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
     stop_cleanly(&bench); /* it had not registered */
     start(&bench, "boot-2");
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
     finish(&bench);
 }
 
@@ -127,7 +127,7 @@ static void test_i25_unknown_boot_is_never_the_same(void **state)
     start_and_mark(&bench, NULL);
     crash(&bench, MEMORY_FILES_PROCESS_CRASH);
     start(&bench, NULL);
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
     finish(&bench);
 }
 
@@ -140,7 +140,39 @@ static void test_i25_new_directory_ends_it(void **state)
     stop_cleanly(&bench);
     bench.directories_count = 2;
     start(&bench, "boot-1");
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
+    finish(&bench);
+}
+
+static void test_i25_directory_left_away_ends_it(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 2);
+    start_and_mark(&bench, "boot-1");
+    stop_cleanly(&bench);
+    bench.directories_count = 1;
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
+    finish(&bench);
+}
+
+static void test_i25_no_life_is_vouched_for_that_was_not_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_init(&bench, 1);
+    start_and_mark(&bench, "boot-1");
+    assert_int_equal(log_manager_mark_intact(bench.logs, SINCE + 5), 0); /* another session */
+    stop_cleanly(&bench);
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).until, SINCE + 5);
+    assert_int_equal(log_manager_mark_intact(bench.logs, SINCE + 9), 0);
+    crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+    start(&bench, "boot-1");
+    assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
+    assert_int_equal(log_manager_intact(bench.logs).until, SINCE + 9);
     finish(&bench);
 }
 
@@ -170,7 +202,7 @@ static void test_i25_failed_directory_ends_it(void **state)
     crash(&bench, MEMORY_FILES_PROCESS_CRASH);
     start(&bench, "boot-1");
     assert_int_equal(log_manager_usable_directories(bench.logs), 2);
-    assert_int_equal(log_manager_intact_since(bench.logs), -1);
+    assert_int_equal(log_manager_intact(bench.logs).since, -1);
     finish(&bench);
 }
 
@@ -186,10 +218,12 @@ static void test_i25_damaged_marks_are_not_believed(void **state)
     static const char *const texts[] = {
         "",
         "version=0\nboot.id=boot-1\n",
-        "version=0\nintact.since=x\nboot.id=boot-1\n",
-        "version=0\nintact.since=-5\nboot.id=boot-1\n",
-        "version=1\nintact.since=77\nboot.id=boot-1\n",
-        "version=0\nintact.since=78\nboot.id=boot-1\n", /* the other directory says 77 */
+        "version=0\nintact.since=x\nlast.epoch=77\ndirectories=2\nboot.id=boot-1\n",
+        "version=0\nintact.since=-5\nlast.epoch=77\ndirectories=2\nboot.id=boot-1\n",
+        "version=1\nintact.since=77\nlast.epoch=77\ndirectories=2\nboot.id=boot-1\n",
+        "version=0\nintact.since=77\nlast.epoch=76\ndirectories=2\nboot.id=boot-1\n",
+        "version=0\nintact.since=77\nlast.epoch=77\ndirectories=1\nboot.id=boot-1\n",
+        "version=0\nintact.since=77\nlast.epoch=78\ndirectories=2\nboot.id=boot-1\n", /* of a later life */
     };
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
         struct bench bench;
@@ -198,7 +232,7 @@ static void test_i25_damaged_marks_are_not_believed(void **state)
         stop_cleanly(&bench);
         damage(&bench, texts[i]);
         start(&bench, "boot-1");
-        assert_int_equal(log_manager_intact_since(bench.logs), -1);
+        assert_int_equal(log_manager_intact(bench.logs).since, -1);
         finish(&bench);
     }
 }
@@ -211,6 +245,8 @@ int main(void)
         cmocka_unit_test(test_i25_power_cut_is_not_forgotten_by_a_clean_stop),
         cmocka_unit_test(test_i25_unknown_boot_is_never_the_same),
         cmocka_unit_test(test_i25_new_directory_ends_it),
+        cmocka_unit_test(test_i25_directory_left_away_ends_it),
+        cmocka_unit_test(test_i25_no_life_is_vouched_for_that_was_not_told),
         cmocka_unit_test(test_i25_failed_directory_ends_it),
         cmocka_unit_test(test_i25_damaged_marks_are_not_believed),
     };

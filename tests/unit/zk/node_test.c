@@ -88,11 +88,13 @@ static void test_broker(void **state)
     struct node_broker copy;
     node_broker_copy(&copy, &node);
     copy.intact_since = 77;
+    copy.intact_until = 80;
     node_broker_release(&node);
     node_broker_encode(&copy, &out);
-    assert_non_null(strstr(buffer_string(&out), "\"features\":{},\"intact_since\":77}"));
+    assert_non_null(strstr(buffer_string(&out), "\"features\":{},\"intact_since\":77,\"intact_until\":80}"));
     assert_int_equal(node_broker_decode(buffer_slice(&out), &node, NULL), 0);
     assert_int_equal(node.intact_since, 77);
+    assert_int_equal(node.intact_until, 80);
     node_broker_release(&node);
     node_broker_release(&copy);
     buffer_clear(&out);
