@@ -169,6 +169,7 @@ static void loaded(struct controller *controller)
     log_info(controller->logger, SHELL_AREA, "in office, epoch %d: %zu brokers, %zu topics, %zu partitions",
              controller->epoch, controller->image.brokers.count, map_size(controller->image.topics),
              controller->image.partition_count);
+    shell_tell_leaderless(controller);
     shell_balance_office_taken(controller);
     shell_tell_changed(controller);
 }

@@ -189,7 +189,8 @@ static enum decision decide_with_members(const struct image *image, const struct
     int32_t leader = choose_leader(image, partition, seating->members, count);
     /* min.insync.replicas was lowered: see seats.h */
     bool enough = state->elr_count > 0 && count >= seats_min_isr(partition, settings);
-    if (leader == state->leader && !seating->renewed && count == state->isr_count && !enough)
+    if (leader == state->leader && !seating->renewed && count == state->isr_count && !enough &&
+        !seats_name_stranger(partition))
         return DECISION_NOTHING;
     next_init(next, partition, settings);
     next_set_isr(next, image, seating->members, count);
@@ -204,7 +205,7 @@ static enum decision decide_alone(const struct image *image, const struct image_
                                   struct node_partition_state *next)
 {
     const struct node_partition_state *state = &partition->state;
-    if (leader == NODE_NO_LEADER && state->leader == NODE_NO_LEADER)
+    if (leader == NODE_NO_LEADER && state->leader == NODE_NO_LEADER && !seats_name_stranger(partition))
         return DECISION_NOTHING;
     next_init(next, partition, settings);
     next->leader = leader;
@@ -218,35 +219,45 @@ static enum decision decide_alone(const struct image *image, const struct image_
     return DECISION_SET;
 }
 
+/* Members before others, then the longest log of those that are known, then the order of the assignment. */
 static int32_t choose_unclean(const struct image *image, const struct image_partition *partition,
                               const struct seating *seating)
 {
     const struct node_replicas *replicas = &partition->assignment.replicas;
-    if (seating->bounced_count > 0)
-        return first_of_assignment(partition, seating->bounced, seating->bounced_count);
-    for (size_t i = 0; i < replicas->count; i++)
-        if (image_can_serve(image, partition, replicas->ids[i]))
-            return replicas->ids[i];
-    return NODE_NO_LEADER;
+    int32_t leader = NODE_NO_LEADER;
+    bool is_member = false;
+    for (size_t i = 0; i < replicas->count; i++) {
+        int32_t id = replicas->ids[i];
+        bool member = contains(seating->bounced, seating->bounced_count, id);
+        if (!image_can_serve(image, partition, id))
+            continue;
+        if (leader == NODE_NO_LEADER || (member && !is_member) ||
+            (member == is_member && seats_has_longer_log(image, partition, id, leader))) {
+            leader = id;
+            is_member = member;
+        }
+    }
+    return !is_member && seating->bounced_count > 0 ? seating->bounced[0] : leader;
 }
 
-/* All are here and in doubt: who has most, when each has said what it has; else NODE_NO_LEADER. */
+/* All are here and in doubt: who has most, when each has said what it has, or, with any_answer, of those that
+ * have; else NODE_NO_LEADER. */
 static int32_t choose_longest(const struct image *image, const struct image_partition *partition,
-                              const struct seating *seating)
+                              const struct seating *seating, bool any_answer)
 {
-    const struct image_end *longest = NULL;
+    int32_t longest = NODE_NO_LEADER;
     if (seating->bounced_count == 1)
         return seating->bounced[0];
     for (size_t i = 0; i < seating->bounced_count; i++) {
         const struct image_end *end = image_log_end(image, partition, seating->bounced[i]);
-        if (end == NULL && node_replicas_contains(&partition->assignment.replicas, seating->bounced[i]))
+        if (end == NULL && !any_answer &&
+            node_replicas_contains(&partition->assignment.replicas, seating->bounced[i]))
             return NODE_NO_LEADER;
-        if (end != NULL &&
-            (longest == NULL || end->last_epoch > longest->last_epoch ||
-             (end->last_epoch == longest->last_epoch && end->end_offset > longest->end_offset)))
-            longest = end;
+        if (end != NULL && (longest == NODE_NO_LEADER ||
+                            seats_has_longer_log(image, partition, seating->bounced[i], longest)))
+            longest = seating->bounced[i];
     }
-    return longest != NULL ? longest->broker_id : NODE_NO_LEADER;
+    return longest;
 }
 
 /* No member of the ISR keeps a seat. */
@@ -260,7 +271,11 @@ static enum decision decide_without_members(const struct image *image,
         size_t count = prefer_staying(image, seating->eligible, seating->eligible_count);
         leader = choose_leader(image, partition, seating->eligible, count);
     } else if (seating->gone == 0 && seating->bounced_count > 0) {
-        leader = choose_longest(image, partition, seating);
+        leader = choose_longest(image, partition, seating, false);
+        if (leader == NODE_NO_LEADER && decide_unclean_allowed(partition->topic, settings)) {
+            leader = choose_longest(image, partition, seating, true);
+            *unclean = leader != NODE_NO_LEADER;
+        }
     } else if (decide_unclean_allowed(partition->topic, settings)) {
         leader = choose_unclean(image, partition, seating);
         *unclean = leader != NODE_NO_LEADER;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "coordinator/controller/seats.h"
 #include "proto/kafka/error.h"
 
 static int32_t preferred_of(const struct image_partition *partition)
@@ -25,14 +26,6 @@ static bool can_lead_cleanly(const struct image *image, const struct image_parti
         if (state->isr[i] == broker_id)
             return state->isr_broker_epochs == NULL ||
                    state->isr_broker_epochs[i] == image_broker_epoch(image, broker_id);
-    return false;
-}
-
-static bool is_in_isr(const struct node_partition_state *state, int32_t broker_id)
-{
-    for (size_t i = 0; i < state->isr_count; i++)
-        if (state->isr[i] == broker_id)
-            return true;
     return false;
 }
 
@@ -58,13 +51,38 @@ static int16_t elect_preferred(const struct image *image, const struct image_par
     return KAFKA_NONE;
 }
 
-/* How little is to be feared from a replica as leader; 0: it cannot lead. */
-static int fitness(const struct image *image, const struct image_partition *partition, int32_t broker_id)
+/* What is to be feared least from a replica as leader comes last. */
+enum fitness { FITNESS_CANNOT_LEAD, FITNESS_NO_SEAT, FITNESS_IN_DOUBT, FITNESS_GOOD };
+
+/* Eligible replicas count like members of the ISR (seats.h). */
+static enum fitness fitness(const struct image *image, const struct image_partition *partition,
+                            int32_t broker_id)
 {
+    static const struct decide_settings settings = {0};
     if (!image_can_serve(image, partition, broker_id))
-        return 0;
-    return 1 + (image_is_shutting_down(image, broker_id) ? 0 : 1) +
-           (is_in_isr(&partition->state, broker_id) ? 2 : 0);
+        return FITNESS_CANNOT_LEAD;
+    switch (seat_of_broker(image, partition, broker_id, &settings)) {
+    case SEAT_KEPT:
+    case SEAT_RENEWED:
+        return FITNESS_GOOD;
+    case SEAT_BOUNCED:
+        return FITNESS_IN_DOUBT;
+    default:
+        return FITNESS_NO_SEAT;
+    }
+}
+
+/* The better seat, then the longer log, then who stays. */
+static bool is_fitter(const struct image *image, const struct image_partition *partition, int32_t broker_id,
+                      int32_t other_id)
+{
+    enum fitness fit = fitness(image, partition, broker_id), other = fitness(image, partition, other_id);
+    if (fit != other)
+        return fit > other;
+    if (seats_has_longer_log(image, partition, broker_id, other_id))
+        return true;
+    return !seats_has_longer_log(image, partition, other_id, broker_id) &&
+           image_is_shutting_down(image, other_id) && !image_is_shutting_down(image, broker_id);
 }
 
 static int16_t elect_unclean(const struct image *image, const struct image_partition *partition,
@@ -73,20 +91,18 @@ static int16_t elect_unclean(const struct image *image, const struct image_parti
     const struct node_replicas *replicas = &partition->assignment.replicas;
     const struct node_partition_state *state = &partition->state;
     int32_t leader = NODE_NO_LEADER;
-    int best = 0;
     if (partition->has_state && state->leader != NODE_NO_LEADER)
         return KAFKA_ELECTION_NOT_NEEDED;
     for (size_t i = 0; i < replicas->count; i++) {
-        int fit = fitness(image, partition, replicas->ids[i]);
-        if (fit > best) {
-            best = fit;
-            leader = replicas->ids[i];
-        }
+        int32_t id = replicas->ids[i];
+        if (fitness(image, partition, id) != FITNESS_CANNOT_LEAD &&
+            (leader == NODE_NO_LEADER || is_fitter(image, partition, id, leader)))
+            leader = id;
     }
     if (!partition->state_known || !partition->has_state || leader == NODE_NO_LEADER)
         return KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE;
     int64_t broker_epoch = image_broker_epoch(image, leader);
-    *unclean = !is_in_isr(state, leader);
+    *unclean = fitness(image, partition, leader) != FITNESS_GOOD;
     next_init(next, partition, controller_epoch, leader);
     next->leader_recovery = NODE_LEADER_RECOVERING;
     node_partition_state_set_isr(next, &leader, &broker_epoch, 1);

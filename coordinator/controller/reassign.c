@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
+#include "coordinator/controller/seats.h"
 #include "coordinator/zk/node_json.h"
 #include "proto/kafka/error.h"
 
@@ -134,12 +135,15 @@ bool reassign_drops(const struct node_assignment *from, const struct node_assign
 bool reassign_is_safe(const struct image *image, const struct image_partition *partition,
                       const struct node_assignment *next)
 {
+    static const struct decide_settings settings = {0};
     if (!partition->has_state || !reassign_drops(&partition->assignment, next))
         return true;
-    for (size_t i = 0; i < partition->state.isr_count; i++)
-        if (node_replicas_contains(&next->replicas, partition->state.isr[i]) &&
-            image_can_serve(image, partition, partition->state.isr[i]))
+    for (size_t i = 0; i < partition->state.isr_count; i++) {
+        int32_t id = partition->state.isr[i];
+        enum seat seat = seat_of_broker(image, partition, id, &settings);
+        if (node_replicas_contains(&next->replicas, id) && (seat == SEAT_KEPT || seat == SEAT_RENEWED))
             return true;
+    }
     return false;
 }
 

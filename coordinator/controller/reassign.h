@@ -51,7 +51,8 @@ enum reassign_step reassign_next(const struct image_partition *partition);
 
 /* The first assignment has replicas that the second has not. */
 bool reassign_drops(const struct node_assignment *from, const struct node_assignment *next);
-/* Those that would stay have, among them, a live member of the ISR; or there is no state yet. */
+/* Those that would stay have, among them, a member of the ISR with a good seat (seats.h); or there is no
+ * state yet. */
 bool reassign_is_safe(const struct image *image, const struct image_partition *partition,
                       const struct node_assignment *next);
 

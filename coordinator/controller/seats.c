@@ -59,8 +59,8 @@ bool seats_name_stranger(const struct image_partition *partition)
     return false;
 }
 
-bool seats_has_longer_log(const struct image *image, const struct image_partition *partition, int32_t broker_id,
-                          int32_t other_id)
+bool seats_has_longer_log(const struct image *image, const struct image_partition *partition,
+                          int32_t broker_id, int32_t other_id)
 {
     const struct image_end *end = image_log_end(image, partition, broker_id);
     const struct image_end *other = image_log_end(image, partition, other_id);

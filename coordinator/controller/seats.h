@@ -60,10 +60,20 @@ enum seat seat_of_broker(const struct image *image, const struct image_partition
  * replicas, so that nobody is forgotten for lack of knowledge. */
 size_t seats_min_isr(const struct image_partition *partition, const struct decide_settings *settings);
 
+/* The state names an eligible replica that is no replica: it may remove its log at any time, so that its seat
+ * has to be written away before it can be added again. */
+bool seats_name_stranger(const struct image_partition *partition);
+
+/* Of two brokers that were asked where their logs end: the first has said more than the second, by (last
+ * epoch, end offset). Who has said nothing has less than whoever has. */
+bool seats_has_longer_log(const struct image *image, const struct image_partition *partition,
+                          int32_t broker_id, int32_t other_id);
+
 /*
  * Replaces the eligible replicas of *next, whose leader and ISR are filled, by those that follow from the
- * known state. Whoever writes a state calls it. Without leader: as they are. None after an election of a
- * leader that had no good seat (its log is the truth from now on), and none while the ISR is large enough.
+ * known state. Whoever writes a state calls it. Without leader: those that are replicas. None after an
+ * election of a leader that had no good seat (its log is the truth from now on), and none while the ISR is
+ * large enough.
  */
 void seats_fill_eligible(const struct image *image, const struct image_partition *partition,
                          const struct decide_settings *settings, struct node_partition_state *next);

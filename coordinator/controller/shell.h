@@ -261,6 +261,8 @@ void shell_batch_add(struct write_batch *batch, struct image_partition *partitio
                      struct node_partition_state *next, bool unclean);
 /* Sends what is left in it; the batch is gone. */
 void shell_batch_flush(struct write_batch *batch);
+/* In office: says in the log which partitions are without leader, and for whom each waits. */
+void shell_tell_leaderless(struct controller *controller);
 /* Decides all dirty partitions that are not busy. */
 void shell_decide_pump(struct controller *controller);
 

@@ -287,6 +287,12 @@ static void apply_config(struct controller *controller, const struct look *look,
     node_config_init(&config);
     if (response->result == ZK_OK && node_config_decode(response->data, &config, &error) != 0) {
         log_skipped(controller, ZK_PATH_CONFIG_TOPICS "/", slice_of(look->name), &error);
+        /* what was known stays: by a default min.insync.replicas, who is eligible could be forgotten */
+        if (topic->config_known) {
+            node_config_release(&config);
+            buffer_release(&error);
+            return;
+        }
         node_config_init(&config);
     }
     buffer_release(&error);

@@ -76,7 +76,8 @@ static void item_pump(struct controller *controller, struct elect_job *job, stru
         image_partition_of(&controller->image, slice_of(item->topic), item->number);
     struct node_partition_state next;
     bool unclean;
-    if (partition != NULL && !partition->topic->deleting && (partition->dirty || partition->busy))
+    if (partition != NULL && !partition->topic->deleting &&
+        (partition->dirty || partition->busy || partition->topic->assignment_busy))
         return;
     int16_t error =
         elect_leader(&controller->image, partition, job->type, controller->epoch, &next, &unclean);

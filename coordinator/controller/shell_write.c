@@ -34,6 +34,8 @@ struct write_batch {
 
 /* Of how many partitions of a batch the log names each. */
 #define NAMED_MAX 20
+/* Of how many that had no leader when this controller took office. */
+#define NAMED_AT_START_MAX 10
 
 struct write_batch *shell_batch_new(struct controller *controller)
 {
@@ -328,6 +330,32 @@ static void settle(struct controller *controller, struct image_partition *partit
         image_touch(&controller->image, partition, true);
     partition->withheld = false;
     shell_reassign_settled(controller, partition);
+}
+
+void shell_tell_leaderless(struct controller *controller)
+{
+    struct decide_settings settings = shell_decide_settings(controller);
+    size_t position = 0, count = 0;
+    void *value;
+    while (map_next(controller->image.topics, &position, NULL, &value)) {
+        const struct image_topic *topic = value;
+        for (size_t i = 0; i < topic->partition_count && !topic->deleting; i++) {
+            const struct image_partition *partition = topic->partitions[i];
+            if (!partition->has_state || partition->state.leader != NODE_NO_LEADER ||
+                count++ >= NAMED_AT_START_MAX)
+                continue;
+            struct buffer awaited;
+            buffer_init(&awaited);
+            decide_print_awaited(&controller->image, partition, &settings, &awaited);
+            log_warn(controller->logger, SHELL_AREA, "%s-%d has been found without leader; %s%s", topic->name,
+                     partition->number,
+                     awaited.length > 0 ? "it waits for broker " : "all that could lead it are there",
+                     awaited.length > 0 ? buffer_string(&awaited) : "");
+            buffer_release(&awaited);
+        }
+    }
+    if (count > NAMED_AT_START_MAX)
+        log_warn(controller->logger, SHELL_AREA, "%zu partitions have been found without leader", count);
 }
 
 void shell_decide_pump(struct controller *controller)

@@ -270,6 +270,97 @@ static void unclean(void **state)
     image_release(&fixture.image);
 }
 
+static void assign(struct fixture *fixture, const int32_t *replicas, size_t count)
+{
+    struct node_topic node;
+    node_topic_init(&node);
+    node.has_topic_id = true;
+    node.topic_id = fixture->partition->topic->topic_id;
+    node_topic_add_partition(&node, replicas, count);
+    image_set_topic(&fixture->image, fixture->partition->topic, &node,
+                    fixture->partition->topic->version + 1);
+    node_topic_release(&node);
+}
+
+/* A cancelled move takes an eligible replica away: its seat goes with its log, before it is added again. */
+static void eligible_stranger_i23(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    for (int32_t id = 1; id <= 5; id++)
+        live(&fixture, id);
+    assign(&fixture, (int32_t[]){1, 5, 2}, 3);
+    cluster_set_state(&fixture.image, fixture.partition, 1, 4, (int32_t[]){1}, (int64_t[]){10}, 1, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){5, 2}, (int64_t[]){50, 20}, 2);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    /* cancelled; the other eligible one stays */
+    assign(&fixture, (int32_t[]){1, 2}, 2);
+    expect_eligible(&fixture, (int32_t[]){2}, (int64_t[]){20}, 1);
+    assert_int_equal(decide(&fixture), DECISION_SET);
+    assert_int_equal(fixture.next.leader, 1);
+    assert_int_equal(fixture.next.leader_epoch, 5);
+    image_set_state(&fixture.image, fixture.partition, &fixture.next, 11);
+    node_partition_state_release(&fixture.next);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    /* added again, with an empty log, it is not elected */
+    assign(&fixture, (int32_t[]){1, 5, 2}, 3);
+    image_remove_broker(&fixture.image, 1);
+    image_remove_broker(&fixture.image, 2);
+    expect_set(&fixture, NODE_NO_LEADER, 6, (int32_t[]){1}, 1);
+    image_release(&fixture.image);
+}
+
+/* The same while nobody leads. */
+static void leaderless_stranger_i23(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    live(&fixture, 5);
+    assign(&fixture, (int32_t[]){1, 2}, 2);
+    cluster_set_state(&fixture.image, fixture.partition, NODE_NO_LEADER, 4, (int32_t[]){1}, (int64_t[]){10},
+                      1, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){5, 2}, (int64_t[]){50, 20}, 2);
+    expect_eligible(&fixture, (int32_t[]){2}, (int64_t[]){20}, 1);
+    assert_int_equal(decide(&fixture), DECISION_SET);
+    assert_int_equal(fixture.next.leader, NODE_NO_LEADER);
+    image_set_state(&fixture.image, fixture.partition, &fixture.next, 11);
+    node_partition_state_release(&fixture.next);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    assign(&fixture, (int32_t[]){1, 5, 2}, 3);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    image_release(&fixture.image);
+}
+
+/* Where unclean elections are allowed, one member that never says where its log ends is not waited for. */
+static void unclean_among_those_that_told_i27(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    cluster_set_state(&fixture.image, fixture.partition, NODE_NO_LEADER, 5, (int32_t[]){1, 2, 3},
+                      (int64_t[]){10, 20, 30}, 3, 9);
+    for (int32_t id = 1; id <= 3; id++)
+        cluster_add_broker(&fixture.image, id, 50 + id, -1, NULL);
+    fixture.settings.unclean_by_default = true;
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    image_note_log_end(&fixture.image, fixture.partition, 2, 5, 4, 100);
+    image_note_log_end(&fixture.image, fixture.partition, 3, 5, 4, 120);
+    expect_set(&fixture, 3, 6, (int32_t[]){3}, 1);
+    assert_true(fixture.unclean);
+    fixture.settings.unclean_by_default = false;
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    /* one is gone: of the others, the longest log */
+    fixture.settings.unclean_by_default = true;
+    image_remove_broker(&fixture.image, 1);
+    expect_set(&fixture, 3, 6, (int32_t[]){3}, 1);
+    assert_true(fixture.unclean);
+    image_release(&fixture.image);
+}
+
 static void bounced(void **state)
 {
     (void)state;
@@ -394,7 +485,10 @@ int main(void)
         cmocka_unit_test(eligible_i20),
         cmocka_unit_test(eligible_and_settings_i20),
         cmocka_unit_test(eligible_leads_i23),
+        cmocka_unit_test(eligible_stranger_i23),
+        cmocka_unit_test(leaderless_stranger_i23),
         cmocka_unit_test(unclean),
+        cmocka_unit_test(unclean_among_those_that_told_i27),
         cmocka_unit_test(bounced),
         cmocka_unit_test(seats_without_epoch),
         cmocka_unit_test(shutting_down),

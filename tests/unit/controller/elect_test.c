@@ -130,6 +130,29 @@ static void i27_unclean_table(void **state)
     image_release(&fixture.image);
 }
 
+/* Seats first, of eligible replicas too, then what the brokers have said of their logs. */
+static void i27_unclean_takes_the_longest_log(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture, 3);
+    set_state(&fixture, NODE_NO_LEADER, (int32_t[]){1, 2}, 2);
+    for (int32_t id = 1; id <= 2; id++)
+        cluster_add_broker(&fixture.image, id, 50 + id, -1, NULL);
+    image_note_log_end(&fixture.image, fixture.partition, 1, 4, 3, 100);
+    image_note_log_end(&fixture.image, fixture.partition, 2, 4, 3, 120);
+    assert_int_equal(elect(&fixture, ELECT_UNCLEAN), KAFKA_NONE);
+    assert_int_equal(fixture.next.leader, 2);
+    assert_true(fixture.unclean); /* a member, but nobody knows what it has lost */
+    node_partition_state_release(&fixture.next);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){3}, (int64_t[]){30}, 1);
+    assert_int_equal(elect(&fixture, ELECT_UNCLEAN), KAFKA_NONE);
+    assert_int_equal(fixture.next.leader, 3);
+    assert_false(fixture.unclean);
+    node_partition_state_release(&fixture.next);
+    image_release(&fixture.image);
+}
+
 static void count_chosen(void *context, const struct image_partition *partition)
 {
     assert_non_null(partition);
@@ -545,11 +568,17 @@ static void balancing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(preferred_table),   cmocka_unit_test(i25_preferred_needs_its_seat),
-        cmocka_unit_test(i27_unclean_table), cmocka_unit_test(balance_table),
-        cmocka_unit_test(client_asks),       cmocka_unit_test(i38_lost_answers),
-        cmocka_unit_test(timeouts),          cmocka_unit_test(i27_operator_asks),
-        cmocka_unit_test(old_tool_asks),     cmocka_unit_test(i30_killed_after_every_write),
+        cmocka_unit_test(preferred_table),
+        cmocka_unit_test(i25_preferred_needs_its_seat),
+        cmocka_unit_test(i27_unclean_takes_the_longest_log),
+        cmocka_unit_test(i27_unclean_table),
+        cmocka_unit_test(balance_table),
+        cmocka_unit_test(client_asks),
+        cmocka_unit_test(i38_lost_answers),
+        cmocka_unit_test(timeouts),
+        cmocka_unit_test(i27_operator_asks),
+        cmocka_unit_test(old_tool_asks),
+        cmocka_unit_test(i30_killed_after_every_write),
         cmocka_unit_test(balancing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -312,6 +312,22 @@ static void i36_the_last_in_sync_are_not_dropped(void **state)
     image_release(&fixture.image);
 }
 
+/* A leaderless partition waits for a replica: a cancellation must not drop it for one that has lost its tail.
+ */
+static void i27_who_is_waited_for_is_not_dropped(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture, LIST(4, 5));
+    set_isr(&fixture, NODE_NO_LEADER, IDS(1, 4), 2, 1);
+    image_remove_broker(&fixture.image, 4);
+    cluster_add_broker(&fixture.image, 1, 99, -1, NULL);
+    expect_verdict(&fixture, fixture.partition, NULL, KAFKA_INVALID_REPLICA_ASSIGNMENT, "only copies");
+    cluster_add_broker(&fixture.image, 1, 99, 1, NULL); /* nothing was lost */
+    expect_verdict(&fixture, fixture.partition, NULL, KAFKA_NONE, "");
+    image_release(&fixture.image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -324,6 +340,7 @@ int main(void)
         cmocka_unit_test(added_replicas_are_new),
         cmocka_unit_test(requests_are_checked),
         cmocka_unit_test(i36_the_last_in_sync_are_not_dropped),
+        cmocka_unit_test(i27_who_is_waited_for_is_not_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
