@@ -149,8 +149,9 @@ void partition_core_apply_leader(struct partition_core *core, const struct contr
     CHECK(state->leader_epoch >= core->leader_epoch);
     bool new_epoch = core->role != ROLE_LEADER || state->leader_epoch > core->leader_epoch;
     if (!new_epoch && state->partition_epoch == core->partition_epoch) {
-        /* a move has begun or ended: other replicas, the same ISR, and a proposal on its way stays (I28) */
+        /* replicas have left: the same ISR, and a proposal of replicas that stay goes on (I28) */
         assign_replicas(core, state, false, now_ms);
+        partition_core_drop_departed_proposal(core);
         partition_core_advance_high_watermark(core, now_ms, effects);
         partition_core_invariants(core);
         return;

@@ -20,6 +20,10 @@ void partition_core_advance_high_watermark(struct partition_core *core, int64_t 
  * more. */
 void partition_core_clear_proposal(struct partition_core *core);
 
+/* The assignment has changed: a proposal that would let in a broker that is no replica any more is not sent
+ * again, or, should the broker be a replica again by then, it would get in without a log. */
+void partition_core_drop_departed_proposal(struct partition_core *core);
+
 /* Copies at most PARTITION_REPLICAS_MAX members. */
 void isr_set_assign(struct isr_set *set, const struct isr_member *members, size_t count);
 

@@ -8,7 +8,8 @@
  *     none --wanted--> WANTED --sent--> IN_FLIGHT --success, newer state--> none
  *                        ^                 |--refused, no doubt-----------> none (proposed again later)
  *                        |                 |--refused in doubt------------> WANTED: a barrier
- *                        '-----------------'--no answer, other errors-----> WANTED: the same again, in doubt
+ *                        '-----------------'--no answer, other errors-----> WANTED: the same again, in doubt;
+ *                                                   a barrier if it names one that is no replica now
  *
  * A barrier is the committed ISR as it is (partition_core.h). A newer state of the partition, by whichever
  * way it comes, ends every proposal: the controller writes by compare-and-set on the partition epoch, so
@@ -235,12 +236,36 @@ static void on_refusal(struct partition_core *core, int64_t now_ms)
     core->proposal_retry_ms = now_ms + PROPOSAL_RETRY_MS;
 }
 
+/* Somebody is to join who is no replica any more. */
+static bool names_departed(struct partition_core *core)
+{
+    for (size_t i = 0; i < core->proposed.count; i++) {
+        int32_t broker_id = core->proposed.members[i].broker_id;
+        if (!isr_set_contains(&core->isr, broker_id) && partition_core_find_replica(core, broker_id) == NULL)
+            return true;
+    }
+    return false;
+}
+
+void partition_core_drop_departed_proposal(struct partition_core *core)
+{
+    /* one in flight is looked at when it has been answered */
+    if (core->proposal != PROPOSAL_WANTED || !names_departed(core))
+        return;
+    if (core->proposal_in_doubt || core->doubtful.count > 0)
+        propose_barrier(core);
+    else
+        partition_core_clear_proposal(core);
+}
+
 static void on_no_verdict(struct partition_core *core, int64_t retry_ms)
 {
-    if (!core->faults.forget_proposal)
-        core->proposal = PROPOSAL_WANTED;
     core->proposal_in_doubt = true;
     core->proposal_retry_ms = retry_ms;
+    if (core->faults.forget_proposal)
+        return;
+    core->proposal = PROPOSAL_WANTED;
+    partition_core_drop_departed_proposal(core);
 }
 
 void partition_core_on_proposal_answer(struct partition_core *core, int32_t leader_epoch,
@@ -263,11 +288,11 @@ void partition_core_on_proposal_answer(struct partition_core *core, int32_t lead
         partition_core_clear_proposal(core);
         partition_core_advance_high_watermark(core, now_ms, effects);
     } else if (result->error == KAFKA_NONE || result->error == KAFKA_INELIGIBLE_REPLICA ||
-               result->error == KAFKA_OPERATION_NOT_ATTEMPTED) {
+               result->error == KAFKA_INVALID_REQUEST || result->error == KAFKA_OPERATION_NOT_ATTEMPTED) {
         /* Success without a newer state: nothing was to be changed. */
         on_refusal(core, now_ms);
     } else if (result->error == KAFKA_FENCED_LEADER_EPOCH || result->error == KAFKA_UNKNOWN_TOPIC_ID ||
-               result->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION || result->error == KAFKA_INVALID_REQUEST) {
+               result->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
         on_no_verdict(core, now_ms + PROPOSAL_FENCED_RETRY_MS);
     } else {
         on_no_verdict(core, now_ms + PROPOSAL_RETRY_MS);

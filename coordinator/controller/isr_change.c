@@ -40,14 +40,12 @@ static bool is_current(const struct node_partition_state *state, const struct al
     return true;
 }
 
-/* Members that make sense: some, no duplicates, all replicas, the leader among them. */
+/* Members that make sense: some, no duplicates, the leader among them. */
 static bool is_well_formed(const struct image_partition *partition, const struct alter_partition_item *item)
 {
     bool has_leader = false;
     for (size_t i = 0; i < item->isr_count; i++) {
         int32_t broker_id = item->isr[i].broker_id;
-        if (!node_replicas_contains(&partition->assignment.replicas, broker_id))
-            return false;
         for (size_t j = 0; j < i; j++)
             if (item->isr[j].broker_id == broker_id)
                 return false;
@@ -56,12 +54,15 @@ static bool is_well_formed(const struct image_partition *partition, const struct
     return has_leader;
 }
 
-/* A member must be alive in the life that the leader has heard, and staying, unless it sits there already. */
+/* A member must be a replica, alive in the life that the leader has heard, and staying, unless it sits there
+ * already. */
 static bool is_eligible(const struct image *image, const struct image_partition *partition,
                         const struct isr_member *member, bool by_id)
 {
     int64_t registered = image_broker_epoch(image, member->broker_id);
     const struct node_partition_state *state = &partition->state;
+    if (!node_replicas_contains(&partition->assignment.replicas, member->broker_id))
+        return false;
     /* it has been taken out, since the target of a move has arrived, and must not come back before the end */
     if (!reassign_stays(&partition->assignment, member->broker_id) &&
         seat_epoch(state, member->broker_id) == -2 &&

@@ -4,13 +4,17 @@
  * change their move; several topics to a multi, several multis on their way. Where replicas leave, the multi
  * also checks the version of the partition's state: what made it right to let them go still holds when they
  * go (I36). (A znode so large that nothing else fits into its multi goes without; states are written by
- * nobody but this controller, and not while the assignment is being written.)
+ * nobody but this controller, and not while the assignment is being written.) Where replicas are added to a
+ * partition that is led, the multi raises its leader epoch: what is still on its way from a former stay of
+ * such a replica (its fetches, proposals of it, word that it is none) is then of an older epoch. (So large a
+ * znode goes without this, too.)
  *
  * What a request asks for waits at its partition (image_move), in memory only: a request is answered when it
  * has been written. Everything later is found in the znodes. After a lost answer or a lost race the topic is
  * looked at, and what is then still to be done is planned again (I38).
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/memory.h"
 #include "coordinator/controller/reassign.h"
@@ -18,16 +22,29 @@
 #include "coordinator/zk/path.h"
 #include "proto/kafka/error.h"
 
-/* Partitions of a topic of which replicas leave in one write: each is an operation. */
+/* Partitions of a topic of which replicas leave, or to which some are added, in one write: each is an
+ * operation. */
 #define LEAVING_MAX 400
 /* What a check of a state takes, at most, besides the topic's name. */
 #define CHECK_BYTES 120
+
+/* An assignment above this goes alone; below, there is room for some states beside it. */
+#define LARGE_ZNODE_BYTES (ZK_MULTI_BYTES_MAX / 4 * 3)
+
+/* A state that is written with the assignment. */
+struct raised_state {
+    int32_t number;
+    size_t operation; /* in the batch */
+    struct node_partition_state next;
+};
 
 struct move_item {
     char *topic; /* by name: the topic may be gone when the answer comes */
     struct uuid topic_id;
     struct node_topic next;
-    size_t first_operation, operation_count; /* the set, then checks */
+    struct raised_state *raised;
+    size_t raised_count;
+    size_t first_operation, operation_count; /* the set, then states, then checks */
 };
 
 struct move_batch {
@@ -44,6 +61,8 @@ struct plan {
     struct node_topic next;
     int32_t *leaving; /* numbers of partitions whose states are to be checked */
     size_t leaving_count;
+    struct raised_state *raised; /* of partitions to which replicas are added */
+    size_t raised_count, raised_capacity;
     size_t begun, ended;
     size_t limit; /* of changed partitions; the others come with the next write */
 };
@@ -56,11 +75,19 @@ static struct move_batch *batch_new(struct controller *controller)
     return batch;
 }
 
+static void raised_free(struct raised_state *raised, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        node_partition_state_release(&raised[i].next);
+    free(raised);
+}
+
 static void batch_free(void *payload)
 {
     struct move_batch *batch = payload;
     for (size_t i = 0; i < batch->item_count; i++) {
         free(batch->items[i].topic);
+        raised_free(batch->items[i].raised, batch->items[i].raised_count);
         node_topic_release(&batch->items[i].next);
     }
     free(batch->items);
@@ -77,6 +104,29 @@ static void item_written(struct controller *controller, struct image_topic *topi
     int32_t version = response->outcomes[item->first_operation].stat.version.value;
     if (version > topic->version)
         image_set_topic(&controller->image, topic, &item->next, version);
+    for (size_t i = 0; i < item->raised_count; i++) {
+        const struct raised_state *raised = &item->raised[i];
+        struct image_partition *partition = image_find_partition(topic, raised->number);
+        int32_t epoch = response->outcomes[raised->operation].stat.version.value;
+        if (partition != NULL && epoch > partition->version)
+            image_set_state(&controller->image, partition, &raised->next, epoch);
+    }
+}
+
+/* The states that went along are no longer being written; in doubt they are looked at before anything else is
+ * done with them. */
+static void release_states(struct controller *controller, struct image_topic *topic,
+                           const struct move_item *item, bool unclear)
+{
+    for (size_t i = 0; i < item->raised_count; i++) {
+        struct image_partition *partition = image_find_partition(topic, item->raised[i].number);
+        if (partition == NULL)
+            continue;
+        partition->busy = shell_is_looking(controller, LOOK_STATE, slice_of(topic->name), partition->number);
+        image_mark_dirty(&controller->image, partition);
+        if (unclear)
+            shell_look_at_state(controller, partition);
+    }
 }
 
 static void item_refused(struct controller *controller, struct image_topic *topic,
@@ -116,6 +166,8 @@ static void batch_done(struct controller *controller, void *payload, const struc
         if (topic == NULL || !uuid_equals(topic->topic_id, item->topic_id))
             continue;
         topic->assignment_busy = false;
+        release_states(controller, topic, item,
+                       response->result != ZK_OK && response->culprit == ZK_NO_CULPRIT);
         if (response->result == ZK_OK)
             item_written(controller, topic, item, response);
         else
@@ -154,7 +206,8 @@ static bool plan_move(struct image *image, struct image_partition *partition, st
     else
         reassign_to(&partition->assignment, &move->target, next);
     bool undecided = !partition->state_known || partition->busy || partition->dirty || partition->unsettled;
-    bool waits = undecided && reassign_drops(&partition->assignment, next);
+    bool waits = undecided && (reassign_drops(&partition->assignment, next) ||
+                               reassign_drops(next, &partition->assignment));
     if (!waits && reassign_is_safe(image, partition, next))
         return true;
     if (!waits)
@@ -177,6 +230,19 @@ static bool plan_partition(struct controller *controller, struct image_partition
     return ends && next->replicas.count > 0;
 }
 
+/* Replicas are added to a partition that is led: the same state in the next leader epoch. */
+static void plan_state(struct controller *controller, const struct image_partition *partition,
+                       struct plan *plan)
+{
+    plan->raised =
+        memory_grow(plan->raised, plan->raised_count, &plan->raised_capacity, sizeof(*plan->raised));
+    struct raised_state *raised = &plan->raised[plan->raised_count++];
+    *raised = (struct raised_state){.number = partition->number};
+    node_partition_state_copy(&raised->next, &partition->state);
+    raised->next.leader_epoch++;
+    raised->next.controller_epoch = shell_decide_settings(controller).controller_epoch;
+}
+
 static void plan_topic(struct controller *controller, struct image_topic *topic, struct plan *plan)
 {
     size_t changed = 0;
@@ -188,13 +254,16 @@ static void plan_topic(struct controller *controller, struct image_topic *topic,
         struct image_partition *partition = topic->partitions[i];
         const struct node_assignment *to = &partition->assignment;
         struct node_assignment next = {0};
-        bool room = changed < plan->limit && plan->leaving_count < LEAVING_MAX;
+        bool room = changed < plan->limit && plan->leaving_count + plan->raised_count < LEAVING_MAX;
         bool changes = plan_partition(controller, partition, &next);
         if (changes && room) {
             changed++;
             plan->ended += !reassign_is_running(&next);
             plan->begun += reassign_is_running(&next);
-            if (reassign_drops(to, &next) && partition->has_state)
+            if (reassign_drops(&next, to) && partition->has_state &&
+                partition->state.leader != NODE_NO_LEADER)
+                plan_state(controller, partition, plan);
+            else if (reassign_drops(to, &next) && partition->has_state)
                 plan->leaving[plan->leaving_count++] = partition->number;
             to = &next;
         }
@@ -210,6 +279,7 @@ static void plan_topic(struct controller *controller, struct image_topic *topic,
 static void plan_release(struct plan *plan)
 {
     node_topic_release(&plan->next);
+    raised_free(plan->raised, plan->raised_count);
     free(plan->leaving);
 }
 
@@ -236,6 +306,43 @@ static void add_operation(struct move_batch *batch, struct zk_operation operatio
     batch->bytes += zk_operation_bytes(&operation);
 }
 
+/* What the raised states of a plan take in a multi. */
+static size_t states_bytes(const struct image_topic *topic, const struct plan *plan)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < plan->raised_count; i++) {
+        struct buffer data;
+        buffer_init(&data);
+        node_partition_state_encode(&plan->raised[i].next, &data);
+        bytes += data.length + strlen(topic->name) + CHECK_BYTES;
+        buffer_release(&data);
+    }
+    return bytes;
+}
+
+/* The states of an item, which takes them over. */
+static void add_states(struct move_batch *batch, struct image_topic *topic, struct move_item *item,
+                       struct plan *plan)
+{
+    item->raised = plan->raised;
+    item->raised_count = plan->raised_count;
+    plan->raised = NULL;
+    plan->raised_count = plan->raised_capacity = 0;
+    for (size_t i = 0; i < item->raised_count; i++) {
+        struct raised_state *raised = &item->raised[i];
+        struct image_partition *partition = image_find_partition(topic, raised->number);
+        const char *path = zk_path_partition_state(&batch->arena, slice_of(topic->name), raised->number);
+        struct buffer data;
+        buffer_init(&data);
+        node_partition_state_encode(&raised->next, &data);
+        raised->operation = batch->operation_count;
+        add_operation(batch, zk_operation_set(path, arena_copy_slice(&batch->arena, buffer_slice(&data)),
+                                              zk_version_make(partition->version)));
+        buffer_release(&data);
+        partition->busy = true;
+    }
+}
+
 /* Adds the planned znode; whatever was in the batch goes first where both do not fit. */
 static struct move_batch *add_topic(struct move_batch *batch, struct image_topic *topic, struct plan *plan,
                                     struct slice data)
@@ -243,10 +350,12 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
     struct controller *controller = batch->controller;
     struct slice name = slice_of(topic->name);
     size_t checks = plan->leaving_count;
-    size_t bytes = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES;
+    size_t states = plan->raised_count;
+    size_t bytes = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES +
+                   states_bytes(topic, plan);
     if (bytes > ZK_MULTI_BYTES_MAX)
         checks = 0;
-    bool full = batch->operation_count + checks + 1 >= ZK_MULTI_OPERATIONS_MAX ||
+    bool full = batch->operation_count + states + checks + 1 >= ZK_MULTI_OPERATIONS_MAX ||
                 batch->bytes + bytes > ZK_MULTI_BYTES_MAX;
     if (batch->item_count > 0 && full) {
         send(batch);
@@ -258,11 +367,12 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
                                .topic_id = topic->topic_id,
                                .next = plan->next,
                                .first_operation = batch->operation_count,
-                               .operation_count = checks + 1};
+                               .operation_count = states + checks + 1};
     node_topic_init(&plan->next);
     add_operation(batch,
                   zk_operation_set(zk_path_topic(&batch->arena, name), arena_copy_slice(&batch->arena, data),
                                    zk_version_make(topic->version)));
+    add_states(batch, topic, item, plan);
     for (size_t i = 0; i < checks; i++) {
         const struct image_partition *partition = image_find_partition(topic, plan->leaving[i]);
         const char *path = zk_path_partition_state(&batch->arena, name, partition->number);
@@ -270,6 +380,20 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
     }
     topic->assignment_busy = true;
     return batch;
+}
+
+/* Whether the plan can be written at once. Where the znode leaves no room for states, it drops them. */
+static bool fits(const struct image_topic *topic, struct plan *plan, size_t data_bytes)
+{
+    if (data_bytes > ZK_DATA_BYTES_MAX)
+        return false;
+    if (data_bytes > LARGE_ZNODE_BYTES) {
+        raised_free(plan->raised, plan->raised_count);
+        plan->raised = NULL;
+        plan->raised_count = plan->raised_capacity = 0;
+    }
+    size_t checks = (plan->leaving_count + 2) * (strlen(topic->name) + CHECK_BYTES);
+    return plan->raised_count == 0 || data_bytes + states_bytes(topic, plan) + checks <= ZK_MULTI_BYTES_MAX;
 }
 
 static struct move_batch *carry_out(struct move_batch *batch, struct image_topic *topic)
@@ -285,7 +409,7 @@ static struct move_batch *carry_out(struct move_batch *batch, struct image_topic
         bool changes = plan.begun + plan.ended > 0;
         if (changes)
             node_topic_encode(&plan.next, &data);
-        planned = data.length <= ZK_DATA_BYTES_MAX;
+        planned = fits(topic, &plan, data.length);
         if (planned && changes) {
             log_info(controller->logger, SHELL_AREA,
                      "topic %s: %zu partitions begin to move, %zu have arrived", topic->name, plan.begun,

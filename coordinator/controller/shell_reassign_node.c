@@ -26,6 +26,36 @@ void shell_reassign_node_clear(struct controller *controller)
     controller->reassign_node = (struct reassign_node){0};
 }
 
+/* Of items that name the same partition the last one counts; the others would contradict it for ever. */
+static void keep_last(struct reassign_node *node)
+{
+    struct node_partition_list last;
+    struct map *seen = map_new(0);
+    node_partition_list_init(&last);
+    for (size_t i = node->list.count; i-- > 0;) {
+        struct node_partition_item *item = &node->list.items[i];
+        struct buffer key;
+        buffer_init(&key);
+        buffer_print(&key, "%s-%d", item->topic, item->partition);
+        if (map_get(seen, buffer_slice(&key)) == NULL) {
+            map_put(seen, buffer_slice(&key), item);
+            node_partition_list_add(&last, slice_of(item->topic), item->partition, item->replicas.ids,
+                                    item->replicas.count);
+        }
+        buffer_release(&key);
+    }
+    if (last.count < node->list.count) {
+        node->rewrite = true;
+        node_partition_list_release(&node->list);
+        node_partition_list_init(&node->list);
+        for (size_t i = last.count; i-- > 0;)
+            node_partition_list_add(&node->list, slice_of(last.items[i].topic), last.items[i].partition,
+                                    last.items[i].replicas.ids, last.items[i].replicas.count);
+    }
+    node_partition_list_release(&last);
+    map_free(seen);
+}
+
 void shell_apply_reassignments(struct controller *controller, const struct zk_response *response)
 {
     struct reassign_node *node = &controller->reassign_node;
@@ -46,6 +76,7 @@ void shell_apply_reassignments(struct controller *controller, const struct zk_re
     if (node->rewrite)
         log_warn(controller->logger, SHELL_AREA, "%s: what is not understood is removed: %s",
                  ZK_PATH_REASSIGN_PARTITIONS, buffer_string(&error));
+    keep_last(node);
     buffer_release(&error);
 }
 

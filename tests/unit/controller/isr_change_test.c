@@ -151,7 +151,10 @@ static void in_order(void **state)
     fixture.item.partition_epoch = 9;
     assert_int_equal(check(&fixture), KAFKA_INVALID_REQUEST); /* recovering */
     fixture.item.recovering = false;
-    assert_int_equal(check(&fixture), KAFKA_INVALID_REQUEST); /* 4 is no replica */
+    fixture.isr[1].broker_id = 1;
+    assert_int_equal(check(&fixture), KAFKA_INVALID_REQUEST); /* twice the same */
+    fixture.isr[1].broker_id = 2;
+    assert_int_equal(check(&fixture), KAFKA_INELIGIBLE_REPLICA); /* 3 by its life, 4 is no replica */
     fixture.item.isr_count = 3;
     assert_int_equal(check(&fixture), KAFKA_INELIGIBLE_REPLICA);
     fixture.isr[2].broker_epoch = NO_BROKER_EPOCH;
@@ -185,6 +188,10 @@ static void who_may(void **state)
     (void)state;
     struct fixture fixture;
     fixture_begin(&fixture);
+    /* I23: who is no replica is refused for good, so that nobody asks for it again */
+    fixture.isr[2] = fixture.isr[3];
+    assert_int_equal(check(&fixture), KAFKA_INELIGIBLE_REPLICA);
+    fixture.isr[2] = (struct isr_member){3, 30};
     assert_int_equal(isr_change_check_sender(&fixture.image, 1, 10), KAFKA_NONE);
     assert_int_equal(isr_change_check_sender(&fixture.image, 1, 9), KAFKA_STALE_BROKER_EPOCH);
     assert_int_equal(isr_change_check_sender(&fixture.image, 7, 10), KAFKA_STALE_BROKER_EPOCH);

@@ -229,6 +229,35 @@ static size_t list(struct world *world, bool one)
 
 static const int32_t to_4_2[] = {4, 2}, to_5_1[] = {5, 1}, to_1_2_3[] = {1, 2, 3};
 
+/* Of t-0. */
+static int32_t leader_epoch(struct world *world)
+{
+    struct slice data;
+    struct node_partition_state node;
+    assert_true(fake_zookeeper_read(world->zookeeper, "/brokers/topics/t/partitions/0/state", &data, NULL));
+    assert_int_equal(node_partition_state_decode(data, &node, NULL), 0);
+    int32_t epoch = node.leader_epoch;
+    node_partition_state_release(&node);
+    return epoch;
+}
+
+/* I23: what is left over from a former stay of a replica that is added is of an older leader epoch. */
+static void i23_adding_raises_the_leader_epoch(void **state)
+{
+    (void)state;
+    struct world *world = begin((struct world_options){0});
+    int32_t epoch = leader_epoch(world);
+    assert_int_equal(alter(world, "t", 1, to_4_2, 2), KAFKA_NONE);
+    assert_int_equal(leader_epoch(world), epoch + 1);
+    assert_int_equal(alter(world, "t", 1, NULL, 0), KAFKA_NONE);
+    assert_string_equal(assignment(world, "t"), "0:2,1,3 1:2,3,4 2:3,4,5");
+    assert_int_equal(leader_epoch(world), epoch + 1);
+    assert_int_equal(alter(world, "t", 1, to_4_2, 2), KAFKA_NONE);
+    assert_int_equal(leader_epoch(world), epoch + 2);
+    run_until(world, "0:4,2 1:2,3,4 2:3,4,5");
+    end(world);
+}
+
 static void a_move(void **state)
 {
     (void)state;
@@ -389,6 +418,14 @@ static void old_tools(void **state)
         slice_of("{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":2,\"replicas\":[1]}]}"));
     run_until_node_is_gone(world);
     assert_string_equal(assignment(world, "t"), "0:4,2 1:2,3,4 2:1");
+    /* one partition twice, with different targets: the last counts */
+    fake_zookeeper_put(world->zookeeper, NODE,
+                       slice_of("{\"version\":1,\"partitions\":["
+                                "{\"topic\":\"t\",\"partition\":2,\"replicas\":[3]},"
+                                "{\"topic\":\"t\",\"partition\":0,\"replicas\":[4,5]},"
+                                "{\"topic\":\"t\",\"partition\":2,\"replicas\":[2]}]}"));
+    run_until_node_is_gone(world);
+    assert_string_equal(assignment(world, "t"), "0:4,5 1:2,3,4 2:2");
     end(world);
 }
 
@@ -491,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_move),
+        cmocka_unit_test(i23_adding_raises_the_leader_epoch),
         cmocka_unit_test(cancelled_and_replaced),
         cmocka_unit_test(refused),
         cmocka_unit_test(dead_brokers),

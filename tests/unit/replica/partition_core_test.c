@@ -304,6 +304,63 @@ static void test_i28_laggard_leaves_and_confirmation_moves_the_high_watermark(vo
     assert_int_equal(fixture.core.proposal, PROPOSAL_NONE);
 }
 
+/* Replica 3 has left the ISR, is about to be proposed again, and then it is no replica any more. */
+static void propose_and_remove(struct fixture *fixture, bool sent, bool unanswered)
+{
+    struct isr_set isr;
+    setup(fixture);
+    set_isr(fixture, 2);
+    lead(fixture, 1000);
+    fetch(fixture, 3, 10, 1001);
+    assert_int_equal(fixture->core.proposal, PROPOSAL_WANTED);
+    if (sent)
+        assert_true(partition_core_take_proposal(&fixture->core, 1001, &isr));
+    if (unanswered) {
+        answer(fixture, KAFKA_REQUEST_TIMED_OUT, -1, 0, 1002);
+        set_isr(fixture, 2);
+    }
+    fixture->state.replicas_count = 2;
+    lead(fixture, 1003);
+}
+
+static void test_i23_a_replica_that_has_left_is_not_proposed_again(void **unused)
+{
+    (void)unused;
+    struct fixture fixture;
+    struct isr_set isr;
+    propose_and_remove(&fixture, false, false);
+    assert_int_equal(fixture.core.proposal, PROPOSAL_NONE);
+    partition_core_release(&fixture.core);
+
+    propose_and_remove(&fixture, true, true); /* in doubt: a barrier */
+    assert_true(partition_core_take_proposal(&fixture.core, 5000, &isr));
+    assert_int_equal(isr.count, 2);
+    assert_true(partition_core_in_maximal_isr(&fixture.core, 3));
+    answer(&fixture, KAFKA_NONE, 4, 2, 5001);
+    assert_int_equal(fixture.core.proposal, PROPOSAL_NONE);
+    assert_false(partition_core_in_maximal_isr(&fixture.core, 3));
+    partition_core_release(&fixture.core);
+
+    propose_and_remove(&fixture, true, false); /* in flight, and then no answer */
+    assert_int_equal(fixture.core.proposal, PROPOSAL_IN_FLIGHT);
+    answer(&fixture, KAFKA_REQUEST_TIMED_OUT, -1, 0, 1004);
+    assert_true(partition_core_take_proposal(&fixture.core, 5000, &isr));
+    assert_int_equal(isr.count, 2);
+    partition_core_release(&fixture.core);
+}
+
+static void test_i28_an_invalid_proposal_is_a_refused_one(void **unused)
+{
+    (void)unused;
+    struct fixture fixture;
+    struct isr_set isr;
+    propose_and_remove(&fixture, true, false);
+    answer(&fixture, KAFKA_INVALID_REQUEST, -1, 0, 1004);
+    assert_int_equal(fixture.core.proposal, PROPOSAL_NONE);
+    assert_false(partition_core_take_proposal(&fixture.core, 9000, &isr));
+    partition_core_release(&fixture.core);
+}
+
 static void test_i28_newer_state_ends_a_proposal(void **unused)
 {
     (void)unused;
@@ -417,6 +474,8 @@ int main(void)
         cmocka_unit_test(test_i24_replica_joins_at_high_watermark_and_epoch_start),
         cmocka_unit_test(test_i19_proposed_member_counts_until_it_is_refused),
         cmocka_unit_test(test_i28_laggard_leaves_and_confirmation_moves_the_high_watermark),
+        cmocka_unit_test(test_i23_a_replica_that_has_left_is_not_proposed_again),
+        cmocka_unit_test(test_i28_an_invalid_proposal_is_a_refused_one),
         cmocka_unit_test(test_i28_newer_state_ends_a_proposal),
         cmocka_unit_test(test_refused_version_adopts_the_state_that_is_told),
         cmocka_unit_test(test_i18_follower_high_watermark_is_bounded_by_its_log),
