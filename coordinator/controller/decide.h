@@ -15,6 +15,7 @@
  *      it is, without leader (I26); only unclean.leader.election.enable lets another replica in (I27).
  *   4. Else all of them are here and have lost something. Each says in its answer to the state without leader
  *      where its log ends; the greatest (last epoch, end offset) leads alone. What nobody has is lost.
+ *      Where unclean elections are allowed, who has not answered yet is not waited for.
  *
  * Every change raises leader_epoch by one (I35).
  */

@@ -26,7 +26,8 @@
  *     commits, they held before they heard of a new epoch, and the new leader is one of those who keep it.
  *
  * An eligible seat whose broker has bounced and lost something ends, without a write: whoever looks sees its
- * epoch. It is taken out of the state at the next change.
+ * epoch. It is taken out of the state at the next change. The seat of a broker that is no replica any more is
+ * taken out by a write of its own: its log may go, and the broker be added again in the same life (I23).
  */
 #ifndef COORDINATOR_CONTROLLER_SEATS_H
 #define COORDINATOR_CONTROLLER_SEATS_H
