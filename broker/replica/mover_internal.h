@@ -32,7 +32,7 @@ struct move {
     int64_t waits_since_ms;
     bool yielded;         /* it has waited so long that compaction goes on meanwhile */
     unsigned hurried;     /* so often too much was left for the exchange */
-    int64_t least_left;   /* offsets: it never was nearer to the live log's end; 0: nothing was copied yet */
+    int64_t least_left;   /* offsets: it never was nearer to the live log's end; 0: not known */
     unsigned lost_rounds; /* so many pieces have brought it no nearer */
     size_t attempted;     /* the directory that the last step was for */
 };

@@ -53,6 +53,14 @@ static void say(const struct step *step, enum log_level level, const char *what,
              SLICE_ARGUMENTS(step->topic), step->move->partition, info.path, what, why[0] ? ": " : "", why);
 }
 
+/* The future log begins anew or is cut: how near it was to the live log's end tells nothing any more. */
+static void forget_pace(struct move *move)
+{
+    move->hurried = 0;
+    move->least_left = 0;
+    move->lost_rounds = 0;
+}
+
 /* ---- ends ---- */
 
 static void resume_cleaning(const struct step *step)
@@ -349,9 +357,12 @@ static bool is_outrun(struct step *step, const struct choice *choice)
     return ++move->lost_rounds > LOST_ROUNDS_MAX;
 }
 
-/* Copies while the writers wait, for no longer than the last leg of an exchange may take. */
+/* Copies while the writers wait, for no longer than the last leg of an exchange may take. Then they have a
+ * turn again, and whether they are faster is looked at from there. */
 static enum move_outcome copy_held(struct step *step)
 {
+    step->move->least_left = 0;
+    step->move->lost_rounds = 0;
     struct partition_log *live = partition_enter_log(step->partition);
     if (live == NULL)
         return MOVE_WAIT;
@@ -385,9 +396,11 @@ static enum move_outcome carry_out(struct step *step, struct choice *choice)
     int16_t error = KAFKA_NONE;
     switch (choice->plan.action) {
     case MOVE_BEGIN_ANEW:
+        forget_pace(step->move);
         error = partition_log_truncate_fully(step->future, choice->plan.offset, wall_ms);
         break;
     case MOVE_TRUNCATE:
+        forget_pace(step->move);
         error = partition_log_truncate(step->future, choice->plan.offset, wall_ms);
         break;
     case MOVE_ADVANCE_START:
@@ -418,6 +431,8 @@ static enum move_outcome open_future(struct step *step)
     /* It may have a record and not the tombstone that deleted it, which is not in the live log any more. */
     int error = stale ? log_manager_remove_future(step->mover->logs, step->topic, step->move->partition) : 0;
     step->move->stale = false;
+    if (stale)
+        forget_pace(step->move);
     if (error)
         return future_failed(step, error);
     settings.flush_messages = INT64_MAX; /* nobody waits for it */
@@ -428,6 +443,7 @@ static enum move_outcome open_future(struct step *step)
         /* Another directory was asked for since. */
         step->move->known = false;
         step->move->announced = false;
+        forget_pace(step->move);
         error = log_manager_remove_future(step->mover->logs, step->topic, step->move->partition);
         return error ? future_failed(step, error) : MOVE_WAIT;
     }
