@@ -103,6 +103,9 @@ int16_t partition_core_check_state(const struct partition_core *core, const stru
 static void assign_replicas(struct partition_core *core, const struct control_partition *state,
                             bool new_epoch, int64_t now_ms)
 {
+    /* Who waits for the lowest log start looks again: one that kept it low may have left. */
+    if (!has_assignment(core, state))
+        core->log_start_moves++;
     struct remote_replica known[PARTITION_REPLICAS_MAX];
     size_t known_count = new_epoch ? 0 : core->replicas_count;
     memcpy(known, core->replicas, known_count * sizeof(known[0]));

@@ -109,7 +109,7 @@ struct partition_core {
     int64_t high_watermark;
     int64_t log_end_offset;   /* as the shell last told */
     int64_t log_start_offset; /* likewise */
-    int64_t log_start_moves;  /* counts changes of the log start, of this replica or of another */
+    int64_t log_start_moves;  /* counts changes of the log starts, and of the replicas that they are of */
     int64_t recovery_point;   /* likewise: everything below is on disk */
     int64_t flush_messages;   /* INT64_MAX: the disk is never waited for */
     bool failed;              /* the log takes nothing any more */

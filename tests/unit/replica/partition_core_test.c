@@ -461,6 +461,22 @@ static void test_durability_bounds_acknowledgement_and_high_watermark(void **unu
     assert_int_equal(partition_core_check_append(&fixture.core, false), KAFKA_KAFKA_STORAGE_ERROR);
 }
 
+/* Who waits for the lowest log start looks again when the replicas change within a leader epoch. */
+static void test_a_replica_that_leaves_is_a_move_of_the_log_starts(void **unused)
+{
+    (void)unused;
+    struct fixture fixture;
+    setup(&fixture);
+    set_isr(&fixture, 2);
+    lead(&fixture, 1000);
+    int64_t moves = fixture.core.log_start_moves;
+    lead(&fixture, 1001);
+    assert_int_equal(fixture.core.log_start_moves, moves);
+    fixture.state.replicas_count = 2;
+    lead(&fixture, 1002);
+    assert_true(fixture.core.log_start_moves > moves);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -481,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_i18_follower_high_watermark_is_bounded_by_its_log),
         cmocka_unit_test(test_i14_follower_fetches_are_checked),
         cmocka_unit_test(test_durability_bounds_acknowledgement_and_high_watermark),
+        cmocka_unit_test(test_a_replica_that_leaves_is_a_move_of_the_log_starts),
     };
     return cmocka_run_group_tests_name("partition_core", tests, NULL, NULL);
 }
