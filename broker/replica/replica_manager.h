@@ -77,7 +77,8 @@ void replica_manager_stop_replica(struct replica_manager *manager, const struct 
 /*
  * Removes replicas that are not assigned to this broker any more, from a metadata update: a move has ended,
  * now or while the broker was away. Only where the topic ids agree, somebody else leads, and this broker is
- * not in the ISR. What cannot be removed now is tried again with the next update that names it.
+ * not in the ISR. What the disk keeps from being removed is remembered and tried again by the ticks, until
+ * this broker becomes a replica again.
  */
 void replica_manager_drop_departed(struct replica_manager *manager, const struct control_topic *topic);
 /* New settings of topics, from a metadata update. */
@@ -95,7 +96,8 @@ bool replica_manager_is_offline(struct replica_manager *manager, struct slice to
 void replica_manager_each(struct replica_manager *manager,
                           void (*visit)(void *context, struct partition *partition), void *context);
 
-/* ISR ticks of all partitions; call every replica.lag.time.max.ms / 2 or more often. */
+/* ISR ticks of all partitions, and another try to remove what has moved away; call every
+ * replica.lag.time.max.ms / 2 or more often. */
 void replica_manager_tick(struct replica_manager *manager, int64_t now_ms);
 /* Writes the replication-offset-checkpoint of one log directory, or of all (LOG_DIRECTORIES_ALL). Waits for
  * the disk; any thread: a partition made anew does not get the former one's. 0 or the first -errno. */

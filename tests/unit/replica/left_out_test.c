@@ -84,12 +84,44 @@ static void its_own_deletion_removes_it(void **state)
     mover_world_release(&world);
 }
 
+/* What cannot be removed when the replica has moved away is removed by a later tick. */
+static void a_departed_replica_is_removed_when_the_disk_lets_it(void **state)
+{
+    (void)state;
+    for (int comes_back = 0; comes_back < 2; comes_back++) {
+        struct mover_world world;
+        mover_world_init(&world, 2);
+        assert_int_equal(mover_world_open(&world), 0);
+        assert_int_equal(mover_world_lead(&world), KAFKA_NONE);
+        assert_true(mover_world_produce(&world));
+        mover_world_depart(&world, -1); /* late: an earlier state */
+        assert_true(mover_world_directory(&world) >= 0);
+        const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_RENAME) |
+                                                               MEMORY_FILES_BIT(MEMORY_FILES_REMOVE),
+                                                 .error = -ENOSPC,
+                                                 .short_bytes = -1,
+                                                 .repeat = true,
+                                                 .path_part = MOVER_TOPIC "-0"};
+        memory_files_set_fault(world.disk, &fault);
+        mover_world_depart(&world, INT32_MAX);
+        assert_true(memory_files_fault_count(world.disk) > 0);
+        assert_true(mover_world_directory(&world) >= 0);
+        memory_files_set_fault(world.disk, NULL);
+        if (comes_back) /* what was half removed does not serve, but it stays */
+            (void)mover_world_lead(&world);
+        replica_manager_tick(world.replicas, 1000 * 1000);
+        assert_true((mover_world_directory(&world) >= 0) == comes_back);
+        mover_world_release(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_answered_for_until_there_is_room),
         cmocka_unit_test(a_former_topics_deletion_passes_it_by),
         cmocka_unit_test(its_own_deletion_removes_it),
+        cmocka_unit_test(a_departed_replica_is_removed_when_the_disk_lets_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -203,6 +203,25 @@ void mover_world_delete(struct mover_world *world)
     world->start = world->end = world->durable_end = 0;
 }
 
+void mover_world_depart(struct mover_world *world, int32_t partition_epoch)
+{
+    struct isr_member isr = {.broker_id = 2, .broker_epoch = 1};
+    int32_t replicas[] = {2};
+    struct control_partition state = {.partition = 0,
+                                      .leader = 2,
+                                      .leader_epoch = world->leader_epoch,
+                                      .partition_epoch = partition_epoch,
+                                      .isr = &isr,
+                                      .isr_count = 1,
+                                      .replicas = replicas,
+                                      .replicas_count = 1};
+    const struct control_topic topic = {.name = slice_of(MOVER_TOPIC),
+                                        .topic_id = topic_id(world),
+                                        .partitions = &state,
+                                        .partitions_count = 1};
+    replica_manager_drop_departed(world->replicas, &topic);
+}
+
 static struct partition *the_partition(struct mover_world *world)
 {
     struct partition *partition = replica_manager_find(world->replicas, slice_of(MOVER_TOPIC), 0);

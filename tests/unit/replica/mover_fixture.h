@@ -49,6 +49,8 @@ int mover_world_stop(struct mover_world *world);
 int16_t mover_world_lead(struct mover_world *world);
 /* The controller's word: the partition is deleted. */
 void mover_world_delete(struct mover_world *world);
+/* Metadata with that partition epoch: broker 2 alone has the partition now. */
+void mover_world_depart(struct mover_world *world, int32_t partition_epoch);
 /* False: the disk refused. */
 bool mover_world_produce(struct mover_world *world);
 /* A batch of several records, all with the same number. */
