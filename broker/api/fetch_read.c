@@ -105,9 +105,9 @@ static int16_t fetch(struct fetch_operation *operation, const struct fetch_parti
         .at_least_one = allowance->at_least_one,
         .enough_bytes = operation->min_bytes,
         .read_committed = operation->body.isolation_level == FETCH_READ_COMMITTED,
-        .leader_only =
-            operation->version<FETCH_FIRST_VERSION_FROM_FOLLOWERS,
-                               .bounds_only = read->preferred_replica >= 0, .hold_up = held_up_ms> 0,
+        .leader_only = (operation->version < FETCH_FIRST_VERSION_FROM_FOLLOWERS),
+        .bounds_only = read->preferred_replica >= 0,
+        .hold_up = (held_up_ms > 0),
         .tell_high_watermark = fetch_operation_tells_high_watermark(operation),
     };
     const struct api_clock *clock = operation->context->clock;

@@ -108,6 +108,8 @@ static void errors_name_the_line(void **state)
         const char *error;
     } cases[] = {
         {BASE "num.network.threads=0\n", "server.properties:3: num.network.threads=0: must be at least 1\n"},
+        {BASE "replication.quota.window.num=3601\n",
+         "server.properties:3: replication.quota.window.num=3601: must be between 1 and 3600\n"},
         {BASE "process.roles=broker\n",
          "server.properties:3: process.roles=broker: brokers of this kind are coordinated by ZooKeeper; take "
          "the line out\n"},
