@@ -125,7 +125,6 @@ static void register_found(void *context, const struct zk_response *response)
     snprintf(path, sizeof(path), "/brokers/ids/%d", broker->id);
     if (response->result == ZK_OK && response->stat.ephemeral_owner == zk_client_session_id(zk)) {
         broker->epoch = response->stat.czxid;
-        broker->seen_controller_epoch = -1;
         if (broker->intact_since < 0)
             broker->intact_since = broker->epoch;
         controller_start(broker->controller, broker->world->now_ms, 1000000 + broker->world->now_ms);
