@@ -173,7 +173,8 @@ def test_cancelled_and_refused(four):
     four.brokers[4].pause()
     assert alter(port, "moved", {0: [4, 2]}) == {0: NONE}
     assert moving(port) == {("moved", 0): ([4, 2, 1], [4], [1])}
-    assert four.partitions("moved")[0]["replicas"] == [4, 2, 1]
+    wait_until(lambda: four.partitions("moved")[0]["replicas"] == [4, 2, 1], 10,
+               lambda: "metadata shows %s" % four.partitions("moved")[0])
     assert alter(port, "moved", {0: None}) == {0: NONE}
     four.brokers[4].resume()
     wait_moved(four, "moved", {0: [2, 1]})
