@@ -68,6 +68,7 @@ static void open_log(struct bench *bench)
     struct partition_log_options options = {.files = file_system_posix(),
                                             .directory = directory,
                                             .clean = true,
+                                            .recovery_point = LOG_RECOVERY_POINT_UNKNOWN,
                                             .now_ms = clock_wall_ms(),
                                             .seed = 1};
     log_settings_init(&options.settings);
