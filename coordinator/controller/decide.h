@@ -7,9 +7,9 @@
  * Who leads, of those with seats (seats.h):
  *
  *   1. A member of the ISR with a good seat. Seats of members that have bounced, and lost something, end;
- * those that are dead or whose disk has failed leave the ISR too, and stay eligible where it has become too
- *      small. A member whose disk is full keeps its seat (it holds all there is), but another one leads where
- *      it can.
+ *      those that are dead or whose disk has failed leave the ISR too, and stay eligible where it has become
+ *      too small. A member whose disk is full keeps its seat (it holds all there is), but another one leads
+ * where it can.
  *   2. Else an eligible replica with a good seat: it holds all that is committed, and begins alone.
  *   3. Else, while one of them all is dead: nobody. It may come back with all that it had. The state stays as
  *      it is, without leader (I26); only unclean.leader.election.enable lets another replica in (I27).
