@@ -19,6 +19,7 @@
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/elect_leaders.h"
 #include "tests/unit/controller/cluster_image.h"
+#include "tests/unit/controller/answered.h"
 #include "tests/unit/controller/world.h"
 
 /* ---- the table ---- */
@@ -292,21 +293,6 @@ static void bounce(struct world *world, int32_t id)
 static int32_t other_broker(struct world *world)
 {
     return world_controller_broker(world)->id % 3 + 1;
-}
-
-struct answered {
-    bool done;
-    int16_t error;
-    struct buffer body;
-};
-
-static void on_answer(void *context, int16_t error, struct slice body)
-{
-    struct answered *answered = context;
-    assert_false(answered->done);
-    answered->done = true;
-    answered->error = error;
-    buffer_append(&answered->body, body.data, body.length);
 }
 
 static void send_request(struct world *world, int16_t version, int8_t type, int32_t *partitions, size_t count,

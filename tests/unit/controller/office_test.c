@@ -17,6 +17,7 @@
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/create_topics.h"
 #include "proto/kafka/messages/delete_topics.h"
+#include "tests/unit/controller/answered.h"
 #include "tests/unit/controller/world.h"
 
 static struct world *begin(int brokers, struct world_options options)
@@ -39,21 +40,6 @@ static void end(struct world *world)
 }
 
 /* ---- clients ---- */
-
-struct answered {
-    bool done;
-    int16_t error;
-    struct buffer body;
-};
-
-static void on_answer(void *context, int16_t error, struct slice body)
-{
-    struct answered *answered = context;
-    assert_false(answered->done);
-    answered->done = true;
-    answered->error = error;
-    buffer_append(&answered->body, body.data, body.length);
-}
 
 static struct answered *waiting_for;
 

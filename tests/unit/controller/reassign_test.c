@@ -18,6 +18,7 @@
 #include "proto/kafka/messages/alter_partition_reassignments.h"
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/list_partition_reassignments.h"
+#include "tests/unit/controller/answered.h"
 #include "tests/unit/controller/world.h"
 
 #define BROKERS 5
@@ -115,20 +116,6 @@ static void run_until(struct world *world, const char *expected)
 }
 
 /* ---- requests ---- */
-
-struct answered {
-    bool done;
-    int16_t error;
-    struct buffer body;
-};
-
-static void on_answer(void *context, int16_t error, struct slice body)
-{
-    struct answered *answered = context;
-    answered->done = true;
-    answered->error = error;
-    buffer_append(&answered->body, body.data, body.length);
-}
 
 static struct answered *waiting_for;
 
