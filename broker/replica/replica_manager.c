@@ -6,56 +6,16 @@
 #include "broker/replica/replica_manager.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/replica/replica_manager_internal.h"
 #include "broker/replica/replication_throttle.h"
 #include "common/arena.h"
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/map.h"
 #include "common/memory.h"
-#include "broker/replica/deleted_topics.h"
 #include "proto/kafka/error.h"
-
-/* So many replicas that have moved away and could not be removed are remembered. */
-#define DEPARTED_MAX 64
-#define DEPARTED_RETRY_MS (30 * 1000)
-
-/* What is to be removed of one, and is tried again. */
-struct departed {
-    struct slice topic; /* owned */
-    struct uuid topic_id;
-    int32_t partition;
-    int32_t leader_epoch;
-};
-
-struct replica_manager {
-    int32_t broker_id;
-    struct log_manager *logs;
-    struct logger *logger;
-    struct replica_host *host;
-    int64_t replica_lag_time_max_ms;
-    struct partition_faults faults;
-    struct partition_host partition_host;
-
-    pthread_rwlock_t lock; /* guards the table */
-    struct map *partitions;
-
-    atomic_llong broker_epoch; /* any thread reads; the coordinator sets it after registration */
-    /* The replica worker's: */
-    int32_t controller_epoch; /* the highest seen */
-    int64_t now_ms;           /* as it was last told */
-    struct deleted_topics deleted;
-    struct departed departed[DEPARTED_MAX];
-    size_t departed_count;
-    int64_t departed_due_ms;
-};
-
-/* The name of a topic has at most 249 characters, so a key fits; longer ones are in no table. */
-#define KEY_MAX (255 + 4)
 
 static struct slice partition_key(uint8_t key[KEY_MAX], struct slice topic, int32_t partition)
 {
@@ -87,51 +47,6 @@ static void forward_failure(struct partition_host *host, struct partition *parti
         manager->host->log_failed(manager->host, partition);
 }
 
-/* ---- replicas that have moved away and could not be removed ---- */
-
-static void forget_departed_at(struct replica_manager *manager, size_t position)
-{
-    free((void *)manager->departed[position].topic.data);
-    manager->departed_count--;
-    memmove(&manager->departed[position], &manager->departed[position + 1],
-            (manager->departed_count - position) * sizeof(manager->departed[0]));
-}
-
-/* True: it was remembered. */
-static bool forget_departed(struct replica_manager *manager, struct slice topic, int32_t partition)
-{
-    for (size_t i = 0; i < manager->departed_count; i++) {
-        const struct departed *departed = &manager->departed[i];
-        if (departed->partition != partition || !slice_equals(departed->topic, topic))
-            continue;
-        forget_departed_at(manager, i);
-        return true;
-    }
-    return false;
-}
-
-/* When there are too many the oldest goes: the next metadata of its topic names it again. */
-static void remember_departed(struct replica_manager *manager, const struct stop_replica_partition *stop)
-{
-    bool again = forget_departed(manager, stop->topic, stop->partition);
-    if (manager->departed_count == DEPARTED_MAX)
-        forget_departed_at(manager, 0);
-    uint8_t *name = memory_allocate(stop->topic.length + 1);
-    memcpy(name, stop->topic.data, stop->topic.length);
-    manager->departed[manager->departed_count++] =
-        (struct departed){.topic = slice_make(name, stop->topic.length),
-                          .topic_id = stop->topic_id,
-                          .partition = stop->partition,
-                          .leader_epoch = stop->leader_epoch};
-    if (!again)
-        log_warn(
-            manager->logger, "replica",
-            "%.*s-%d: moved to other brokers, but its log cannot be removed here now: that is tried again",
-            SLICE_ARGUMENTS(stop->topic), stop->partition);
-}
-
-/* ---- all partitions ---- */
-
 struct replica_manager *replica_manager_new(const struct replica_manager_options *options)
 {
     struct replica_manager *manager = memory_allocate_zeroed(1, sizeof(*manager));
@@ -162,8 +77,7 @@ void replica_manager_free(struct replica_manager *manager)
         partition_release(value);
     }
     map_free(manager->partitions);
-    while (manager->departed_count > 0)
-        forget_departed_at(manager, manager->departed_count - 1);
+    replica_manager_release_departed(manager);
     deleted_topics_release(&manager->deleted);
     pthread_rwlock_destroy(&manager->lock);
     free(manager);
@@ -300,14 +214,6 @@ static int16_t create_partition(struct replica_manager *manager, const struct co
     return KAFKA_NONE;
 }
 
-static bool is_replica(const struct control_partition *state, int32_t broker_id)
-{
-    for (size_t i = 0; i < state->replicas_count; i++)
-        if (state->replicas[i] == broker_id)
-            return true;
-    return false;
-}
-
 /* Whether the log directory has no room: somebody else should lead. */
 static bool has_no_room(struct partition *partition, int64_t now_ms)
 {
@@ -318,13 +224,22 @@ static bool has_no_room(struct partition *partition, int64_t now_ms)
     return full;
 }
 
+bool replica_manager_is_replica(const struct replica_manager *manager, const struct control_partition *state)
+{
+    for (size_t i = 0; i < state->replicas_count; i++)
+        if (state->replicas[i] == manager->broker_id)
+            return true;
+    return false;
+}
+
 static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
                                const struct control_partition *state, int64_t now_ms,
                                struct control_partition_error *answer)
 {
-    if (!is_replica(state, manager->broker_id) || topic->name.length > KEY_MAX - 4 || state->partition < 0)
+    if (!replica_manager_is_replica(manager, state) || topic->name.length > KEY_MAX - 4 ||
+        state->partition < 0)
         return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
-    (void)forget_departed(manager, topic->name, state->partition);
+    replica_manager_forget_departed(manager, topic->name, state->partition);
     struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
     int16_t error = KAFKA_NONE;
     if (partition == NULL && is_deleted_topic(manager, topic->topic_id))
@@ -420,7 +335,8 @@ static int16_t delete_partition(struct replica_manager *manager, struct slice to
     return KAFKA_KAFKA_STORAGE_ERROR;
 }
 
-static int16_t stop_partition(struct replica_manager *manager, const struct stop_replica_partition *stop)
+int16_t replica_manager_stop_partition(struct replica_manager *manager,
+                                       const struct stop_replica_partition *stop)
 {
     struct partition *partition = replica_manager_find(manager, stop->topic, stop->partition);
     int16_t error = KAFKA_NONE;
@@ -451,101 +367,10 @@ void replica_manager_stop_replica(struct replica_manager *manager, const struct 
         return;
     for (size_t i = 0; i < request->partitions_count; i++) {
         const struct stop_replica_partition *stop = &request->partitions[i];
-        response->partitions[response->partitions_count++] = (struct control_partition_error){
-            .topic = stop->topic, .partition = stop->partition, .error = stop_partition(manager, stop)};
-    }
-}
-
-/* In the ISR, or its leader: whatever the assignment says, it may hold what nobody else has. */
-static bool is_needed(const struct control_partition *state, int32_t broker_id)
-{
-    for (size_t i = 0; i < state->isr_count; i++)
-        if (state->isr[i].broker_id == broker_id)
-            return true;
-    return state->leader == broker_id || state->leader == NO_LEADER;
-}
-
-/* Whether the partition is open and knows a later state, or is another topic's: that message came late. */
-static bool knows_better(struct replica_manager *manager, const struct control_topic *topic,
-                         const struct control_partition *state)
-{
-    struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
-    if (partition == NULL)
-        return false;
-    struct partition_status status;
-    partition_status(partition, &status);
-    bool better = !uuid_equals(partition_topic_id(partition), topic->topic_id) ||
-                  status.partition_epoch > state->partition_epoch;
-    partition_release(partition);
-    return better;
-}
-
-/* A Kafka error; *here: what is here is that topic's. Of an open partition the table knows. */
-static int16_t look_for_departed(struct replica_manager *manager, const struct stop_replica_partition *stop,
-                                 bool *here)
-{
-    struct uuid topic_id = {0};
-    int error = 0;
-    struct partition *partition = replica_manager_find(manager, stop->topic, stop->partition);
-    if (partition != NULL)
-        topic_id = partition_topic_id(partition);
-    else
-        error = log_manager_topic_id(manager->logs, stop->topic, stop->partition, &topic_id);
-    partition_release(partition);
-    *here = error == 0 && uuid_equals(topic_id, stop->topic_id);
-    return error == 0 || error == -ENOENT ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
-}
-
-/* What fails for the disk's sake is tried again; what fails for another reason is not ours to remove. */
-static void remove_departed(struct replica_manager *manager, const struct stop_replica_partition *stop)
-{
-    bool here;
-    int16_t error = look_for_departed(manager, stop, &here);
-    if (error == KAFKA_NONE && here) {
-        error = stop_partition(manager, stop);
-        if (error == KAFKA_NONE)
-            log_info(manager->logger, "replica", "%.*s-%d: moved to other brokers, removed here",
-                     SLICE_ARGUMENTS(stop->topic), stop->partition);
-    }
-    if (error == KAFKA_KAFKA_STORAGE_ERROR)
-        remember_departed(manager, stop);
-    else
-        (void)forget_departed(manager, stop->topic, stop->partition);
-}
-
-static void retry_departed(struct replica_manager *manager)
-{
-    if (manager->departed_count == 0 || manager->now_ms < manager->departed_due_ms)
-        return;
-    manager->departed_due_ms = manager->now_ms + DEPARTED_RETRY_MS;
-    /* Each one goes, or goes to the end. */
-    for (size_t left = manager->departed_count; left > 0; left--) {
-        const struct departed *first = &manager->departed[0];
-        uint8_t name[KEY_MAX];
-        memcpy(name, first->topic.data, first->topic.length);
-        const struct stop_replica_partition stop = {.topic = slice_make(name, first->topic.length),
-                                                    .topic_id = first->topic_id,
-                                                    .partition = first->partition,
-                                                    .leader_epoch = first->leader_epoch,
-                                                    .delete_log = true};
-        remove_departed(manager, &stop);
-    }
-}
-
-void replica_manager_drop_departed(struct replica_manager *manager, const struct control_topic *topic)
-{
-    for (size_t i = 0; i < topic->partitions_count; i++) {
-        const struct control_partition *state = &topic->partitions[i];
-        if (is_replica(state, manager->broker_id) || is_needed(state, manager->broker_id) ||
-            topic->name.length > KEY_MAX - 4 || state->partition < 0 || uuid_is_zero(topic->topic_id) ||
-            knows_better(manager, topic, state))
-            continue;
-        const struct stop_replica_partition stop = {.topic = topic->name,
-                                                    .topic_id = topic->topic_id,
-                                                    .partition = state->partition,
-                                                    .leader_epoch = state->leader_epoch,
-                                                    .delete_log = true};
-        remove_departed(manager, &stop);
+        response->partitions[response->partitions_count++] =
+            (struct control_partition_error){.topic = stop->topic,
+                                             .partition = stop->partition,
+                                             .error = replica_manager_stop_partition(manager, stop)};
     }
 }
 
@@ -606,5 +431,5 @@ void replica_manager_tick(struct replica_manager *manager, int64_t now_ms)
     manager->now_ms = now_ms;
     struct tick tick = {now_ms, clock_monotonic_ms() + TICK_WAIT_MS};
     replica_manager_each(manager, tick_partition, &tick);
-    retry_departed(manager);
+    replica_manager_retry_departed(manager);
 }
