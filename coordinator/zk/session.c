@@ -22,7 +22,10 @@
 #include "coordinator/zk/session.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/check.h"
 #include "common/memory.h"
@@ -31,6 +34,8 @@
 #define RETRY_MS 1000
 #define RESOLVE_AGAIN_MS 5000
 #define SESSION_TIMEOUT_MS_MAX 3600000
+/* The library takes one answer a call. Thousands may wait: so many are taken in one turn of the loop. */
+#define ANSWERS_PER_TURN 200
 
 static void settle(struct zk_session *session);
 
@@ -81,12 +86,24 @@ static void unwatch_descriptor(struct zk_session *session)
     session->watching = false;
 }
 
+/*
+ * The library sends each request in two pieces, its length and its body, each in a packet of its own, which
+ * wakes the server every time. Corked, the requests of one flush leave in full packets. Where the socket
+ * cannot do that nothing is lost but time.
+ */
+void session_cork(const struct zk_session *session, int on)
+{
+    if (session->descriptor >= 0)
+        (void)setsockopt(session->descriptor, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
 static void close_handle(struct zk_session *session)
 {
     unwatch_descriptor(session);
     loop_timer_cancel(session->loop, &session->library_timer);
     zhandle_t *handle = session->handle;
     session->handle = NULL;
+    session->descriptor = -1;
     if (handle == NULL)
         return;
     CHECK(!session->in_library);
@@ -221,15 +238,29 @@ static void on_unrecoverable(struct zk_session *session)
 
 /* --- the library's turn -------------------------------------------------------------------------------- */
 
+/* How many calls have been well: up to the one that finds nothing more, or an end of the connection. */
+static int take_answers(struct zk_session *session, int events)
+{
+    int taken = 0;
+    int most = session->state == SESSION_CONNECTED ? ANSWERS_PER_TURN : 1;
+    session->in_library = true;
+    while (taken < most && zookeeper_process(session->handle, events) == ZOK) {
+        taken++;
+        events &= ZOOKEEPER_READ;
+        if (events == 0)
+            break;
+    }
+    session->in_library = false;
+    return taken;
+}
+
 static void on_descriptor_ready(struct loop_watch *watch, unsigned events)
 {
     struct zk_session *session = container_of(watch, struct zk_session, watch);
     int library_events =
         (events & LOOP_READ ? ZOOKEEPER_READ : 0) | (events & LOOP_WRITE ? ZOOKEEPER_WRITE : 0);
-    session->in_library = true;
-    int code = zookeeper_process(session->handle, library_events);
-    session->in_library = false;
-    bool heard = (events & LOOP_READ) && code == ZOK && session->state >= SESSION_PREPARING;
+    int taken = take_answers(session, library_events);
+    bool heard = (events & LOOP_READ) && taken > 0 && session->state >= SESSION_PREPARING;
     if (heard)
         on_contact(session);
     settle(session);
@@ -276,6 +307,7 @@ static void settle(struct zk_session *session)
         return;
     }
     unwatch_descriptor(session);
+    session->descriptor = descriptor;
     if (descriptor >= 0) {
         unsigned events =
             (interest & ZOOKEEPER_READ ? LOOP_READ : 0u) | (interest & ZOOKEEPER_WRITE ? LOOP_WRITE : 0u);
@@ -374,6 +406,7 @@ int zk_session_new(struct loop *loop, struct logger *logger, const struct zk_ses
     session->asked_timeout_ms = max_i64(1, min_i64(settings->session_timeout_ms, SESSION_TIMEOUT_MS_MAX));
     session->timeout_ms = session->asked_timeout_ms;
     session->state = SESSION_STOPPED;
+    session->descriptor = -1;
     buffer_init(&session->addresses);
     list_init(&session->queued);
     list_init(&session->refused);

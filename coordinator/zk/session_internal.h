@@ -46,6 +46,7 @@ struct zk_session {
 
     struct loop_watch watch;
     bool watching;
+    int descriptor;                  /* of the present connection, -1: none */
     struct loop_timer library_timer; /* when the library wants to be called at the latest */
     struct loop_timer flush_timer;   /* due at once: requests wait to be submitted */
     struct loop_timer lost_timer;    /* no contact for a session timeout */
@@ -85,7 +86,10 @@ const char *session_path_of_client(const struct zk_session *session, const char 
 void session_watch_fired(struct zk_session *session, enum zk_event event, const char *full_path);
 void session_watches_clear(struct zk_session *session);
 
-/* session.c: the watcher given to the library with every watch. */
+/* session.c */
+/* Between on (1) and off (0) what the library sends is held back until it fills packets. */
+void session_cork(const struct zk_session *session, int on);
+/* The watcher given to the library with every watch. */
 void session_on_watch(zhandle_t *handle, int type, int state, const char *path, void *context);
 
 #endif

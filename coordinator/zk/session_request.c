@@ -387,6 +387,7 @@ bool session_flush(struct zk_session *session)
         request_free(request);
     }
     bool submitted = false;
+    session_cork(session, 1);
     while (session->state == SESSION_CONNECTED && session->in_flight_count < SESSION_IN_FLIGHT_MAX &&
            (node = list_pop_front(&session->queued)) != NULL) {
         struct request *request = container_of(node, struct request, node);
@@ -395,6 +396,7 @@ bool session_flush(struct zk_session *session)
         submit(request);
         submitted = true;
     }
+    session_cork(session, 0);
     return submitted;
 }
 
