@@ -179,6 +179,7 @@ static void finish_proposals(struct world *world, int32_t index, struct message 
                        TRACE_OF(broker->id, p, result->error));
             partition_on_proposal_answer(partition, message->proposed_epochs[p], result,
                                          broker_now_ms(broker));
+            aimed_on_verdict(world, index, p, result->error);
         }
         partition_release(partition);
     }
@@ -261,10 +262,29 @@ static void attempt(struct world *world, int32_t index, void *data)
         return;
     }
     int32_t controller_id = controller_current(broker->controller);
+    int64_t late_ms;
     if (controller_id < 0)
         world_later(world, index, RETRY_MS, attempt, message_release, message);
+    else if ((late_ms = aimed_delay(world, index, controller_id - 1, message)) >= 0)
+        world_later(world, controller_id - 1, late_ms, on_proposal, message_release, message);
     else
         network_send(world, index, controller_id - 1, on_proposal, message);
+}
+
+/* Somebody who is to join the ISR by this proposal. */
+static void note_joiner(const struct world *world, int32_t number, const struct isr_set *isr,
+                        struct message *message)
+{
+    const struct sim_partition *partition = &world->partitions[number];
+    for (size_t i = 0; i < isr->count; i++) {
+        bool sits = false;
+        for (size_t seat = 0; seat < partition->isr_count; seat++)
+            sits = sits || partition->isr[seat] == isr->members[i].broker_id;
+        if (!sits) {
+            message->joiner = isr->members[i].broker_id - 1;
+            message->joiner_joins = number;
+        }
+    }
 }
 
 static void send_proposals(struct world *world, int32_t index, void *data)
@@ -289,6 +309,7 @@ static void send_proposals(struct world *world, int32_t index, void *data)
             message->proposed_epochs[p] = items[count].leader_epoch;
             message->proposed_topics[p] = items[count].topic_id;
             items[count].topic = slice_of(world->partitions[p].topic);
+            note_joiner(world, p, &isrs[count], message);
             world_note(world,
                        "broker %lld proposes an ISR of %lld for partition %lld, leader epoch %lld, "
                        "partition epoch %lld",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who is struck when. Each kind of fault has its own rhythm, drawn by the swarm; the victims are drawn here.
  */
+#include "coordinator/zk/path.h"
 #include "tests/sim/world.h"
 
 #define PAUSE_MAX_MS 2500
@@ -95,6 +96,17 @@ static void expire(struct world *world)
     fake_client_expire(broker->client);
 }
 
+void faults_depose(struct world *world)
+{
+    struct slice data;
+    struct zk_stat stat;
+    if (!fake_zookeeper_read(world->zookeeper, ZK_PATH_CONTROLLER, &data, &stat))
+        return;
+    world->counters.deposed++;
+    world_note(world, "a tool removes the controller's node", TRACE_OF(0));
+    fake_zookeeper_remove(world->zookeeper, ZK_PATH_CONTROLLER);
+}
+
 static void strike_link(struct world *world, int64_t until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX],
                         const char *format)
 {
@@ -144,6 +156,11 @@ static int64_t expire_every_ms(const struct swarm *swarm)
     return swarm->expire_every_ms;
 }
 
+static int64_t depose_every_ms(const struct swarm *swarm)
+{
+    return swarm->depose_every_ms;
+}
+
 static int64_t clog_every_ms(const struct swarm *swarm)
 {
     return swarm->clog_every_ms;
@@ -155,9 +172,9 @@ static int64_t cut_every_ms(const struct swarm *swarm)
 }
 
 static const struct fault_kind kinds[] = {
-    {crash_every_ms, crash},  {power_cut_every_ms, cut_power}, {orderly_stop_every_ms, stop},
-    {pause_every_ms, freeze}, {expire_every_ms, expire},       {clog_every_ms, clog_link},
-    {cut_every_ms, cut_link},
+    {crash_every_ms, crash},  {power_cut_every_ms, cut_power},  {orderly_stop_every_ms, stop},
+    {pause_every_ms, freeze}, {expire_every_ms, expire},        {clog_every_ms, clog_link},
+    {cut_every_ms, cut_link}, {depose_every_ms, faults_depose},
 };
 
 static void strike(struct world *world, int32_t broker, void *data)

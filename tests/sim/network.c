@@ -11,6 +11,7 @@ struct message *message_new(int32_t from)
     message->references = 1;
     message->from = from;
     message->partition = -1;
+    message->joiner = -1;
     buffer_init(&message->bytes);
     for (int p = 0; p < SIM_PARTITIONS_MAX; p++)
         message->proposed_epochs[p] = -1;

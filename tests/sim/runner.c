@@ -45,6 +45,8 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
     sum->orderly_stops += counters->orderly_stops;
     sum->topics_deleted += counters->topics_deleted;
     sum->healed += counters->healed;
+    sum->deposed += counters->deposed;
+    sum->late_proposals += counters->late_proposals;
 }
 
 static void tell_failure(struct world *world, struct buffer *report)

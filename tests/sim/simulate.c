@@ -175,11 +175,13 @@ static void tell_counters(const struct sim_counters *counters)
            (unsigned long long)counters->deletions, (unsigned long long)counters->truncations,
            (unsigned long long)counters->elections, (unsigned long long)counters->isr_changes);
     printf("crashes %llu, power cuts %llu, orderly stops %llu, pauses %llu, expiries %llu, topics "
-           "deleted %llu, healed %llu\n",
+           "deleted %llu, healed %llu,\n",
            (unsigned long long)counters->crashes, (unsigned long long)counters->power_cuts,
            (unsigned long long)counters->orderly_stops, (unsigned long long)counters->pauses,
            (unsigned long long)counters->expiries, (unsigned long long)counters->topics_deleted,
            (unsigned long long)counters->healed);
+    printf("controllers deposed %llu, late proposals %llu\n", (unsigned long long)counters->deposed,
+           (unsigned long long)counters->late_proposals);
 }
 
 /* What never happened in many seeds: then nothing was proved by finding nothing. */
@@ -189,11 +191,17 @@ static const char *blind_spot(const struct run_request *request, const struct si
         const char *name;
         uint64_t count;
     } seen[] = {
-        {"acknowledgement", counters->acknowledged}, {"observation", counters->observed},
-        {"truncation", counters->truncations},       {"deletion", counters->deletions},
-        {"election", counters->elections},           {"crash", counters->crashes},
-        {"orderly stop", counters->orderly_stops},   {"pause", counters->pauses},
-        {"expired session", counters->expiries},     {"deleted topic", counters->topics_deleted},
+        {"acknowledgement", counters->acknowledged},
+        {"observation", counters->observed},
+        {"truncation", counters->truncations},
+        {"deletion", counters->deletions},
+        {"election", counters->elections},
+        {"crash", counters->crashes},
+        {"orderly stop", counters->orderly_stops},
+        {"pause", counters->pauses},
+        {"expired session", counters->expiries},
+        {"deleted topic", counters->topics_deleted},
+        {"controller deposed by a tool", counters->deposed},
     };
     for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)
         if (seen[i].count == 0)

@@ -6,6 +6,9 @@
 
 #include "common/prng.h"
 
+/* One seed in so many is aimed at something. */
+#define AIMED_ONE_IN 20
+
 /* Half of the time 0, else a number in the range. */
 static int64_t maybe(struct prng *prng, int64_t low, int64_t high)
 {
@@ -95,6 +98,44 @@ static void draw_deletion(struct swarm *swarm, struct prng *prng)
         swarm->delete_topic_ms = delete_topic_ms;
 }
 
+/*
+ * The cluster, the rhythm and the faults that the aim needs, and hardly any other: what it waits for has to
+ * come, and nothing may come between.
+ */
+static void take_aim(struct swarm *swarm, struct prng *prng)
+{
+    swarm->brokers = 3;
+    swarm->replication_factor = 3;
+    swarm->min_insync_replicas = 1;
+    swarm->safety_ms = 9000;
+    swarm->produce_ms = prng_between(prng, 20, 80);
+    swarm->replica_lag_time_max_ms = prng_between(prng, 200, 400);
+    swarm->session_timeout_ms = prng_between(prng, 800, 1200);
+    swarm->tick_ms = 50;
+    swarm->orderly_stop_every_ms = swarm->expire_every_ms = swarm->pause_every_ms = 0;
+    swarm->crash_every_ms = 0;
+    swarm->delete_topic_ms = 0;
+    swarm->delete_ms = 0;
+    swarm->retention_bytes = -1;
+    swarm->lose_one_in = swarm->straggle_one_in = 0;
+    swarm->lose_answer_one_in = swarm->cut_one_in = 0;
+    swarm->cut_every_ms = prng_between(prng, 300, 1000);
+    if (swarm->aim == AIM_LATE_PROPOSAL)
+        swarm->duplicate_one_in = 0; /* nothing comes a second time after its answer */
+    if (swarm->aim == AIM_LATE_PROPOSAL)
+        swarm->proposal_timeout_ms = prng_between(prng, 200, 400);
+}
+
+static void draw_aim(struct swarm *swarm, struct prng *prng, bool lossy)
+{
+    static const enum sim_aim aims[] = {AIM_LATE_PROPOSAL, AIM_DEPOSED_CONTROLLER};
+    uint64_t drawn = prng_below(prng, AIMED_ONE_IN * ARRAY_SIZE(aims));
+    if (lossy || drawn >= ARRAY_SIZE(aims))
+        return;
+    swarm->aim = aims[drawn];
+    take_aim(swarm, prng);
+}
+
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
 {
     memset(swarm, 0, sizeof(*swarm));
@@ -109,6 +150,7 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
     draw_deletion(swarm, &prng);
     if (swarm->flush_messages == 1)
         swarm->min_insync_replicas = min_insync_replicas;
+    draw_aim(swarm, &prng, options->lossy);
 }
 
 static void tell_time(struct buffer *out, const char *name, int64_t value)
@@ -155,6 +197,7 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "orderly_stop_every_ms", swarm->orderly_stop_every_ms);
     tell_time(out, "pause_every_ms", swarm->pause_every_ms);
     tell_time(out, "expire_every_ms", swarm->expire_every_ms);
+    tell_time(out, "depose_every_ms", swarm->depose_every_ms);
     tell_time(out, "clog_every_ms", swarm->clog_every_ms);
     tell_time(out, "cut_every_ms", swarm->cut_every_ms);
     tell_time(out, "down_ms", swarm->down_ms);
@@ -167,4 +210,8 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "cut_one_in", swarm->cut_one_in);
     buffer_print(out, "%s%s\n", swarm->crash_in_write ? " crash_in_write" : "",
                  swarm->tells_intact ? " tells_intact" : "");
+    if (swarm->aim != AIM_NONE)
+        buffer_print(out, "  aimed at %s\n",
+                     swarm->aim == AIM_LATE_PROPOSAL ? "a late ISR proposal"
+                                                     : "a deposed controller's writes");
 }

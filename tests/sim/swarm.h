@@ -31,8 +31,19 @@ struct sim_options {
     bool trace; /* the story to standard output */
 };
 
+/*
+ * What a small share of the seeds is aimed at: chains of events so long that chance alone hardly ever makes
+ * them (aimed.c).
+ */
+enum sim_aim {
+    AIM_NONE,
+    AIM_LATE_PROPOSAL,      /* an ISR proposal arrives after its repeat was refused, and is welcome again */
+    AIM_DEPOSED_CONTROLLER, /* writes of a controller arrive after the election of the next one */
+};
+
 struct swarm {
     uint64_t seed;
+    enum sim_aim aim;
     int brokers;
     int topics;
     int partitions_each; /* partitions of a topic */
@@ -74,9 +85,10 @@ struct swarm {
     int64_t orderly_stop_every_ms;
     int64_t pause_every_ms;
     int64_t expire_every_ms;
-    int64_t clog_every_ms; /* one way between two brokers, for a while */
-    int64_t cut_every_ms;  /* likewise, nothing gets through */
-    int64_t down_ms;       /* how long a dead broker stays away, at most */
+    int64_t depose_every_ms; /* a tool removes /controller */
+    int64_t clog_every_ms;   /* one way between two brokers, for a while */
+    int64_t cut_every_ms;    /* likewise, nothing gets through */
+    int64_t down_ms;         /* how long a dead broker stays away, at most */
     /* Once in n messages; 0: never. */
     uint32_t lose_one_in;
     uint32_t duplicate_one_in;

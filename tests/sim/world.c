@@ -215,6 +215,8 @@ static bool world_step(struct world *world, int64_t until_ms)
         fake_zookeeper_step(world->zookeeper, due);
     else if (task_due)
         run_task(world);
+    if (world->swarm.aim != AIM_NONE)
+        aimed_step(world);
     if (world->steps > STEPS_MAX)
         world_fail(world, "liveness", "no end: %lld steps", TRACE_OF((int64_t)world->steps));
     return true;

@@ -13,6 +13,7 @@
  *   clients.c      producers and consumers
  *   topics.c       topics that come and go
  *   faults.c       who is struck when
+ *   aimed.c        chains of faults that chance alone hardly ever makes
  *   check_steps.c  judges after every step; check_end.c  at the end
  *   ghost.c        what was acknowledged and observed
  */
@@ -141,7 +142,19 @@ struct violation {
 /* How often something worth seeing has happened; printed, so that nobody believes a blind simulator. */
 struct sim_counters {
     uint64_t acknowledged, observed, deletions, truncations, elections, isr_changes, crashes, pauses,
-        expiries, power_cuts, orderly_stops, topics_deleted, healed;
+        expiries, power_cuts, orderly_stops, topics_deleted, healed, deposed, late_proposals;
+};
+
+/* Where an aimed chain of faults stands. */
+enum aimed_stage { AIMED_WAITING, AIMED_PROPOSED, AIMED_REFUSED };
+
+struct aimed {
+    enum aimed_stage stage;
+    int32_t leader; /* indices of brokers */
+    int32_t controller;
+    int32_t joiner;
+    int32_t partition;
+    int64_t until_ms; /* then it is given up, or over */
 };
 
 struct world {
@@ -167,6 +180,7 @@ struct world {
     int partition_count;
     struct sim_producer producers[SIM_PRODUCERS_MAX];
     struct sim_consumer consumers[SIM_CONSUMERS];
+    struct aimed aimed;
     /* From one broker to another (by index): until when nothing arrives, or all comes late. */
     int64_t cut_until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX];
     int64_t clog_until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX];
@@ -231,6 +245,8 @@ struct message {
     struct buffer bytes;
     int32_t proposed_epochs[SIM_PARTITIONS_MAX]; /* leader epoch of each partition proposed, else -1 */
     struct uuid proposed_topics[SIM_PARTITIONS_MAX];
+    int32_t joiner;       /* index of a broker that is to join an ISR by this proposal; -1: none */
+    int32_t joiner_joins; /* the partition */
 };
 
 struct message *message_new(int32_t from);
@@ -279,7 +295,18 @@ bool topic_is_of(const struct world *world, int32_t partition, struct uuid topic
 /* ---- faults.c ---- */
 
 void faults_init(struct world *world);
+/* A tool removes /controller, so that another election is held. */
+void faults_depose(struct world *world);
 /* Faults end, everybody is there again. */
 void faults_end(struct world *world);
+
+/* ---- aimed.c ---- */
+
+/* After each step: whether it is time for the next link of the chain. */
+void aimed_step(struct world *world);
+/* A broker sends an ISR proposal to this controller: how late it comes, or -1: as the network has it. */
+int64_t aimed_delay(struct world *world, int32_t index, int32_t controller, const struct message *message);
+/* A broker hears of its ISR proposal. */
+void aimed_on_verdict(struct world *world, int32_t index, int32_t partition, int16_t error);
 
 #endif

@@ -89,6 +89,8 @@ void fake_client_expire(struct fake_client *client);
 /* A paused process: nothing of it is carried out or delivered; its session may expire meanwhile. */
 void fake_client_pause(struct fake_client *client, bool paused);
 bool fake_client_is_idle(const struct fake_client *client); /* nothing in flight or waiting */
+/* A write is on its way to the server, which has not taken it. */
+bool fake_client_is_writing(const struct fake_client *client);
 
 /* What a tool would do, at once, on the newest state. */
 /* NULL and *stat untouched when there is no such node. The slice is borrowed until the next change. */

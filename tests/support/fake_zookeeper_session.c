@@ -31,6 +31,13 @@ bool fake_client_is_idle(const struct fake_client *client)
            list_is_empty(&client->to_client);
 }
 
+bool fake_client_is_writing(const struct fake_client *client)
+{
+    list_for_each(node, &client->to_server) if (container_of(node, struct fake_item, node)->kind ==
+                                                FAKE_WRITE) return true;
+    return false;
+}
+
 static void watches_clear(struct fake_client *client)
 {
     size_t position = 0;
