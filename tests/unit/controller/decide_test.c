@@ -104,7 +104,7 @@ static void expect_eligible(struct fixture *fixture, const int32_t *ids, const i
 }
 
 /* Nobody with a good seat is there: as long as one may come back with all it had, nobody leads. */
-static void last_members_i25(void **state)
+static void i25_last_members(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -127,7 +127,7 @@ static void last_members_i25(void **state)
 }
 
 /* All are there, and all have lost something: they are asked, and the longest log leads. */
-static void all_in_doubt_i25(void **state)
+static void i25_all_in_doubt(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -160,7 +160,7 @@ static void all_in_doubt_i25(void **state)
 }
 
 /* Who leaves an ISR that becomes too small is remembered; who leaves a large enough one is not. */
-static void eligible_i20(void **state)
+static void i20_eligible(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -189,7 +189,7 @@ static void eligible_i20(void **state)
 }
 
 /* min.insync.replicas changes: the state, not the setting, lets the leader commit alone. */
-static void eligible_and_settings_i20(void **state)
+static void i20_eligible_and_settings(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -213,7 +213,7 @@ static void eligible_and_settings_i20(void **state)
 }
 
 /* The ISR is gone or has lost its tail: an eligible replica with a good seat leads, and the rest stay so. */
-static void eligible_leads_i23(void **state)
+static void i23_eligible_leads(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -283,7 +283,7 @@ static void assign(struct fixture *fixture, const int32_t *replicas, size_t coun
 }
 
 /* A cancelled move takes an eligible replica away: its seat goes with its log, before it is added again. */
-static void eligible_stranger_i23(void **state)
+static void i23_eligible_stranger(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -313,7 +313,7 @@ static void eligible_stranger_i23(void **state)
 }
 
 /* The same while nobody leads. */
-static void leaderless_stranger_i23(void **state)
+static void i23_leaderless_stranger(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -336,7 +336,7 @@ static void leaderless_stranger_i23(void **state)
 }
 
 /* Where unclean elections are allowed, one member that never says where its log ends is not waited for. */
-static void unclean_among_those_that_told_i27(void **state)
+static void i27_unclean_among_those_that_told(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -480,15 +480,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_partition),
         cmocka_unit_test(member_dies),
-        cmocka_unit_test(last_members_i25),
-        cmocka_unit_test(all_in_doubt_i25),
-        cmocka_unit_test(eligible_i20),
-        cmocka_unit_test(eligible_and_settings_i20),
-        cmocka_unit_test(eligible_leads_i23),
-        cmocka_unit_test(eligible_stranger_i23),
-        cmocka_unit_test(leaderless_stranger_i23),
+        cmocka_unit_test(i25_last_members),
+        cmocka_unit_test(i25_all_in_doubt),
+        cmocka_unit_test(i20_eligible),
+        cmocka_unit_test(i20_eligible_and_settings),
+        cmocka_unit_test(i23_eligible_leads),
+        cmocka_unit_test(i23_eligible_stranger),
+        cmocka_unit_test(i23_leaderless_stranger),
         cmocka_unit_test(unclean),
-        cmocka_unit_test(unclean_among_those_that_told_i27),
+        cmocka_unit_test(i27_unclean_among_those_that_told),
         cmocka_unit_test(bounced),
         cmocka_unit_test(seats_without_epoch),
         cmocka_unit_test(shutting_down),

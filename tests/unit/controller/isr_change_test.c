@@ -92,7 +92,7 @@ static void propose(struct fixture *fixture, const int32_t *ids, size_t count)
 }
 
 /* Who is left out of an ISR that becomes too small stays eligible, until it is large enough again. */
-static void eligible_i20(void **state)
+static void i20_eligible(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -210,7 +210,7 @@ static void who_may(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(eligible_i20),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(accepted), cmocka_unit_test(i20_eligible),
                                        cmocka_unit_test(in_order), cmocka_unit_test(malformed),
                                        cmocka_unit_test(who_may)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -268,7 +268,7 @@ static void defaults_and_timeouts(void **state)
     end(world);
 }
 
-static void delete_and_create_again(void **state)
+static void i35_delete_and_create_again(void **state)
 {
     (void)state;
     struct world *world = begin(3, (struct world_options){0});
@@ -289,7 +289,7 @@ static void delete_and_create_again(void **state)
     end(world);
 }
 
-static void deletion_waits_for_dead_broker(void **state)
+static void i36_deletion_waits_for_dead_broker(void **state)
 {
     (void)state;
     struct world *world = begin(3, (struct world_options){0});
@@ -435,7 +435,7 @@ static int16_t refuse_some(struct world *world, int32_t broker, enum control_kin
 }
 
 /* A message that is refused or lost is said again until it is taken (I33). */
-static void repeated_until_answered(void **state)
+static void i33_repeated_until_answered(void **state)
 {
     (void)state;
     refusals_left = 7;
@@ -534,7 +534,7 @@ static bool other_in_office(struct world *world)
 }
 
 /* The controller follows what ZooKeeper says, even when somebody removes its node by hand. */
-static void office_changes_hands(void **state)
+static void i13_office_changes_hands(void **state)
 {
     (void)state;
     struct world *world = begin(3, (struct world_options){0});
@@ -561,17 +561,17 @@ int main(void)
         cmocka_unit_test(create_in_all_versions),
         cmocka_unit_test(create_refused),
         cmocka_unit_test(defaults_and_timeouts),
-        cmocka_unit_test(delete_and_create_again),
-        cmocka_unit_test(deletion_waits_for_dead_broker),
+        cmocka_unit_test(i35_delete_and_create_again),
+        cmocka_unit_test(i36_deletion_waits_for_dead_broker),
         cmocka_unit_test(more_partitions),
         cmocka_unit_test(not_in_office),
         cmocka_unit_test(producer_ids),
         cmocka_unit_test(controlled_shutdown),
-        cmocka_unit_test(repeated_until_answered),
+        cmocka_unit_test(i33_repeated_until_answered),
         cmocka_unit_test(old_form_keeps_id),
         cmocka_unit_test(garbage_is_skipped),
         cmocka_unit_test(settings_reach_brokers),
-        cmocka_unit_test(office_changes_hands),
+        cmocka_unit_test(i13_office_changes_hands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

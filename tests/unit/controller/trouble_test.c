@@ -249,7 +249,7 @@ static void garbage_in_place_of_state(void **state)
 }
 
 /* A state removed by hand comes back in a later leader epoch, with the same leader and members. */
-static void state_removed(void **state)
+static void i35_state_removed(void **state)
 {
     (void)state;
     struct world *world = begin(3, (struct world_options){0});
@@ -365,7 +365,7 @@ int main(void)
         cmocka_unit_test(many_topics_at_once),
         cmocka_unit_test(garbage_in_place_of_topic),
         cmocka_unit_test(garbage_in_place_of_state),
-        cmocka_unit_test(state_removed),
+        cmocka_unit_test(i35_state_removed),
         cmocka_unit_test(disk_of_broker_is_full),
         cmocka_unit_test(broker_is_deaf),
         cmocka_unit_test(deletion_goes_between_changes),

@@ -158,7 +158,7 @@ static void test_a_batch_is_thinned_out(void **state)
     }
 }
 
-static void test_tombstones_get_a_horizon(void **state)
+static void test_i10_tombstones_get_a_horizon(void **state)
 {
     (void)state;
     struct record_batch_parameters parameters = record_batch_parameters_plain();
@@ -195,7 +195,7 @@ static void test_tombstones_get_a_horizon(void **state)
     end(&cleaning);
 }
 
-static void test_the_last_batch_of_a_producer_keeps_its_header(void **state)
+static void test_i10_the_last_batch_of_a_producer_keeps_its_header(void **state)
 {
     (void)state;
     struct record_batch_parameters parameters = record_batch_parameters_plain();
@@ -234,7 +234,7 @@ static void test_the_last_batch_of_a_producer_keeps_its_header(void **state)
     end(&cleaning);
 }
 
-static void test_markers_stay_while_there_is_data(void **state)
+static void test_i10_markers_stay_while_there_is_data(void **state)
 {
     (void)state;
     const struct aborted_transaction aborted[] = {{5, 0, 2, 3}};
@@ -437,9 +437,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_batch_is_thinned_out),
-        cmocka_unit_test(test_tombstones_get_a_horizon),
-        cmocka_unit_test(test_the_last_batch_of_a_producer_keeps_its_header),
-        cmocka_unit_test(test_markers_stay_while_there_is_data),
+        cmocka_unit_test(test_i10_tombstones_get_a_horizon),
+        cmocka_unit_test(test_i10_the_last_batch_of_a_producer_keeps_its_header),
+        cmocka_unit_test(test_i10_markers_stay_while_there_is_data),
         cmocka_unit_test(test_old_formats),
         cmocka_unit_test(test_damage),
     };

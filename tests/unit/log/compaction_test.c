@@ -30,7 +30,7 @@ static void close_and_open(struct compaction_fixture *fixture, bool clean)
 
 /* ---- random logs ---- */
 
-static void test_random_logs(void **state)
+static void test_i10_random_logs(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 25; seed++) {
@@ -101,7 +101,7 @@ static void roll(struct compaction_fixture *fixture)
         compaction_append_record(fixture, 10 + key % 10, false);
 }
 
-static void test_tombstones_go_after_their_horizon(void **state)
+static void test_i10_tombstones_go_after_their_horizon(void **state)
 {
     (void)state;
     struct compaction_fixture fixture;
@@ -132,7 +132,7 @@ static void test_tombstones_go_after_their_horizon(void **state)
     compaction_fixture_release(&fixture);
 }
 
-static void test_only_what_may_be_cleaned(void **state)
+static void test_i10_only_what_may_be_cleaned(void **state)
 {
     (void)state;
     struct compaction_fixture fixture;
@@ -275,7 +275,7 @@ static void meanwhile(void (*between)(struct compaction_fixture *fixture, int st
     compaction_fixture_release(&fixture);
 }
 
-static void test_truncation_meanwhile(void **state)
+static void test_i10_truncation_meanwhile(void **state)
 {
     (void)state;
     meanwhile(truncate_meanwhile, -ECANCELED, 41);
@@ -414,14 +414,14 @@ static void crash_everywhere(uint64_t seed, enum memory_files_crash crash)
     assert_true(operation > 20);
 }
 
-static void test_the_process_dies_at_every_operation(void **state)
+static void test_i10_the_process_dies_at_every_operation(void **state)
 {
     (void)state;
     crash_everywhere(51, MEMORY_FILES_PROCESS_CRASH);
     crash_everywhere(52, MEMORY_FILES_PROCESS_CRASH);
 }
 
-static void test_the_power_fails_at_every_operation(void **state)
+static void test_i10_the_power_fails_at_every_operation(void **state)
 {
     (void)state;
     for (uint64_t seed = 53; seed < 58; seed++)
@@ -492,20 +492,20 @@ static void test_every_operation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_logs),
+        cmocka_unit_test(test_i10_random_logs),
         cmocka_unit_test(test_it_gets_small),
-        cmocka_unit_test(test_tombstones_go_after_their_horizon),
-        cmocka_unit_test(test_only_what_may_be_cleaned),
+        cmocka_unit_test(test_i10_tombstones_go_after_their_horizon),
+        cmocka_unit_test(test_i10_only_what_may_be_cleaned),
         cmocka_unit_test(test_choosing_is_cheap),
-        cmocka_unit_test(test_truncation_meanwhile),
+        cmocka_unit_test(test_i10_truncation_meanwhile),
         cmocka_unit_test(test_an_emptied_log_meanwhile),
         cmocka_unit_test(test_appends_meanwhile),
         cmocka_unit_test(test_deleted_records_meanwhile),
         cmocka_unit_test(test_a_reader_keeps_its_segment),
         cmocka_unit_test(test_damage_is_said),
         cmocka_unit_test(test_a_map_without_room),
-        cmocka_unit_test(test_the_process_dies_at_every_operation),
-        cmocka_unit_test(test_the_power_fails_at_every_operation),
+        cmocka_unit_test(test_i10_the_process_dies_at_every_operation),
+        cmocka_unit_test(test_i10_the_power_fails_at_every_operation),
         cmocka_unit_test(test_it_dies_again_while_clearing_up),
         cmocka_unit_test(test_every_operation_fails),
     };

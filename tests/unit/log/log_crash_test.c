@@ -195,20 +195,20 @@ static void crash_everywhere(enum memory_files_crash crash, uint64_t seeds, int 
     }
 }
 
-static void a_crash_of_the_process_leaves_all_that_was_written(void **state)
+static void i7_a_crash_of_the_process_leaves_all_that_was_written(void **state)
 {
     (void)state;
     crash_everywhere(MEMORY_FILES_PROCESS_CRASH, 6, 70);
 }
 
-static void a_power_cut_leaves_a_prefix(void **state)
+static void i7_a_power_cut_leaves_a_prefix(void **state)
 {
     (void)state;
     crash_everywhere(MEMORY_FILES_POWER_CUT, 8, 70);
 }
 
 /* Segments that lost their tail without a trace must not leave a hole before later ones (I7). */
-static void a_lost_tail_takes_later_segments_with_it(void **state)
+static void i7_a_lost_tail_takes_later_segments_with_it(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -238,7 +238,7 @@ static void a_lost_tail_takes_later_segments_with_it(void **state)
 }
 
 /* What a dead process leaves of its last appends, cut at every byte. */
-static void a_torn_tail_is_cut_at_the_last_whole_batch(void **state)
+static void i7_a_torn_tail_is_cut_at_the_last_whole_batch(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -274,7 +274,7 @@ static void a_torn_tail_is_cut_at_the_last_whole_batch(void **state)
 }
 
 /* A flipped bit anywhere in what is recovered ends the log before that batch; nothing else is lost. */
-static void damage_ends_the_log_before_it(void **state)
+static void i7_damage_ends_the_log_before_it(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
@@ -309,7 +309,7 @@ static void damage_ends_the_log_before_it(void **state)
 
 /* After a sync that failed, and a crash of the process alone, the cache has more than the disk: what is lost
  * must not come back only to go with the next power cut, behind the recovery point. */
-static void what_a_failed_sync_lost_is_not_believed(void **state)
+static void i6_what_a_failed_sync_lost_is_not_believed(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -341,12 +341,12 @@ static void what_a_failed_sync_lost_is_not_believed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_torn_tail_is_cut_at_the_last_whole_batch),
-        cmocka_unit_test(damage_ends_the_log_before_it),
-        cmocka_unit_test(a_lost_tail_takes_later_segments_with_it),
-        cmocka_unit_test(a_crash_of_the_process_leaves_all_that_was_written),
-        cmocka_unit_test(a_power_cut_leaves_a_prefix),
-        cmocka_unit_test(what_a_failed_sync_lost_is_not_believed),
+        cmocka_unit_test(i7_a_torn_tail_is_cut_at_the_last_whole_batch),
+        cmocka_unit_test(i7_damage_ends_the_log_before_it),
+        cmocka_unit_test(i7_a_lost_tail_takes_later_segments_with_it),
+        cmocka_unit_test(i7_a_crash_of_the_process_leaves_all_that_was_written),
+        cmocka_unit_test(i7_a_power_cut_leaves_a_prefix),
+        cmocka_unit_test(i6_what_a_failed_sync_lost_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

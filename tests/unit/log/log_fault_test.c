@@ -22,7 +22,7 @@
 #include "tests/unit/log/log_fixture.h"
 
 /* A full disk at the n-th write, with so many bytes of it written, for every n: nothing half stays. */
-static void a_full_disk_costs_one_append(void **state)
+static void i5_a_full_disk_costs_one_append(void **state)
 {
     (void)state;
     for (uint64_t after = 0; after < 120; after++) {
@@ -55,7 +55,7 @@ static void a_full_disk_costs_one_append(void **state)
 }
 
 /* The disk stays full for a while, whatever is tried; then there is room again. */
-static void a_disk_that_was_full_serves_again(void **state)
+static void i5_a_disk_that_was_full_serves_again(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -79,7 +79,7 @@ static void a_disk_that_was_full_serves_again(void **state)
     log_fixture_release(&fixture);
 }
 
-static void a_failed_sync_takes_the_log_offline(void **state)
+static void i6_a_failed_sync_takes_the_log_offline(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -230,7 +230,7 @@ static void large_buffers_are_let_go(void **state)
 
 /* A disk that cannot read is no reason to cut (I6); nor is a file system whose own sums are wrong, which says
  * -EBADMSG or -EUCLEAN. */
-static void an_unreadable_log_is_not_repaired(void **state)
+static void i6_an_unreadable_log_is_not_repaired(void **state)
 {
     (void)state;
     static const int errors[] = {-EIO, -EBADMSG, -EUCLEAN};
@@ -336,7 +336,7 @@ static void spoil(struct log_fixture *fixture, int64_t base, const char *suffix)
     buffer_release(&content);
 }
 
-static void spoiled_indexes_cost_time_only(void **state)
+static void i11_spoiled_indexes_cost_time_only(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 60; seed++) {
@@ -550,7 +550,7 @@ static void a_cut_can_wait(void **state)
 }
 
 /* What is not known to pass takes the directory offline; what we say ourselves does not. */
-static void errors_of_the_disk_are_sorted(void **state)
+static void i6_errors_of_the_disk_are_sorted(void **state)
 {
     (void)state;
     static const int full[] = {-ENOSPC, -EDQUOT};
@@ -571,18 +571,18 @@ static void errors_of_the_disk_are_sorted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_full_disk_costs_one_append),
-        cmocka_unit_test(a_disk_that_was_full_serves_again),
-        cmocka_unit_test(a_failed_sync_takes_the_log_offline),
+        cmocka_unit_test(i5_a_full_disk_costs_one_append),
+        cmocka_unit_test(i5_a_disk_that_was_full_serves_again),
+        cmocka_unit_test(i6_a_failed_sync_takes_the_log_offline),
         cmocka_unit_test(an_append_waits_for_no_sync),
         cmocka_unit_test(a_flush_without_descriptors_is_put_off),
         cmocka_unit_test(garbage_in_a_compressed_batch_is_answered_as_a_whole),
         cmocka_unit_test(large_buffers_are_let_go),
         cmocka_unit_test(a_cut_can_wait),
-        cmocka_unit_test(errors_of_the_disk_are_sorted),
-        cmocka_unit_test(an_unreadable_log_is_not_repaired),
+        cmocka_unit_test(i6_errors_of_the_disk_are_sorted),
+        cmocka_unit_test(i6_an_unreadable_log_is_not_repaired),
         cmocka_unit_test(opening_fails_without_loss),
-        cmocka_unit_test(spoiled_indexes_cost_time_only),
+        cmocka_unit_test(i11_spoiled_indexes_cost_time_only),
         cmocka_unit_test(damage_is_scanned_once),
         cmocka_unit_test(a_damaged_swap_file_keeps_nothing_from_opening),
         cmocka_unit_test(a_large_last_batch_needs_no_rebuild),

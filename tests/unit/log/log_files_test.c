@@ -19,7 +19,7 @@
 #include "proto/kafka/error.h"
 #include "tests/unit/log/log_fixture.h"
 
-static void epochs_follow_the_rules(void **state)
+static void i4_epochs_follow_the_rules(void **state)
 {
     (void)state;
     struct epoch_cache cache;
@@ -191,7 +191,7 @@ static void folder_names_are_recognised(void **state)
     buffer_release(&name);
 }
 
-static void meta_properties_name_their_broker(void **state)
+static void i12_meta_properties_name_their_broker(void **state)
 {
     (void)state;
     struct buffer text, error;
@@ -223,7 +223,7 @@ static void meta_properties_name_their_broker(void **state)
     buffer_release(&error);
 }
 
-static void partition_metadata_names_its_topic(void **state)
+static void i12_partition_metadata_names_its_topic(void **state)
 {
     (void)state;
     struct uuid id, parsed;
@@ -356,12 +356,12 @@ static void leftovers_are_cleared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(epochs_follow_the_rules),
+        cmocka_unit_test(i4_epochs_follow_the_rules),
         cmocka_unit_test(checkpoints_are_strict),
         cmocka_unit_test(file_names_are_recognised),
         cmocka_unit_test(folder_names_are_recognised),
-        cmocka_unit_test(meta_properties_name_their_broker),
-        cmocka_unit_test(partition_metadata_names_its_topic),
+        cmocka_unit_test(i12_meta_properties_name_their_broker),
+        cmocka_unit_test(i12_partition_metadata_names_its_topic),
         cmocka_unit_test(indexes_have_the_documented_bytes),
         cmocka_unit_test(leftovers_are_cleared),
     };

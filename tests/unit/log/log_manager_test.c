@@ -56,7 +56,7 @@ static void a_stop_and_a_start_keep_everything(void **state)
     }
 }
 
-static void a_directory_in_use_is_refused(void **state)
+static void i12_a_directory_in_use_is_refused(void **state)
 {
     (void)state;
     struct world world;
@@ -71,7 +71,7 @@ static void a_directory_in_use_is_refused(void **state)
     world_release(&world);
 }
 
-static void a_directory_of_another_broker_or_cluster_is_refused(void **state)
+static void i12_a_directory_of_another_broker_or_cluster_is_refused(void **state)
 {
     (void)state;
     struct world world;
@@ -92,7 +92,7 @@ static void a_directory_of_another_broker_or_cluster_is_refused(void **state)
 }
 
 /* What an interrupted move leaves: the rule stands in log_manager_future.h. */
-static void a_partition_lies_in_one_directory(void **state)
+static void i12_a_partition_lies_in_one_directory(void **state)
 {
     (void)state;
     struct world world;
@@ -220,7 +220,7 @@ static void a_stop_leaves_idle_logs_alone(void **state)
 }
 
 /* A flush that fails at the stop leaves no mark (I8). */
-static void no_mark_after_a_failed_stop(void **state)
+static void i8_no_mark_after_a_failed_stop(void **state)
 {
     (void)state;
     struct world world;
@@ -310,7 +310,7 @@ static bool stop_at(uint64_t after, enum memory_files_crash crash)
     return stopped;
 }
 
-static void every_stop_can_be_started_from(void **state)
+static void i8_every_stop_can_be_started_from(void **state)
 {
     (void)state;
     for (int crash = MEMORY_FILES_PROCESS_CRASH; crash <= MEMORY_FILES_POWER_CUT; crash++) {
@@ -325,14 +325,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stop_and_a_start_keep_everything),
-        cmocka_unit_test(a_directory_in_use_is_refused),
-        cmocka_unit_test(a_directory_of_another_broker_or_cluster_is_refused),
-        cmocka_unit_test(a_partition_lies_in_one_directory),
+        cmocka_unit_test(i12_a_directory_in_use_is_refused),
+        cmocka_unit_test(i12_a_directory_of_another_broker_or_cluster_is_refused),
+        cmocka_unit_test(i12_a_partition_lies_in_one_directory),
         cmocka_unit_test(a_folder_out_of_nowhere_is_not_trusted),
         cmocka_unit_test(nobody_waits_for_the_disk_of_another_log),
         cmocka_unit_test(a_stop_leaves_idle_logs_alone),
-        cmocka_unit_test(no_mark_after_a_failed_stop),
-        cmocka_unit_test(every_stop_can_be_started_from),
+        cmocka_unit_test(i8_no_mark_after_a_failed_stop),
+        cmocka_unit_test(i8_every_stop_can_be_started_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -161,7 +161,7 @@ static void without_timestamps_the_file_tells(void **state)
     log_fixture_release(&fixture);
 }
 
-static void nothing_goes_above_the_high_watermark_or_before_a_flush(void **state)
+static void i9_nothing_goes_above_the_high_watermark_or_before_a_flush(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -358,7 +358,7 @@ static void an_index_that_stays_keeps_no_segment(void **state)
 }
 
 /* The epochs' checkpoint may know of a higher log start than that of the log starts. */
-static void epochs_come_back_with_the_log_start(void **state)
+static void i4_epochs_come_back_with_the_log_start(void **state)
 {
     (void)state;
     for (int emptied = 0; emptied < 2; emptied++) {
@@ -556,7 +556,7 @@ int main(void)
         cmocka_unit_test(old_segments_go_and_the_offsets_go_on),
         cmocka_unit_test(a_log_that_was_opened_again_knows_its_times),
         cmocka_unit_test(without_timestamps_the_file_tells),
-        cmocka_unit_test(nothing_goes_above_the_high_watermark_or_before_a_flush),
+        cmocka_unit_test(i9_nothing_goes_above_the_high_watermark_or_before_a_flush),
         cmocka_unit_test(a_compacted_log_loses_what_is_below_its_start),
         cmocka_unit_test(deleted_files_live_for_a_while),
         cmocka_unit_test(what_was_left_goes_with_the_next_opening),
@@ -564,7 +564,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_can_delete),
         cmocka_unit_test(an_index_that_stays_keeps_no_segment),
         cmocka_unit_test(many_old_segments_go_in_short_steps),
-        cmocka_unit_test(epochs_come_back_with_the_log_start),
+        cmocka_unit_test(i4_epochs_come_back_with_the_log_start),
         cmocka_unit_test(a_crash_of_the_process_leaves_a_log_without_a_hole),
         cmocka_unit_test(a_power_cut_leaves_a_log_without_a_hole),
     };

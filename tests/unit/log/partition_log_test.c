@@ -13,7 +13,7 @@
 #include "proto/records/record.h"
 #include "tests/unit/log/log_fixture.h"
 
-static void what_is_appended_is_read_back(void **state)
+static void i2_what_is_appended_is_read_back(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
@@ -150,7 +150,7 @@ static void an_append_is_one_write(void **state)
     log_fixture_release(&fixture);
 }
 
-static void a_follower_holds_the_same_bytes(void **state)
+static void i16_a_follower_holds_the_same_bytes(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 10; seed++) {
@@ -198,7 +198,7 @@ static void a_follower_holds_the_same_bytes(void **state)
     }
 }
 
-static void a_follower_refuses_what_does_not_continue(void **state)
+static void i2_a_follower_refuses_what_does_not_continue(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -244,7 +244,7 @@ static void a_follower_refuses_what_does_not_continue(void **state)
     log_fixture_release(&fixture);
 }
 
-static void truncation_takes_everything_with_it(void **state)
+static void i4_truncation_takes_everything_with_it(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -276,7 +276,7 @@ static void truncation_takes_everything_with_it(void **state)
     }
 }
 
-static void the_start_moves_up_and_old_segments_go(void **state)
+static void i9_the_start_moves_up_and_old_segments_go(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -575,15 +575,15 @@ static void the_topics_jitter_reaches_the_active_segment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_appended_is_read_back),
+        cmocka_unit_test(i2_what_is_appended_is_read_back),
         cmocka_unit_test(a_clean_start_reads_no_segment_but_the_last),
         cmocka_unit_test(ranges_are_whole_batches_below_the_bound),
         cmocka_unit_test(reads_at_the_end_touch_no_file),
         cmocka_unit_test(an_append_is_one_write),
-        cmocka_unit_test(a_follower_holds_the_same_bytes),
-        cmocka_unit_test(a_follower_refuses_what_does_not_continue),
-        cmocka_unit_test(truncation_takes_everything_with_it),
-        cmocka_unit_test(the_start_moves_up_and_old_segments_go),
+        cmocka_unit_test(i16_a_follower_holds_the_same_bytes),
+        cmocka_unit_test(i2_a_follower_refuses_what_does_not_continue),
+        cmocka_unit_test(i4_truncation_takes_everything_with_it),
+        cmocka_unit_test(i9_the_start_moves_up_and_old_segments_go),
         cmocka_unit_test(timestamps_are_found_as_by_a_full_scan),
         cmocka_unit_test(append_time_is_written_into_the_batch),
         cmocka_unit_test(sizes_are_limited),

@@ -178,7 +178,7 @@ static void limits_are_exact(void **state)
     assert_int_equal(retention_decide(&input).by_size, 1);
 }
 
-static void nothing_goes_at_or_above_the_high_watermark(void **state)
+static void i9_nothing_goes_at_or_above_the_high_watermark(void **state)
 {
     (void)state;
     const struct retention_segment segments[] = {{0, 10, 0}, {10, 10, 0}, {20, 10, 0}};
@@ -218,7 +218,7 @@ int main(void)
         cmocka_unit_test(random_logs_go_as_the_model_says),
         cmocka_unit_test(a_future_timestamp_holds_what_is_behind_it),
         cmocka_unit_test(limits_are_exact),
-        cmocka_unit_test(nothing_goes_at_or_above_the_high_watermark),
+        cmocka_unit_test(i9_nothing_goes_at_or_above_the_high_watermark),
         cmocka_unit_test(compacted_topics_lose_only_what_is_below_the_log_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

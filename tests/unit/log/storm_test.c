@@ -178,7 +178,7 @@ static bool crash_at(struct points *points, uint64_t seed, uint64_t after, enum 
     return stopped;
 }
 
-static void a_storm_ended_anywhere_keeps_what_was_acknowledged(void **state)
+static void i1_a_storm_ended_anywhere_keeps_what_was_acknowledged(void **state)
 {
     struct points *points = *state;
     for (uint64_t seed = points->first_seed; seed < points->first_seed + points->seeds; seed++) {
@@ -247,7 +247,7 @@ int main(int count, char **arguments)
                             .stride = seeds ? 1 : STRIDE_DEFAULT};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_storm_that_nobody_ends_fits_its_model),
-        cmocka_unit_test_prestate(a_storm_ended_anywhere_keeps_what_was_acknowledged, &points),
+        cmocka_unit_test_prestate(i1_a_storm_ended_anywhere_keeps_what_was_acknowledged, &points),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

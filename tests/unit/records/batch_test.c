@@ -212,7 +212,7 @@ static void test_need_more(void **state)
 }
 
 /* A flipped bit shows in the structure, in the CRC, or in a field outside the CRC that then has changed. */
-static void test_every_flipped_bit_shows(void **state)
+static void test_i3_every_flipped_bit_shows(void **state)
 {
     (void)state;
     static const char *const names[] = {"batch_none", "batch_lz4", "batch_transactional"};
@@ -424,7 +424,7 @@ int main(void)
         cmocka_unit_test(test_the_builder_makes_golden_bytes),
         cmocka_unit_test(test_old_messages),
         cmocka_unit_test(test_need_more),
-        cmocka_unit_test(test_every_flipped_bit_shows),
+        cmocka_unit_test(test_i3_every_flipped_bit_shows),
         cmocka_unit_test(test_changes_in_place),
         cmocka_unit_test(test_sequences_wrap),
         cmocka_unit_test(test_random_batches_come_back),

@@ -460,7 +460,7 @@ static void test_rebuilt_batches_have_a_bound(void **state)
     check_release(&check);
 }
 
-static void test_random_damage_is_never_taken(void **state)
+static void test_i3_random_damage_is_never_taken(void **state)
 {
     (void)state;
     const uint64_t seed = 111;
@@ -506,7 +506,7 @@ int main(void)
         cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_faults_of_records_are_told),
         cmocka_unit_test(test_rebuilt_batches_have_a_bound),
-        cmocka_unit_test(test_random_damage_is_never_taken),
+        cmocka_unit_test(test_i3_random_damage_is_never_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -204,7 +204,7 @@ static int deleted_files(struct pair *pair, const char *directory)
     return count;
 }
 
-static void a_leader_lets_go_of_what_is_committed(void **state)
+static void i9_a_leader_lets_go_of_what_is_committed(void **state)
 {
     struct pair *pair = *state;
     produce(pair, 20);
@@ -240,7 +240,7 @@ static void retention_waits_for_no_checkpoint(void **state)
     assert_int_equal(status_of(pair, LEADER).log_start_offset, 20);
 }
 
-static void a_follower_goes_no_further_than_it_knows_of(void **state)
+static void i9_a_follower_goes_no_further_than_it_knows_of(void **state)
 {
     struct pair *pair = *state;
     produce(pair, 20);
@@ -398,8 +398,8 @@ static void a_follower_that_was_cut_goes_on_within_a_batch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_leader_lets_go_of_what_is_committed, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_follower_goes_no_further_than_it_knows_of, setup, teardown),
+        cmocka_unit_test_setup_teardown(i9_a_leader_lets_go_of_what_is_committed, setup, teardown),
+        cmocka_unit_test_setup_teardown(i9_a_follower_goes_no_further_than_it_knows_of, setup, teardown),
         cmocka_unit_test_setup_teardown(retention_waits_for_no_checkpoint, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_goes_when_its_time_has_come, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failing_disk_is_noticed, setup, teardown),

@@ -260,7 +260,7 @@ static void test_partition_state(void **state)
 }
 
 /* What Kafka's reader sees is what stands before our own fields, whatever these say. */
-static void test_eligible_leaders_i20(void **state)
+static void test_i20_eligible_leaders(void **state)
 {
     (void)state;
     const char *golden = "{\"version\":1,\"leader\":1,\"leader_epoch\":4,\"controller_epoch\":7,\"isr\":[1],"
@@ -553,7 +553,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_old_and_bad_brokers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_topic, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_partition_state, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_eligible_leaders_i20, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_i20_eligible_leaders, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_config, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cluster, set_up, tear_down),

@@ -157,7 +157,7 @@ static void test_persistent_paths_name_parents_first(void **state)
     }
 }
 
-static void test_multi_planner(void **state)
+static void test_i39_multi_planner(void **state)
 {
     (void)state;
     assert_int_equal(zk_multi_fit(NULL, 0), 0);
@@ -198,7 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_builders),           cmocka_unit_test(test_parse),
         cmocka_unit_test(test_percent_round_trip), cmocka_unit_test(test_persistent_paths_name_parents_first),
-        cmocka_unit_test(test_multi_planner),
+        cmocka_unit_test(test_i39_multi_planner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,7 +245,7 @@ static void test_basic_requests(void **state)
     peer_free(outside);
 }
 
-static void test_limits(void **state)
+static void test_i39_limits(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/limits");
@@ -263,7 +263,7 @@ static void test_limits(void **state)
 }
 
 /* Watches of topics beyond the packet of a reconnect are refused; they leave room for all others. */
-static void test_watch_limits(void **state)
+static void test_i39_watch_limits(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/limits");
@@ -318,7 +318,7 @@ static void test_multi(void **state)
     peer_free(peer);
 }
 
-static void test_fence(void **state)
+static void test_i29_fence(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/fence");
@@ -389,7 +389,7 @@ static void test_orderly_close_removes_ephemerals_at_once(void **state)
     peer_free(other);
 }
 
-static void test_expiry(void **state)
+static void test_i37_expiry(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/expiry");
@@ -405,7 +405,7 @@ static void test_expiry(void **state)
     peer_free(peer);
 }
 
-static void test_requests_in_flight_at_expiry_are_completed_once(void **state)
+static void test_i38_requests_in_flight_at_expiry_are_completed_once(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/expiry2");
@@ -473,7 +473,7 @@ static void test_frozen_server(void **state)
 }
 
 /* This process stands still for longer than the session lives; others see its ephemeral node vanish. */
-static void test_paused_process(void **state)
+static void test_i37_paused_process(void **state)
 {
     (void)state;
     struct peer *peer = peer_new("/paused");
@@ -575,17 +575,17 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_basic_requests, set_up),
-        cmocka_unit_test_setup(test_limits, set_up),
-        cmocka_unit_test_setup(test_watch_limits, set_up),
+        cmocka_unit_test_setup(test_i39_limits, set_up),
+        cmocka_unit_test_setup(test_i39_watch_limits, set_up),
         cmocka_unit_test_setup(test_multi, set_up),
-        cmocka_unit_test_setup(test_fence, set_up),
+        cmocka_unit_test_setup(test_i29_fence, set_up),
         cmocka_unit_test_setup(test_watches, set_up),
         cmocka_unit_test_setup(test_orderly_close_removes_ephemerals_at_once, set_up),
-        cmocka_unit_test_setup(test_expiry, set_up),
-        cmocka_unit_test_setup(test_requests_in_flight_at_expiry_are_completed_once, set_up),
+        cmocka_unit_test_setup(test_i37_expiry, set_up),
+        cmocka_unit_test_setup(test_i38_requests_in_flight_at_expiry_are_completed_once, set_up),
         cmocka_unit_test_setup(test_restart_of_the_server_keeps_the_session, set_up),
         cmocka_unit_test_setup(test_frozen_server, set_up),
-        cmocka_unit_test_setup(test_paused_process, set_up),
+        cmocka_unit_test_setup(test_i37_paused_process, set_up),
         cmocka_unit_test_setup(test_suspended_machine, set_up),
         cmocka_unit_test_setup(test_server_that_comes_later, set_up),
         cmocka_unit_test_setup(test_host_name_is_resolved, set_up),
