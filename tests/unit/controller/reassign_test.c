@@ -45,6 +45,31 @@ static void end(struct world *world)
     world_free(world);
 }
 
+/* Every leader proposes all replicas that it believes to be alive. */
+static void catch_up(struct world *world)
+{
+    for (int b = 0; b < world->broker_count; b++) {
+        struct world_broker *broker = &world->brokers[b];
+        size_t position = 0;
+        void *value;
+        while (broker->alive && map_next(broker->replicas, &position, NULL, &value)) {
+            struct world_replica *replica = value;
+            struct isr_member isr[WORLD_BROKERS_MAX];
+            size_t count = 0;
+            if (replica->leader != broker->id)
+                continue;
+            for (size_t i = 0; i < replica->replicas_count; i++) {
+                int32_t id = replica->replicas[i];
+                int64_t epoch = id == broker->id ? broker->epoch : broker->known_epochs[id - 1];
+                if (epoch >= 0)
+                    isr[count++] = (struct isr_member){id, epoch};
+            }
+            if (count != replica->isr_count)
+                world_propose(world, broker, replica, isr, count);
+        }
+    }
+}
+
 /* The topic's znode in one line: "0:1 2 3 1:4 5(+4)(-1)". */
 static const char *assignment(struct world *world, const char *topic)
 {
@@ -84,7 +109,7 @@ static void run_until(struct world *world, const char *expected)
 {
     awaited = expected;
     for (int i = 0; i < 600 && !is_assigned(world); i++) {
-        world_catch_up(world);
+        catch_up(world);
         (void)world_run(world, 50, is_assigned);
     }
     assert_string_equal(assignment(world, "t"), expected);
@@ -314,7 +339,7 @@ static void dead_brokers(void **state)
     world_kill(world, 3);
     assert_true(world_run(world, 20000, world_is_at_rest));
     for (int i = 0; i < 20; i++) {
-        world_catch_up(world);
+        catch_up(world);
         (void)world_run(world, 100, is_assigned);
     }
     assert_string_equal(assignment(world, "t"), "0:4,2,1,3+4-1-3 1:2,3,4 2:3,4,5");
@@ -347,7 +372,7 @@ static bool node_is_gone(struct world *world)
 static void run_until_node_is_gone(struct world *world)
 {
     for (int i = 0; i < 600 && !node_is_gone(world); i++) {
-        world_catch_up(world);
+        catch_up(world);
         (void)world_run(world, 50, node_is_gone);
     }
     assert_true(node_is_gone(world));
@@ -428,7 +453,7 @@ static bool interrupted(uint64_t seed, uint64_t fatal)
     fake_zookeeper_put(world->zookeeper, NODE, slice_of(begun));
     int64_t limit_ms = world->now_ms + 120000;
     while (world->now_ms < limit_ms && !(is_assigned(world) && node_is_gone(world))) {
-        world_catch_up(world);
+        catch_up(world);
         (void)world_run(world, 50, is_fatal_or_done);
         if (!fatal_is_over && world->writes >= fatal_write) {
             fatal_is_over = true;
