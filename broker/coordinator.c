@@ -40,6 +40,7 @@ static void set_timer(struct coordinator *coordinator)
 static void on_timer(struct loop_timer *timer)
 {
     struct coordinator *coordinator = container_of(timer, struct coordinator, timer);
+    coordinator_tick_standing(coordinator);
     if (coordinator->registration != NULL)
         registration_tick(coordinator->registration, clock_monotonic_ms());
     coordinator_tell_directories(coordinator);
@@ -71,6 +72,8 @@ int coordinator_new(const struct coordinator_options *options, struct coordinato
     coordinator_calls_init(coordinator);
     coordinator_directories_init(coordinator);
     coordinator_settings_init(coordinator);
+    coordinator_standing_init(coordinator);
+    node_broker_init(&coordinator->node);
     const struct broker_config *config = options->config;
     struct zk_session_settings settings = {.connect = config->zookeeper_connect,
                                            .session_timeout_ms = config->zookeeper_session_timeout_ms};
@@ -127,16 +130,33 @@ static struct uuid random_usable_uuid(void)
     }
 }
 
+/* ZooKeeper may come later than its brokers: they wait, and say so. */
+static void tell_waiting(struct coordinator *coordinator, int64_t *warn_ms)
+{
+    const struct broker_config *config = coordinator->options.config;
+    if (clock_monotonic_ms() < *warn_ms)
+        return;
+    *warn_ms += max_i64(config->zookeeper_connection_timeout_ms, 1000);
+    log_warn(
+        coordinator->options.logger, "coordinator",
+        "zookeeper.connect=%s: no answer within zookeeper.connection.timeout.ms=%d: is ZooKeeper running "
+        "there? Waiting for it",
+        config->zookeeper_connect, config->zookeeper_connection_timeout_ms);
+}
+
 /* Runs the loop until `step` was carried out; what ended in doubt is begun again. */
-static int run_step(struct coordinator *coordinator, struct preparation *preparation, int64_t deadline_ms,
+static int run_step(struct coordinator *coordinator, struct preparation *preparation,
                     void (*begin)(struct coordinator *coordinator, struct preparation *preparation))
 {
+    const struct coordinator_options *options = &coordinator->options;
+    int64_t warn_ms = clock_monotonic_ms() + options->config->zookeeper_connection_timeout_ms;
     for (;;) {
         preparation->done = false;
         begin(coordinator, preparation);
         while (!preparation->done) {
-            if (clock_monotonic_ms() >= deadline_ms)
-                return -ETIMEDOUT;
+            if (options->stopping != NULL && options->stopping(options->stopping_context))
+                return -ECANCELED;
+            tell_waiting(coordinator, &warn_ms);
             loop_run_once(coordinator->loop, 20);
         }
         if (preparation->result != ZK_UNKNOWN && preparation->result != ZK_EXPIRED)
@@ -160,17 +180,13 @@ int coordinator_prepare(struct coordinator *coordinator, struct node_cluster_id 
                         struct buffer *error)
 {
     const struct broker_config *config = coordinator->options.config;
-    int64_t deadline_ms = clock_monotonic_ms() + config->zookeeper_connection_timeout_ms;
     struct preparation *preparation = memory_allocate_zeroed(1, sizeof(*preparation));
     zk_session_start(coordinator->session);
-    int result = run_step(coordinator, preparation, deadline_ms, begin_paths);
+    int result = run_step(coordinator, preparation, begin_paths);
     if (result == 0)
-        result = run_step(coordinator, preparation, deadline_ms, begin_cluster_id);
-    if (result == -ETIMEDOUT)
-        buffer_print(error,
-                     "zookeeper.connect=%s: no connection within zookeeper.connection.timeout.ms=%d: is "
-                     "ZooKeeper running there?",
-                     config->zookeeper_connect, config->zookeeper_connection_timeout_ms);
+        result = run_step(coordinator, preparation, begin_cluster_id);
+    if (result == -ECANCELED)
+        buffer_print(error, "stopped while it waited for ZooKeeper at %s", config->zookeeper_connect);
     else if (result != 0)
         buffer_print(error, "ZooKeeper at %s refuses: %s", config->zookeeper_connect,
                      preparation->problem ? preparation->problem : zk_result_name(preparation->result));
@@ -267,23 +283,28 @@ static void *run_coordinator(void *argument)
     return NULL;
 }
 
-int coordinator_start(struct coordinator *coordinator, int64_t intact_since, int64_t intact_until)
+void coordinator_register(struct coordinator *coordinator)
 {
-    struct node_broker node;
-    fill_node(coordinator->options.config, &node);
-    node.intact_since = intact_since;
-    node.intact_until = intact_until;
+    if (coordinator->registration != NULL || coordinator->stopping)
+        return;
     struct registration_settings settings = {.broker_id = coordinator->options.config->broker_id,
-                                             .node = &node,
+                                             .node = &coordinator->node,
                                              .jitter_ms = REGISTRATION_JITTER_MS,
                                              .seed = random_u64()};
     struct registration_callbacks callbacks = {
         .registered = on_registered, .failed = on_registration_failed, .context = coordinator};
-    coordinator->controller = make_controller(coordinator);
     coordinator->registration =
         registration_new(zk_session_client(coordinator->session), coordinator->options.logger, &settings,
                          callbacks, clock_monotonic_ms());
-    node_broker_release(&node);
+}
+
+int coordinator_start(struct coordinator *coordinator, int64_t intact_since, int64_t intact_until)
+{
+    fill_node(coordinator->options.config, &coordinator->node);
+    coordinator->node.intact_since = intact_since;
+    coordinator->node.intact_until = intact_until;
+    coordinator->controller = make_controller(coordinator);
+    coordinator_standing_begin(coordinator);
     coordinator_settings_begin(coordinator);
     set_timer(coordinator);
     int error = thread_start(&coordinator->thread, "coordinator", run_coordinator, coordinator);
@@ -329,6 +350,7 @@ void coordinator_free(struct coordinator *coordinator)
     loop_hook_remove(&coordinator->hook);
     map_free(coordinator->peers);
     coordinator_settings_release(coordinator);
+    node_broker_release(&coordinator->node);
     buffer_release(&coordinator->problem);
     loop_free(coordinator->loop);
     free(coordinator);

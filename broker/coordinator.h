@@ -10,6 +10,7 @@
 #define BROKER_COORDINATOR_H
 
 #include "broker/api/controller_link.h"
+#include "broker/api/standing.h"
 #include "broker/config/broker_config.h"
 #include "broker/replica/fetcher.h"
 #include "common/base.h"
@@ -43,6 +44,10 @@ struct coordinator_options {
     /* Carries out leader-and-isr, metadata updates and stop-replica (replica_thread_deliver); any thread. */
     void (*deliver_to_replicas)(void *context, struct control_delivery *delivery);
     void *replicas;
+    struct standing *standing; /* NULL: nobody asks; told of sessions and of time */
+    /* Asked in coordinator_prepare, by its thread: is the waiting for ZooKeeper to end? NULL: never. */
+    bool (*stopping)(void *context);
+    void *stopping_context;
 };
 
 /* 0; -EINVAL with a sentence in `error`. */
@@ -50,11 +55,13 @@ MUST_CHECK int coordinator_new(const struct coordinator_options *options, struct
                                struct buffer *error);
 /*
  * Connects to ZooKeeper, makes the paths that Kafka's layout has, reads or makes the cluster id. 0, or -errno
- * with a sentence in `error`; -ETIMEDOUT after zookeeper.connection.timeout.ms.
+ * with a sentence in `error`. Where ZooKeeper is not there it is waited for, with a warning every
+ * zookeeper.connection.timeout.ms; -ECANCELED when options.stopping says so.
  */
 MUST_CHECK int coordinator_prepare(struct coordinator *coordinator, struct node_cluster_id *cluster_id,
                                    struct buffer *error);
-/* Starts the thread: registers, then competes for the controller's office. `intact_since` and `intact_until`:
+/* Starts the thread: reads this broker's settings in ZooKeeper, registers, then competes for the controller's
+ * office. `intact_since` and `intact_until`:
  * the logs have lost nothing of what they held in these lives; -1 where nobody knows. 0 or -errno. */
 MUST_CHECK int coordinator_start(struct coordinator *coordinator, int64_t intact_since, int64_t intact_until);
 /* Leaves office, closes the session (the registration vanishes at once), ends the thread. Open calls end with
@@ -64,6 +71,9 @@ void coordinator_free(struct coordinator *coordinator);
 
 /* From any thread: a log directory has failed, or is well again; the controller is to ask what is served. */
 void coordinator_directories_changed(struct coordinator *coordinator);
+
+/* From any thread: ZooKeeper is to be asked whether the session lives (standing_options.doubted). */
+void coordinator_doubted(struct coordinator *coordinator);
 
 /* Of its thread: for answers to calls that its callbacks make. */
 struct mailbox *coordinator_mailbox(struct coordinator *coordinator);

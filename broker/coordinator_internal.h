@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The coordinator thread's state: shared by coordinator.c (life, ZooKeeper, controller), coordinator_calls.c
- * (messages), coordinator_directories.c (news of log directories) and coordinator_settings.c (settings in
- * ZooKeeper) only. */
+ * (messages), coordinator_directories.c (news of log directories), coordinator_settings.c (settings in
+ * ZooKeeper) and coordinator_standing.c (whether clients may be answered) only. */
 #ifndef BROKER_COORDINATOR_INTERNAL_H
 #define BROKER_COORDINATOR_INTERNAL_H
 
@@ -35,6 +35,7 @@ struct watched_settings {
     struct node_config node;
     bool reading;
     bool stale; /* to be read again */
+    bool known; /* it has been read once; what cannot be understood counts as that */
 };
 
 struct coordinator {
@@ -47,7 +48,8 @@ struct coordinator {
     bool stopping;
     struct mail stop_mail;
     struct zk_session *session;
-    struct registration *registration;
+    struct node_broker node;           /* what is registered */
+    struct registration *registration; /* NULL: the settings are still to be read */
     struct controller *controller;
     bool controller_started;
     struct loop_timer timer;
@@ -65,6 +67,12 @@ struct coordinator {
     struct zk_listener settings_listener;
     struct watched_settings own_settings;
     struct watched_settings cluster_settings;
+
+    struct zk_listener standing_listener;
+    struct mail doubt_mail;
+    atomic_bool doubt_posted;
+    bool standing_asking;    /* a request is in flight */
+    uint64_t standing_asked; /* about this doubt */
 };
 
 /* Sets the table and the lists up. */
@@ -87,6 +95,14 @@ void coordinator_settings_init(struct coordinator *coordinator);
 void coordinator_settings_begin(struct coordinator *coordinator);
 void coordinator_tick_settings(struct coordinator *coordinator);
 void coordinator_settings_release(struct coordinator *coordinator);
+
+/* For coordinator_new, coordinator_start, the tick. */
+void coordinator_standing_init(struct coordinator *coordinator);
+void coordinator_standing_begin(struct coordinator *coordinator);
+void coordinator_tick_standing(struct coordinator *coordinator);
+
+/* The settings are known: now the broker may join. */
+void coordinator_register(struct coordinator *coordinator);
 
 /* Tells the controller what time it is. */
 void coordinator_tick_controller(struct coordinator *coordinator);

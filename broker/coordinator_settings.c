@@ -2,7 +2,8 @@
 /*
  * The settings of this broker that live in ZooKeeper: /config/brokers/<id>, over /config/brokers/<default>.
  * Both are read at the first connection of a session and whenever their watch fires, whoever wrote them; what
- * is not there has no settings. A read that failed is tried again with the next connection or tick.
+ * is not there has no settings. A read that failed is tried again with the next connection or tick. The
+ * broker registers when both have been read: from then on it copies, and must know how fast it may.
  *
  *     get, watched --there--> told; the watch brings us back
  *         '--not there--> exists, watched --there meanwhile--> get
@@ -46,6 +47,10 @@ static void adopt(struct watched_settings *watched, struct slice data)
         node_config_release(&node);
     }
     buffer_release(&problem);
+    watched->known = true;
+    struct coordinator *coordinator = watched->coordinator;
+    if (coordinator->own_settings.known && coordinator->cluster_settings.known)
+        coordinator_register(coordinator);
 }
 
 static void on_exists(void *context, const struct zk_response *response)

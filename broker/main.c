@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,6 +123,14 @@ static void on_failed(void *context)
     kill(getpid(), SIGTERM);
 }
 
+/* Has a signal come that nobody has read yet? */
+static bool is_stopping(void *context)
+{
+    const int *signals = context;
+    struct pollfd ready = {.fd = *signals, .events = POLLIN};
+    return poll(&ready, 1, 0) > 0;
+}
+
 /* Blocks the signals in this thread and all that are started from it. */
 static int open_signals(void)
 {
@@ -142,10 +151,17 @@ static int run(const struct arguments *arguments, struct broker_config *config)
     int signals = open_signals();
     struct buffer error;
     buffer_init(&error);
-    struct server_options options = {.config = config, .logger = logger, .failed = on_failed};
+    struct server_options options = {.config = config,
+                                     .logger = logger,
+                                     .failed = on_failed,
+                                     .stopping = is_stopping,
+                                     .context = &signals};
     struct server *server;
     int result = server_start(&options, &server, &error);
-    if (result != 0) {
+    if (result == -ECANCELED) {
+        log_info(logger, "server", "%s", buffer_string(&error));
+        result = 0;
+    } else if (result != 0) {
         log_error(logger, "server", "cannot start: %s", buffer_string(&error));
     } else {
         struct signalfd_siginfo signal_info = {0};

@@ -11,6 +11,7 @@
 
 #include "broker/api/api.h"
 #include "broker/api/producer_ids.h"
+#include "broker/api/standing.h"
 #include "broker/cleaner.h"
 #include "broker/coordinator.h"
 #include "broker/log/log_manager.h"
@@ -36,6 +37,13 @@
 /* queued.max.request.bytes has no bound in Kafka; ours is a tenth of the memory, at least this. */
 #define QUEUED_REQUEST_BYTES_MIN ((size_t)64 << 20)
 
+/* A part of the session timeout: who stood still for longer asks whether the session lives. */
+#define STANDING_GAP_PART 3
+#define STANDING_GAP_MIN_MS 1000
+/* So long clients wait for a broker that does not know the cluster yet; librdkafka waits 10 s for the answer
+ * to its first request. */
+#define STANDING_PATIENCE_MS 8000
+
 struct server {
     struct server_options options;
     struct worker *resolver;
@@ -50,6 +58,7 @@ struct server {
     struct cleaner *cleaner; /* NULL: not enabled */
     struct replica_thread *replica_thread;
     struct fetcher_pool *fetchers;
+    struct standing *standing;
     struct api *api;
     struct replica_host replica_host;
     struct address_book addresses;
@@ -146,6 +155,7 @@ static void on_registered(void *context, int64_t broker_epoch)
 {
     struct server *server = context;
     replica_manager_set_broker_epoch(server->replicas, broker_epoch);
+    standing_registered(server->standing, broker_epoch, clock_monotonic_ms());
     bool first = !atomic_exchange(&server->registered, true);
     struct life_mark *mark = memory_allocate(sizeof(*mark));
     *mark = (struct life_mark){{.handle = handle_life_mark}, server, broker_epoch};
@@ -266,6 +276,23 @@ static int bind_listeners(struct server *server, struct buffer *error)
     return 0;
 }
 
+static void on_doubted(void *context)
+{
+    struct server *server = context;
+    coordinator_doubted(server->coordinator);
+}
+
+static void make_standing(struct server *server)
+{
+    int64_t part_ms = server->options.config->zookeeper_session_timeout_ms / STANDING_GAP_PART;
+    struct standing_options options = {.logger = server->options.logger,
+                                       .gap_max_ms = max_i64(part_ms, STANDING_GAP_MIN_MS),
+                                       .patience_ms = STANDING_PATIENCE_MS,
+                                       .doubted = on_doubted,
+                                       .doubt_context = server};
+    server->standing = standing_new(&options, clock_monotonic_ms());
+}
+
 static int join_zookeeper(struct server *server, struct node_cluster_id *cluster_id, struct buffer *error)
 {
     struct coordinator_options options = {.config = server->options.config,
@@ -277,7 +304,10 @@ static int join_zookeeper(struct server *server, struct node_cluster_id *cluster
                                                         .failed = on_registration_failed,
                                                         .settings_changed = on_settings_changed},
                                           .deliver_to_replicas = deliver_to_replicas,
-                                          .replicas = server};
+                                          .replicas = server,
+                                          .standing = server->standing,
+                                          .stopping = server->options.stopping,
+                                          .stopping_context = server->options.context};
     int result = coordinator_new(&options, &server->coordinator, error);
     return result == 0 ? coordinator_prepare(server->coordinator, cluster_id, error) : result;
 }
@@ -403,6 +433,7 @@ static void make_api(struct server *server)
                                   .controller = coordinator_link(server->coordinator),
                                   .logger = server->options.logger,
                                   .clock = api_clock_system(),
+                                  .standing = server->standing,
                                   .broker_id = server->options.config->broker_id};
     server->api = api_new(&context, random_u64());
 }
@@ -413,6 +444,7 @@ static int start_parts(struct server *server, struct buffer *error)
     int result = worker_new("resolver", 1, &server->resolver);
     if (result == 0)
         result = bind_listeners(server, error);
+    make_standing(server);
     if (result == 0)
         result = join_zookeeper(server, &cluster_id, error);
     if (result == 0)
@@ -549,6 +581,7 @@ static int close_logs(struct server *server)
 /* Takes apart what is there, in an order in which no part is used after its end. */
 static int take_apart(struct server *server)
 {
+    standing_end(server->standing);
     if (server->network != NULL)
         network_server_stop(server->network, STOP_ANSWERS_TIMEOUT_MS);
     if (server->coordinator != NULL)
@@ -574,6 +607,7 @@ static int take_apart(struct server *server)
     server->coordinator = NULL; /* the logs are still there, and may fail */
     replica_thread_free(server->replica_thread);
     api_free(server->api); /* the last answers of the coordinator's mailbox still went to it */
+    standing_free(server->standing);
     mover_free(server->mover);
     cleaner_free(server->cleaner);
     replication_throttles_release(&server->throttles);

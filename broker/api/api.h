@@ -10,6 +10,7 @@
 #define BROKER_API_API_H
 
 #include "broker/api/controller_link.h"
+#include "broker/api/standing.h"
 #include "broker/config/broker_config.h"
 #include "broker/net/request.h"
 #include "broker/replica/metadata_cache.h"
@@ -41,6 +42,7 @@ struct api_context {
     struct controller_link *controller;
     struct logger *logger;
     const struct api_clock *clock;
+    struct standing *standing; /* NULL: clients never have to wait */
     int32_t broker_id;
 
     /* Made by api_new. */

@@ -44,6 +44,16 @@ void handle_control(struct api_context *context, struct request *request)
     context->controller->deliver(context->controller, delivery);
 }
 
+/* Names it partitions that this broker leads? */
+static bool names_us(const struct api_context *context, const struct update_metadata_request *update)
+{
+    for (size_t i = 0; i < update->topics_count; i++)
+        for (size_t j = 0; j < update->topics[i].partitions_count; j++)
+            if (update->topics[i].partitions[j].leader == context->broker_id)
+                return true;
+    return false;
+}
+
 static void update_metadata(struct api_context *context, const struct update_metadata_request *update,
                             struct control_response *response)
 {
@@ -57,6 +67,8 @@ static void update_metadata(struct api_context *context, const struct update_met
             replica_manager_configure(context->replicas, &update->topics[i]);
         replica_manager_drop_departed(context->replicas, &update->topics[i]);
     }
+    if (context->standing != NULL && update->full)
+        standing_metadata_told(context->standing, update->broker_epoch, names_us(context, update));
 }
 
 void control_carry_out(struct api_context *context, const struct control_request *request,
@@ -68,6 +80,8 @@ void control_carry_out(struct api_context *context, const struct control_request
     case CONTROL_LEADER_AND_ISR:
         replica_manager_leader_and_isr(context->replicas, &request->leader_and_isr, now_ms, arena,
                                        &answer->response);
+        if (context->standing != NULL && answer->response.error == KAFKA_NONE)
+            standing_leaders_told(context->standing, request->leader_and_isr.broker_epoch);
         break;
     case CONTROL_UPDATE_METADATA:
         update_metadata(context, &request->update_metadata, &answer->response);

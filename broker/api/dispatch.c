@@ -5,6 +5,7 @@
 #include "broker/api/api.h"
 #include "broker/api/auto_create.h"
 #include "broker/api/fetch_sessions.h"
+#include "broker/api/held_requests.h"
 #include "broker/api/producer_ids.h"
 #include "broker/api/table.h"
 #include "common/clock.h"
@@ -15,6 +16,7 @@
 struct api {
     struct request_handler handler;
     struct api_context context;
+    struct held_requests *held; /* NULL: nobody ever waits for the broker's standing */
 };
 
 static int64_t system_monotonic_ms(const struct api_clock *clock)
@@ -35,12 +37,21 @@ const struct api_clock *api_clock_system(void)
     return &clock;
 }
 
+/* True: the broker may not speak for the cluster at this moment; the request goes on when it may. */
+static bool must_wait(struct api *api, struct request *request)
+{
+    const struct api_clock *clock = api->context.clock;
+    return api->held != NULL && held_requests_take(api->held, request, clock->monotonic_ms(clock));
+}
+
 static void handle_in_turn(struct request *request)
 {
     struct api *api = request->state;
     request->state = NULL;
     request->abandoned = NULL;
-    api_row_find(request->header.api_key)->handle(&api->context, request);
+    request->on_turn = NULL;
+    if (!must_wait(api, request)) /* the turn may have come after we stood still */
+        api_row_find(request->header.api_key)->handle(&api->context, request);
 }
 
 /* Its client is gone before its turn came. */
@@ -58,6 +69,17 @@ static void wait_for_turn(struct api *api, struct request *request)
     request->state = api;
     request->abandoned = drop_waiting;
     request->on_turn = handle_in_turn;
+}
+
+/* One that is served, of a client that may use it. */
+static void route(void *context, struct request *request)
+{
+    struct api *api = context;
+    const struct api_row *row = api_row_find(request->header.api_key);
+    if (row->in_turn && !request_is_first(request))
+        wait_for_turn(api, request);
+    else
+        row->handle(&api->context, request);
 }
 
 static void dispatch(struct request_handler *handler, struct request *request)
@@ -79,10 +101,9 @@ static void dispatch(struct request_handler *handler, struct request *request)
         request_close_connection(request, "this version of the API is not served");
         return;
     }
-    if (row->in_turn && !request_is_first(request))
-        wait_for_turn(api, request);
-    else
-        row->handle(&api->context, request);
+    /* What the controller says is what others wait for. */
+    if (row->inter_broker || !must_wait(api, request))
+        route(api, request);
 }
 
 struct api *api_new(const struct api_context *context, uint64_t seed)
@@ -93,6 +114,9 @@ struct api *api_new(const struct api_context *context, uint64_t seed)
     if (api->context.clock == NULL)
         api->context.clock = api_clock_system();
     api->context.hash_seed = random_u64();
+    if (context->standing != NULL)
+        api->held =
+            held_requests_new(context->standing, (size_t)context->config->num_network_threads, route, api);
     api->context.sessions =
         fetch_sessions_new((size_t)context->config->max_incremental_fetch_session_cache_slots, seed);
     api->context.producer_ids = producer_ids_new();
@@ -107,6 +131,7 @@ void api_free(struct api *api)
     fetch_sessions_free(api->context.sessions);
     producer_ids_free(api->context.producer_ids);
     topic_creator_free(api->context.topic_creator);
+    held_requests_free(api->held);
     free(api);
 }
 

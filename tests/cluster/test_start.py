@@ -132,12 +132,41 @@ def test_brokers_live_through_a_restart_of_zookeeper(make_cluster, folder):
 
 def test_first_start_may_come_before_zookeeper(make_cluster, folder):
     server = ZooKeeper(folder / "zookeeper")
-    cluster = make_cluster(zookeeper=server, brokers=1)
+    cluster = make_cluster(zookeeper=server, brokers=1, settings={"zookeeper.connection.timeout.ms": 200})
     cluster.brokers[1].start()
     try:
+        cluster.brokers[1].wait_log("is ZooKeeper running there")
         server.start()
         cluster.brokers[1].wait_ready()
         cluster.close()
     finally:
         cluster.kill()
         server.stop()
+
+
+def test_a_broker_that_waits_for_zookeeper_stops_when_it_is_told_to(make_cluster, folder):
+    cluster = make_cluster(zookeeper=ZooKeeper(folder / "zookeeper"), brokers=1,
+                           settings={"zookeeper.connection.timeout.ms": 100})
+    broker = cluster.brokers[1]
+    broker.start()
+    broker.wait_log("is ZooKeeper running there")
+    assert broker.stop() == 0
+
+
+def test_a_broker_is_silent_until_it_knows_the_cluster(make_cluster):
+    """
+    Whoever asks a broker that starts gets its first answer when there is something to tell: never an empty cluster,
+    never a topic that is said not to exist, and not much later than the broker is ready.
+    """
+    cluster = make_cluster()
+    cluster.start()
+    cluster.create_topic("known", partitions=12, replicas=3)
+    for _ in range(5):
+        for broker in cluster.brokers.values():
+            broker.stop()
+            broker.start()
+            known = wait_until(lambda: broker.metadata(["known"]), 20, "no answer")
+            assert known["topics"]["known"]["error"] == 0, known
+            assert sorted(known["topics"]["known"]["partitions"]) == list(range(12)), known
+            assert broker.id in known["brokers"], known
+            cluster.wait_isr("known", 3)
