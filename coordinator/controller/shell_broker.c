@@ -42,6 +42,9 @@ struct shutdown_request {
     struct controller_respond respond;
     int32_t broker_id;
     int64_t deadline_ms;
+    bool moved;        /* all that could be decided has been, and these two say with what result */
+    int32_t led;       /* partitions that it still leads */
+    uint64_t sequence; /* that brokers must have been told of */
 };
 
 static void answer(struct controller_respond respond, const struct control_answer *content)
@@ -310,8 +313,16 @@ static bool has_heir(const struct image *image, const struct image_partition *pa
     return false;
 }
 
-/* How many partitions it still leads that it is worth waiting for; *undecided: some of its partitions are
- * still in work. */
+static bool in_isr(const struct node_partition_state *state, int32_t broker_id)
+{
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == broker_id)
+            return true;
+    return false;
+}
+
+/* How many partitions it still leads that it is worth waiting for; *undecided: some that it leads, or in
+ * whose ISR it is, are still in work. */
 static int32_t led_by(const struct image *image, int32_t broker_id, bool *undecided)
 {
     int32_t led = 0;
@@ -324,12 +335,32 @@ static int32_t led_by(const struct image *image, int32_t broker_id, bool *undeci
             const struct image_partition *partition = topic->partitions[i];
             if (!node_replicas_contains(&partition->assignment.replicas, broker_id))
                 continue;
-            *undecided = *undecided || partition->dirty || partition->busy;
-            led += partition->has_state && partition->state.leader == broker_id &&
-                   has_heir(image, partition, broker_id);
+            bool leads = partition->has_state && partition->state.leader == broker_id;
+            *undecided = *undecided || ((partition->dirty || partition->busy) &&
+                                        (leads || in_isr(&partition->state, broker_id)));
+            led += leads && has_heir(image, partition, broker_id);
         }
     }
     return led;
+}
+
+/*
+ * The broker may go when the new leaders know that they lead, and every broker can tell clients who leads:
+ * then nobody who asks is sent to a broker that is gone, and what it still gets it refuses with a hint. Who
+ * does not answer the controller is not waited for, and nobody for longer than the deadline.
+ */
+static bool shutdown_is_done(struct controller *controller, struct shutdown_request *request)
+{
+    bool late = controller->now_ms >= request->deadline_ms;
+    if (!request->moved) {
+        bool undecided;
+        request->led = led_by(&controller->image, request->broker_id, &undecided);
+        if (undecided && !late)
+            return false;
+        request->moved = true;
+        request->sequence = controller->image.sequence;
+    }
+    return late || shell_all_told(controller, request->sequence);
 }
 
 static void shutdowns_pump(struct controller *controller)
@@ -337,12 +368,10 @@ static void shutdowns_pump(struct controller *controller)
     list_for_each_safe(node, after, &controller->shutdowns)
     {
         struct shutdown_request *request = container_of(node, struct shutdown_request, node);
-        bool undecided;
-        int32_t led = led_by(&controller->image, request->broker_id, &undecided);
-        if (undecided && controller->now_ms < request->deadline_ms)
+        if (!shutdown_is_done(controller, request))
             continue;
         list_remove(node);
-        answer_shutdown(request->respond, KAFKA_NONE, led);
+        answer_shutdown(request->respond, KAFKA_NONE, request->led);
         free(request);
     }
 }

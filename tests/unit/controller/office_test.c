@@ -398,6 +398,46 @@ static void producer_ids(void **state)
     end(world);
 }
 
+struct departure {
+    struct control_answered answered;
+    struct world *world;
+    int32_t leaving;
+};
+
+/* Whoever leaves may go: everybody has been told who leads instead, and the heirs know it themselves. */
+static void on_departure(void *context, const struct control_answer *answer)
+{
+    struct departure *departure = context;
+    on_control_answer(&departure->answered, answer);
+    for (int32_t p = 0; p < 6; p++) {
+        int32_t leader = -1;
+        for (int32_t id = 1; id <= 3; id++) {
+            const struct world_broker *broker = &departure->world->brokers[id - 1];
+            leader = world_find(broker->metadata, "t", p)->leader;
+            assert_int_not_equal(leader, departure->leaving);
+        }
+        assert_int_equal(world_find(departure->world->brokers[leader - 1].replicas, "t", p)->leader, leader);
+    }
+}
+
+static void a_shutdown_is_answered_when_all_are_told(void **state)
+{
+    (void)state;
+    struct world *world = begin(3, (struct world_options){0});
+    assert_int_equal(create_error(world, topic_of("t", 6, 2), false), KAFKA_NONE);
+    struct departure departure = {.world = world,
+                                  .leaving = world->brokers[world_controller_broker(world)->id % 3].id};
+    struct world_broker *leaving = &world->brokers[departure.leaving - 1];
+    struct control_request request = {.kind = CONTROL_CONTROLLED_SHUTDOWN,
+                                      .controlled_shutdown = {leaving->id, leaving->epoch}};
+    controller_handle(world_controller(world), &request, INT64_MAX,
+                      (struct controller_respond){on_departure, &departure});
+    assert_true(world_run(world, 20000, world_is_at_rest));
+    assert_int_equal(departure.answered.count, 1);
+    assert_int_equal(departure.answered.remaining, 0);
+    end(world);
+}
+
 static void controlled_shutdown(void **state)
 {
     (void)state;
@@ -567,6 +607,7 @@ int main(void)
         cmocka_unit_test(not_in_office),
         cmocka_unit_test(producer_ids),
         cmocka_unit_test(controlled_shutdown),
+        cmocka_unit_test(a_shutdown_is_answered_when_all_are_told),
         cmocka_unit_test(i33_repeated_until_answered),
         cmocka_unit_test(old_form_keeps_id),
         cmocka_unit_test(garbage_is_skipped),
