@@ -109,7 +109,7 @@ class Connection:
     def metadata(self, topics=None):
         """Metadata of the named topics (None: of all) as this broker knows it."""
         body = struct.pack(">i", -1 if topics is None else len(topics)) + b"".join(map(string, topics or ()))
-        return _read_metadata(self.request(METADATA, 1, body))
+        return read_metadata(self.request(METADATA, 1, body))
 
     def produce(self, topic, partition, records, acks=-1):
         """The error code and base offset of one partition's answer to raw record bytes."""
@@ -131,7 +131,7 @@ class Connection:
         return answer.number("h"), low_watermark
 
 
-def _read_metadata(answer):
+def read_metadata(answer):
     """{"brokers": {id: (host, port)}, "controller": id, "topics": {name: {"error", "partitions"}}}"""
     brokers = answer.array(lambda: (answer.number("i"), answer.string(), answer.number("i"), answer.string()))
     controller = answer.number("i")
