@@ -239,6 +239,71 @@ static void i8_no_mark_after_a_failed_stop(void **state)
     world_release(&world);
 }
 
+/* How far the mark's life has come in one directory, as its disk sees it. */
+struct mark_watch {
+    bool removed, durable; /* at a start */
+    bool written;          /* at a stop */
+    int early, late;       /* what was done before the one, and after the other */
+};
+
+/* At a start: nothing in the folders of a's logs is touched before the mark is gone for good. */
+static int watch_start(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct mark_watch *watch = context;
+    if (operation == MEMORY_FILES_REMOVE && strcmp(path, MARK) == 0)
+        watch->removed = true;
+    else if (operation == MEMORY_FILES_SYNC_DIRECTORY && strcmp(path, "/data/a") == 0)
+        watch->durable = watch->removed;
+    else if (strstr(path, "/data/a/orders-") && !watch->durable)
+        watch->early++;
+    return 0;
+}
+
+/* At a stop: nothing of a is changed after its mark has got its name. */
+static int watch_stop(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct mark_watch *watch = context;
+    if (!strstr(path, "/data/a") || !(MEMORY_FILES_BIT(operation) & MEMORY_FILES_CHANGING_OPERATIONS))
+        return 0;
+    if (operation == MEMORY_FILES_SYNC_DIRECTORY && strcmp(path, "/data/a") == 0)
+        return 0; /* makes the name durable */
+    if (strstr(path, ".kafka_cleanshutdown"))
+        watch->written = true;
+    else if (watch->written)
+        watch->late++;
+    return 0;
+}
+
+static void i8_the_mark_goes_first_and_comes_last(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 2; threads += 2) {
+        struct world world;
+        struct mark_watch watch = {.written = false};
+        world_init_directories(&world, 23);
+        world.options.recovery_threads = threads;
+        assert_int_equal(world_open(&world), 0);
+        for (int32_t partition = 0; partition < 6; partition++)
+            assert_true(world_append(&world, world_make(&world, partition)));
+        memory_files_set_hook(world.disk, watch_stop, &watch);
+        assert_int_equal(log_manager_close(world.manager), 0);
+        assert_true(watch.written);
+        assert_int_equal(watch.late, 0);
+        memory_files_set_hook(world.disk, NULL, NULL);
+        world_drop(&world);
+        memory_files_set_hook(world.disk, watch_start, &watch);
+        assert_int_equal(world_open(&world), 0);
+        assert_true(watch.durable);
+        assert_int_equal(watch.early, 0);
+        memory_files_set_hook(world.disk, NULL, NULL);
+        /* What a start that ends here leaves is no clean stop. */
+        world_drop(&world);
+        memory_files_crash(world.disk, MEMORY_FILES_POWER_CUT);
+        assert_false(world_exists(&world, MARK));
+        world_release(&world);
+    }
+}
+
 /* ---- stopped at every operation ---- */
 
 struct counts {
@@ -332,6 +397,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_the_disk_of_another_log),
         cmocka_unit_test(a_stop_leaves_idle_logs_alone),
         cmocka_unit_test(i8_no_mark_after_a_failed_stop),
+        cmocka_unit_test(i8_the_mark_goes_first_and_comes_last),
         cmocka_unit_test(i8_every_stop_can_be_started_from),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -198,6 +198,38 @@ static void i16_a_follower_holds_the_same_bytes(void **state)
     }
 }
 
+/* What is sound before a damaged batch is taken, so that the follower's next fetch begins at the damage. */
+static void i2_a_follower_stops_exactly_at_the_damage(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 9);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    struct buffer bytes;
+    buffer_init(&bytes);
+    struct batch_plan plan = batch_plan_plain(3, fixture.now_ms);
+    make_batch(&fixture.prng, &plan, &bytes);
+    size_t first = bytes.length;
+    make_batch(&fixture.prng, &plan, &bytes);
+    record_batch_set_base_offset(bytes.data, 0);
+    record_batch_set_leader_epoch(bytes.data, 0);
+    record_batch_set_base_offset(bytes.data + first, 3);
+    record_batch_set_leader_epoch(bytes.data + first, 0);
+    bytes.data[bytes.length - 1] ^= 1;
+    size_t appended;
+    assert_int_equal(partition_log_append_as_follower(fixture.log, bytes.data, bytes.length, 0, &appended),
+                     KAFKA_CORRUPT_MESSAGE);
+    assert_int_equal(appended, first);
+    assert_int_equal(partition_log_end_offset(fixture.log), 3);
+    assert_int_equal(
+        partition_log_append_as_follower(fixture.log, bytes.data + first, bytes.length - first, 0, &appended),
+        KAFKA_CORRUPT_MESSAGE);
+    assert_int_equal(appended, 0);
+    assert_int_equal(partition_log_end_offset(fixture.log), 3);
+    buffer_release(&bytes);
+    log_fixture_release(&fixture);
+}
+
 static void i2_a_follower_refuses_what_does_not_continue(void **state)
 {
     (void)state;
@@ -221,17 +253,6 @@ static void i2_a_follower_refuses_what_does_not_continue(void **state)
     assert_int_equal(partition_log_append_as_follower(fixture.log, bytes.data, bytes.length, 0, &appended),
                      KAFKA_CORRUPT_MESSAGE);
     record_batch_set_leader_epoch(bytes.data, 4);
-    for (size_t bit = 0; bit < bytes.length * 8; bit++) {
-        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        int16_t error = partition_log_append_as_follower(fixture.log, bytes.data, bytes.length, 0, &appended);
-        /* Offset and epoch lie outside the CRC; a longer length is a batch that has not come whole. */
-        if (bit / 8 >= 21)
-            assert_int_equal(error, KAFKA_CORRUPT_MESSAGE);
-        if (error == KAFKA_NONE && appended > 0)
-            assert_int_equal(partition_log_truncate(fixture.log, end, 0), KAFKA_NONE);
-        assert_int_equal(partition_log_end_offset(fixture.log), end);
-        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    }
     record_batch_set_base_offset(bytes.data, end + 100);
     assert_int_equal(partition_log_append_as_follower(fixture.log, bytes.data, bytes.length, 0, &appended),
                      KAFKA_NONE);
@@ -392,7 +413,7 @@ static void timestamps_are_found_as_by_a_full_scan(void **state)
     }
 }
 
-static void append_time_is_written_into_the_batch(void **state)
+static void i3_append_time_is_written_into_the_batch(void **state)
 {
     (void)state;
     struct log_fixture fixture;
@@ -582,10 +603,11 @@ int main(void)
         cmocka_unit_test(an_append_is_one_write),
         cmocka_unit_test(i16_a_follower_holds_the_same_bytes),
         cmocka_unit_test(i2_a_follower_refuses_what_does_not_continue),
+        cmocka_unit_test(i2_a_follower_stops_exactly_at_the_damage),
         cmocka_unit_test(i4_truncation_takes_everything_with_it),
         cmocka_unit_test(i9_the_start_moves_up_and_old_segments_go),
         cmocka_unit_test(timestamps_are_found_as_by_a_full_scan),
-        cmocka_unit_test(append_time_is_written_into_the_batch),
+        cmocka_unit_test(i3_append_time_is_written_into_the_batch),
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(segments_roll_by_time),
         cmocka_unit_test(a_compacted_log_rolls_by_its_lag),
