@@ -297,12 +297,12 @@ static int16_t gather_chunk(const struct partition_log *log, const uint8_t *byte
         if (peeked == -ENODATA)
             break;
         if (peeked || scanned_batch_parse(at, length - chunk->length, &batch))
-            return KAFKA_CORRUPT_MESSAGE;
+            return chunk->length > 0 ? KAFKA_NONE : KAFKA_CORRUPT_MESSAGE;
         if (!fits_chunk(log, chunk, &batch))
             break;
         int16_t error = check_fetched(log, chunk, &batch, at);
         if (error != KAFKA_NONE)
-            return error;
+            return chunk->length > 0 ? KAFKA_NONE : error; /* what is sound before it is taken first */
         if (chunk->first_offset < 0)
             chunk->first_offset = batch.base_offset;
         if (batch.max_timestamp > chunk->max_timestamp) {

@@ -235,15 +235,16 @@ static void encode_request(struct leader_link *link, struct buffer *body)
 }
 
 /* Once, until it goes on again: nothing gets better until somebody acts. */
-static void say_damage(const struct leader_link *link, const struct asked *asked, int16_t error)
+static void say_damage(const struct leader_link *link, const struct asked *asked)
 {
-    if (error == KAFKA_CORRUPT_MESSAGE)
-        log_error(link->fetcher->options->logger, "replica",
-                  "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
-                  ": this replica cannot go on from there, and asks again every %" PRId64
-                  " ms; the leader's log names the file and what to do",
-                  SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
-                  link->leader, asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms);
+    log_error(
+        link->fetcher->options->logger, "replica",
+        "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
+        ": this replica cannot go on from there, and asks again every %" PRId64
+        " ms. Look at that log with dump-log; where other replicas are in sync, stop broker %d, remove its "
+        "folder of this partition and start it: the replica is fetched anew",
+        SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition), link->leader,
+        asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms, link->leader);
 }
 
 /* What arrives counts, whether the partition was behind or not. */
@@ -290,9 +291,10 @@ static void take_part(struct leader_link *link, const struct asked *asked,
         break;
     case FOLLOW_STALE:
         break;
+    case FOLLOW_DAMAGED:
     case FOLLOW_BACKOFF:
-        if (follow->pause_ms == FETCHER_PAUSE_MIN_MS)
-            say_damage(link, asked, data->error_code);
+        if (outcome == FOLLOW_DAMAGED && follow->pause_ms == FETCHER_PAUSE_MIN_MS)
+            say_damage(link, asked);
         log_debug(fetcher->options->logger, "replica", "%.*s-%d: leader %d answers %s",
                   SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
                   link->leader, kafka_error_name(data->error_code));

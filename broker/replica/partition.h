@@ -268,6 +268,7 @@ struct follow_answer {
 enum follow_outcome {
     FOLLOW_CONTINUE, /* ask again at once */
     FOLLOW_BACKOFF,  /* ask again after a pause (an error of the leader) */
+    FOLLOW_DAMAGED,  /* the same: the batch at the offset that was asked for is damaged at the leader */
     FOLLOW_STALE,    /* the answer belongs to another time: nothing was done */
     FOLLOW_FAILED,   /* this replica cannot go on (its disk) */
 };

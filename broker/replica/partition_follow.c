@@ -46,7 +46,9 @@ static enum follow_outcome outcome_of(const struct partition *partition, int16_t
 {
     if (error == KAFKA_NONE)
         return FOLLOW_CONTINUE;
-    return partition_log_failure(partition->log) ? FOLLOW_FAILED : FOLLOW_BACKOFF;
+    if (partition_log_failure(partition->log))
+        return FOLLOW_FAILED;
+    return error == KAFKA_CORRUPT_MESSAGE ? FOLLOW_DAMAGED : FOLLOW_BACKOFF;
 }
 
 /*
@@ -87,14 +89,36 @@ static enum follow_outcome handle_out_of_range(struct partition *partition,
                       partition_log_truncate_fully(partition->log, answer->log_start_offset, wall_ms));
 }
 
+/* Whether this leader has seen, in this epoch, that what is in our log is in its own (I16). An answer without
+ * divergence says so where the leader's log begins below the end of ours. */
+static bool is_compared(struct partition *partition, const struct follow_answer *answer)
+{
+    if (answer->last_fetched_epoch >= 0 && answer->log_start_offset < answer->fetch_offset)
+        partition->core.compared_epoch = answer->leader_epoch;
+    return partition->core.compared_epoch == answer->leader_epoch;
+}
+
+/*
+ * The leader's log begins where ours ends. Where nobody has compared what is below, it may be something else
+ * than what was committed and deleted there, and a log start is on disk only with the next checkpoint: a
+ * crash would bring it back below the leader's records, and under a leadership of ours consumers would read
+ * it. So it goes as what ends below a leader's log start does.
+ */
+static int16_t meet_start(struct partition *partition, int64_t offset, bool compared, int64_t wall_ms)
+{
+    if (compared || partition_log_start_offset(partition->log) == offset)
+        return partition_log_advance_start(partition->log, offset);
+    return partition_log_truncate_fully(partition->log, offset, wall_ms);
+}
+
 static enum follow_outcome take_records(struct partition *partition, const struct follow_answer *answer,
                                         int64_t wall_ms)
 {
+    bool compared = is_compared(partition, answer);
     int16_t error = KAFKA_NONE;
-    /* All that we have is deleted at the leader, whose log may begin within a batch: ours has to be empty to
-     * begin with the whole of it. */
-    if (answer->records.length > 0 && answer->log_start_offset == partition_log_end_offset(partition->log))
-        error = partition_log_advance_start(partition->log, answer->log_start_offset);
+    /* The leader's log may begin within a batch: ours has to be empty to begin with the whole of it. */
+    if (answer->log_start_offset == partition_log_end_offset(partition->log))
+        error = meet_start(partition, answer->log_start_offset, compared, wall_ms);
     if (error == KAFKA_NONE && answer->records.length > 0)
         error = partition_log_append_as_follower(partition->log, answer->records.data, answer->records.length,
                                                  wall_ms, NULL);
@@ -116,7 +140,7 @@ enum follow_outcome partition_follow(struct partition *partition, const struct f
         outcome = handle_out_of_range(partition, answer, wall_ms);
         partition_sync_core(partition, now_ms, &effects);
     } else if (answer->error != KAFKA_NONE) {
-        outcome = FOLLOW_BACKOFF;
+        outcome = answer->error == KAFKA_CORRUPT_MESSAGE ? FOLLOW_DAMAGED : FOLLOW_BACKOFF;
     } else if (answer->diverging && partition->core.faults.high_watermark_before_truncation) {
         partition_core_on_leader_high_watermark(&partition->core, answer->high_watermark, &effects);
         outcome = truncate_to_agreement(partition, answer, wall_ms);
