@@ -19,6 +19,7 @@ void partition_core_init(struct partition_core *core, int32_t broker_id, int64_t
     core->leader = NO_LEADER;
     core->leader_epoch = -1;
     core->leader_since_epoch = -1;
+    core->compared_epoch = -1;
     core->partition_epoch = -1;
     core->log_start_offset = log_start_offset;
     core->log_end_offset = log_end_offset;

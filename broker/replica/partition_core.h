@@ -104,7 +104,8 @@ struct partition_core {
     int32_t leader;
     int32_t leader_epoch;       /* -1 before the first appointment */
     int32_t leader_since_epoch; /* leader: the epoch in which this leadership began */
-    int32_t partition_epoch;    /* version of the state znode */
+    int32_t compared_epoch;  /* follower: in which our log was last found to be a part of the leader's; -1 */
+    int32_t partition_epoch; /* version of the state znode */
     int64_t epoch_start_offset; /* leader: the log's end when it took office */
     int64_t high_watermark;
     int64_t log_end_offset;   /* as the shell last told */
