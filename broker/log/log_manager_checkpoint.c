@@ -2,10 +2,11 @@
 /*
  * The checkpoint files of the log directories, written from what each log last said.
  *
- * A truncation below the checkpointed recovery point or log start rewrites the file before it happens, and so
- * does a roll across a gap, from under the partition's lock. What could not be written is remembered for the
- * directory, and written before the next truncation or roll in it goes ahead. So what the files are made of
- * is guarded by a lock of its own that is taken last, and under which nothing but the disk is waited for.
+ * A truncation below the checkpointed recovery point rewrites the file before it happens, a log that begins
+ * anew writes its log start, and a roll across a gap its recovery point, from under the partition's lock.
+ * What could not be written is remembered for the directory, and written before the next truncation or roll
+ * in it goes ahead. So what the files are made of is guarded by a lock of its own that is taken last, and
+ * under which nothing but the disk is waited for.
  */
 #include <errno.h>
 
@@ -104,13 +105,14 @@ int log_manager_keep_checkpoints(void *context, const struct log_checkpoint_boun
     struct managed_log *managed = context;
     struct log_directory *directory = managed->directory;
     bool all_open = bounds->recovery_point_min <= 0 && bounds->recovery_point_max == INT64_MAX &&
-                    bounds->log_start_offset_max == INT64_MAX;
+                    bounds->log_start_offset_max == INT64_MAX && bounds->log_start_offset_min <= 0;
     if (all_open && atomic_load(&managed->has_entry) && atomic_load(&directory->unsure) == 0)
         return 0; /* the common roll: no waiting for somebody else's checkpoint */
     log_manager_lock_checkpoints(directory);
     int64_t recovery_point =
         max_i64(bounds->recovery_point_min, min_i64(managed->recovery_point, bounds->recovery_point_max));
-    int64_t log_start_offset = min_i64(managed->log_start_offset, bounds->log_start_offset_max);
+    int64_t log_start_offset = max_i64(bounds->log_start_offset_min,
+                                       min_i64(managed->log_start_offset, bounds->log_start_offset_max));
     unsigned which = atomic_load(&directory->unsure);
     if (recovery_point != managed->recovery_point || !managed->has_entry)
         which |= LOG_CHECKPOINT_RECOVERY;
@@ -148,11 +150,11 @@ static void take_recovery(struct managed_log *managed, const void *entry)
     const struct recovery_entry *collected = entry;
     if (!managed->log || (collected->instance != 0 && collected->instance != managed->instance))
         return;
-    /* A truncation may have come since the caller looked, or a gap have been crossed. */
+    /* A truncation may have come since the caller looked, a gap have been crossed, or the log begun anew. */
     managed->recovery_point = min_i64(max_i64(collected->recovery_point, managed->recovery_point),
                                       partition_log_recovery_point(managed->log));
-    managed->log_start_offset =
-        min_i64(collected->log_start_offset, partition_log_start_offset(managed->log));
+    managed->log_start_offset = min_i64(max_i64(collected->log_start_offset, managed->log_start_offset),
+                                        partition_log_start_offset(managed->log));
 }
 
 /* A full directory was told of, and its files of before are still good. 0, or -errno. */

@@ -71,14 +71,15 @@ struct log_checkpoint_bounds {
     int64_t recovery_point_min;
     int64_t recovery_point_max;
     int64_t log_start_offset_max;
+    int64_t log_start_offset_min;
 };
 
 /*
  * The log is about to do what a crash would only survive if the checkpoints lie within these bounds; where
  * they do not, or have no entry for the log at all, they are to be written now. Called by truncations
- * (nothing above the cut may be trusted any more), before a gap between two segments (what lies behind it
- * must not be taken for the rest of a log with a hole), and at the first roll; under the owner's lock. 0, or
- * -errno: then the log does not do it.
+ * (nothing above the cut may be trusted any more; a log that begins anew has nothing below there), before a
+ * gap between two segments (what lies behind it must not be taken for the rest of a log with a hole), and at
+ * the first roll; under the owner's lock. 0, or -errno: then the log does not do it.
  */
 typedef int log_keep_checkpoints(void *context, const struct log_checkpoint_bounds *bounds);
 

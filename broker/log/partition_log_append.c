@@ -331,13 +331,26 @@ static int16_t begin_with_batch(struct partition_log *log, const uint8_t *batche
     bool holds_end = first.base_offset < log->end_offset && first.last_offset >= log->end_offset;
     if (!holds_end || !scanned_batch_check_crc(&first, batches))
         return KAFKA_NONE;
-    return partition_log_truncate_fully(log, first.base_offset, now_ms);
+    return partition_log_begin_below(log, first.base_offset, now_ms);
+}
+
+/* After that: *error is that of the append. */
+static void return_to_start(struct partition_log *log, int64_t start_offset, int64_t now_ms, int16_t *error)
+{
+    if (log->start_offset >= start_offset || partition_log_failure(log))
+        return;
+    int16_t returned = log->end_offset >= start_offset
+                           ? partition_log_advance_start(log, start_offset)
+                           : partition_log_truncate_fully(log, start_offset, now_ms);
+    if (*error == KAFKA_NONE)
+        *error = returned;
 }
 
 int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_t *batches, size_t length,
                                          int64_t now_ms, size_t *appended)
 {
     size_t taken = 0;
+    int64_t start_offset = log->start_offset;
     bool refuses = partition_log_failure(log) || partition_log_is_full(log) || partition_log_use_end(log);
     int16_t error = refuses ? KAFKA_KAFKA_STORAGE_ERROR : begin_with_batch(log, batches, length, now_ms);
     while (error == KAFKA_NONE && taken < length) {
@@ -351,6 +364,7 @@ int16_t partition_log_append_as_follower(struct partition_log *log, const uint8_
         if (error == KAFKA_NONE)
             taken += chunk.length;
     }
+    return_to_start(log, start_offset, now_ms, &error);
     if (appended)
         *appended = taken;
     return error;

@@ -141,7 +141,7 @@ static void take_producers(struct partition_log *log, struct log_clean *clean)
 /* The checkpoint on disk must not say less than what will have gaps. 0, or -errno. */
 static int secure_recovery_point(struct partition_log *log, int64_t offset)
 {
-    const struct log_checkpoint_bounds bounds = {offset, INT64_MAX, INT64_MAX};
+    const struct log_checkpoint_bounds bounds = {offset, INT64_MAX, INT64_MAX, 0};
     return log->keep_checkpoints ? log->keep_checkpoints(log->keep_checkpoints_context, &bounds) : 0;
 }
 

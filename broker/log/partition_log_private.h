@@ -241,6 +241,9 @@ MUST_CHECK int partition_log_discard_snapshot(struct partition_log *log, int64_t
 /* partition_log_truncate.c: sees to it that no checkpoint says more than `offset`, before what is there goes
  * or changes. 0, or -errno. */
 MUST_CHECK int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset);
+/* As partition_log_truncate_fully, for an empty log that begins within a batch and is about to get that
+ * batch, which begins at `offset`: after a crash before that the log start is still what it was. */
+MUST_CHECK int16_t partition_log_begin_below(struct partition_log *log, int64_t offset, int64_t now_ms);
 /* Discards the segments numbers from..to-1, newest first, and forgets them. 0, or -errno. */
 MUST_CHECK int partition_log_remove_segments(struct partition_log *log, size_t from, size_t to);
 

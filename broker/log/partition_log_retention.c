@@ -142,7 +142,7 @@ static int remove_front(struct partition_log *log, size_t count, bool sync_each,
 static int remove_planned(struct partition_log *log, size_t count, const struct retention_plan *plan)
 {
     int64_t first = log->segments[count]->base_offset;
-    const struct log_checkpoint_bounds bounds = {first, INT64_MAX, INT64_MAX};
+    const struct log_checkpoint_bounds bounds = {first, INT64_MAX, INT64_MAX, 0};
     int error = log->keep_checkpoints ? log->keep_checkpoints(log->keep_checkpoints_context, &bounds) : 0;
     if (error == -EIO)
         return error;

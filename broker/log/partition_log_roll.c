@@ -26,7 +26,7 @@ static int secure_before(struct partition_log *log, int64_t base_offset)
     int error = gap || log->cut_unsynced || log->durable_rolls ? partition_log_flush(log) : 0;
     if (error || !log->keep_checkpoints)
         return error;
-    const struct log_checkpoint_bounds bounds = {gap ? base_offset : 0, INT64_MAX, INT64_MAX};
+    const struct log_checkpoint_bounds bounds = {gap ? base_offset : 0, INT64_MAX, INT64_MAX, 0};
     if (gap)
         log->recovery_point = max_i64(log->recovery_point, base_offset);
     return log->keep_checkpoints(log->keep_checkpoints_context, &bounds);

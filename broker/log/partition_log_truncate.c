@@ -11,6 +11,10 @@
  * cut. A crash in between leaves a longer prefix of the old log, never a hole, and everything at or above the
  * cut is checked and rebuilt at the next start. The cut itself is synced by the next flush: should a power
  * cut undo it before, the old tail is back, and replication removes it again.
+ *
+ * Of a log that begins anew: recovery point and log start on disk are those of the new log first; then the
+ * segments go, newest first, and the new one takes its name. A crash in between leaves a prefix of the old
+ * log from the new start on; where that is nothing, the log begins anew at the next start (invariant I7).
  */
 #include <errno.h>
 #include <string.h>
@@ -48,22 +52,26 @@ int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset
         log->first_dirty_offset = offset;
     if (offset < log->recovery_point)
         log->recovery_point = offset;
-    const struct log_checkpoint_bounds bounds = {0, offset, INT64_MAX};
+    const struct log_checkpoint_bounds bounds = {0, offset, INT64_MAX, 0};
     int error = log->keep_checkpoints ? log->keep_checkpoints(log->keep_checkpoints_context, &bounds) : 0;
     log->checkpoints_unsure = error != 0;
     return error;
 }
 
-/* The same for the start of a log that will begin anew at `offset`: should the checkpoint say more than the
- * log has after a crash, everything in it would go. */
-static int lower_start(struct partition_log *log, int64_t offset)
+/*
+ * The same for a log that will begin anew at `offset`, and the log start on disk: it has to be the new one
+ * before a segment goes. Should it say more than the log has after a crash, everything in it would go; should
+ * it say less, a log whose segments are gone already, and whose new one has no name yet, would begin and end
+ * there, below what it had, and below what it was counted on for.
+ */
+static int keep_start(struct partition_log *log, int64_t offset, int64_t start_offset)
 {
     int64_t before = log->start_offset;
     int error = partition_log_lower_recovery_point(log, offset);
-    if (error || offset >= before || !log->keep_checkpoints)
+    if (error || !log->keep_checkpoints)
         return error;
-    log->start_offset = offset;
-    const struct log_checkpoint_bounds bounds = {0, offset, offset};
+    log->start_offset = start_offset;
+    const struct log_checkpoint_bounds bounds = {0, offset, start_offset, start_offset};
     error = log->keep_checkpoints(log->keep_checkpoints_context, &bounds);
     log->checkpoints_unsure = error != 0;
     if (error)
@@ -275,20 +283,31 @@ static int start_anew(struct partition_log *log, int64_t offset, int64_t now_ms,
     return 0;
 }
 
-int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms)
+/* start_offset: of the log after a crash. */
+static int16_t begin_anew(struct partition_log *log, int64_t offset, int64_t start_offset, int64_t now_ms)
 {
     if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
-    int64_t start_offset = log->start_offset;
-    int error = lower_start(log, offset);
+    int64_t before = log->start_offset;
+    int error = keep_start(log, offset, start_offset);
     if (error)
         return partition_log_disk_error(log, error, "writing the recovery point and the log start");
     bool whole;
     error = start_anew(log, offset, now_ms, &whole);
     if (!error)
         return KAFKA_NONE;
-    log->start_offset = start_offset;
+    log->start_offset = before;
     return cut_failed(log, error, whole, "emptying the log");
+}
+
+int16_t partition_log_truncate_fully(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    return begin_anew(log, offset, offset, now_ms);
+}
+
+int16_t partition_log_begin_below(struct partition_log *log, int64_t offset, int64_t now_ms)
+{
+    return begin_anew(log, offset, log->start_offset, now_ms);
 }
 
 int16_t partition_log_advance_start(struct partition_log *log, int64_t offset)

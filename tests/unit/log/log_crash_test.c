@@ -307,6 +307,84 @@ static void i7_damage_ends_the_log_before_it(void **state)
     }
 }
 
+/* Stops a log after so many operations in which it begins anew: where it begins, or (`above`) above its end;
+ * false when it was done before. */
+static bool begin_anew_and_crash(bool above, uint64_t after, enum memory_files_crash crash)
+{
+    struct log_fixture fixture;
+    log_fixture_init(&fixture, 77);
+    fixture.options.settings.segment_bytes = 1000;
+    assert_int_equal(log_fixture_open(&fixture, false), 0);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_int_equal(partition_log_flush(fixture.log), 0);
+    fixture.checkpointed_recovery_point = partition_log_recovery_point(fixture.log);
+    int64_t end = partition_log_end_offset(fixture.log);
+    /* The log start is in memory only: the checkpoint says 0. */
+    assert_int_equal(partition_log_advance_start(fixture.log, end / 2), KAFKA_NONE);
+    int64_t target = above ? end + 50 : end / 2;
+    memory_files_stop_after(fixture.disk, after);
+    int16_t error = above ? partition_log_truncate_fully(fixture.log, target, 0)
+                          : partition_log_truncate(fixture.log, target, 0);
+    bool stopped = memory_files_is_stopped(fixture.disk);
+    assert_true(stopped || error == KAFKA_NONE);
+    log_fixture_crash(&fixture, crash);
+    int64_t new_start = partition_log_start_offset(fixture.log),
+            new_end = partition_log_end_offset(fixture.log);
+    assert_true(new_start <= new_end);
+    assert_true(new_end >= (above ? end : target));
+    assert_true(stopped || (new_start == target && new_end == target));
+    if (crash == MEMORY_FILES_PROCESS_CRASH)
+        assert_true(new_start == 0 || new_start == target);
+    log_fixture_model_truncate(&fixture, new_end);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    assert_true(partition_log_end_offset(fixture.log) > new_end);
+    log_fixture_release(&fixture);
+    return stopped;
+}
+
+/* Whoever counted on the log to reach its log start finds that it does (I7, I23). */
+static void i7_a_log_that_begins_anew_ends_no_lower_at_any_crash(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 4; run++) {
+        enum memory_files_crash crash = run % 2 ? MEMORY_FILES_POWER_CUT : MEMORY_FILES_PROCESS_CRASH;
+        uint64_t after = 0;
+        while (begin_anew_and_crash(run / 2 == 0, after, crash))
+            after++;
+        assert_true(after > 5);
+    }
+}
+
+/* Likewise an empty log that begins within the batch that it takes, which begins lower. */
+static void i7_a_log_that_begins_within_a_batch_ends_no_lower_at_any_crash(void **state)
+{
+    (void)state;
+    bool stopped = true;
+    for (uint64_t after = 0; stopped; after++) {
+        struct log_fixture fixture;
+        struct buffer batch;
+        log_fixture_init(&fixture, 78);
+        fixture.options.log_start_offset = 7;
+        assert_int_equal(log_fixture_open(&fixture, false), 0);
+        buffer_init(&batch);
+        const struct batch_plan plan = batch_plan_plain(10, 1000);
+        make_batch(&fixture.prng, &plan, &batch);
+        record_batch_set_base_offset(batch.data, 3);
+        record_batch_set_leader_epoch(batch.data, 1);
+        memory_files_stop_after(fixture.disk, after);
+        int16_t error = partition_log_append_as_follower(fixture.log, batch.data, batch.length, 0, NULL);
+        stopped = memory_files_is_stopped(fixture.disk);
+        assert_true(stopped || error == KAFKA_NONE);
+        log_fixture_crash(&fixture, MEMORY_FILES_PROCESS_CRASH);
+        int64_t end = partition_log_end_offset(fixture.log);
+        assert_int_equal(partition_log_start_offset(fixture.log), 7);
+        assert_true(end == 13 || (stopped && end == 7));
+        buffer_release(&batch);
+        log_fixture_release(&fixture);
+    }
+}
+
 /* After a sync that failed, and a crash of the process alone, the cache has more than the disk: what is lost
  * must not come back only to go with the next power cut, behind the recovery point. */
 static void i6_what_a_failed_sync_lost_is_not_believed(void **state)
@@ -346,6 +424,8 @@ int main(void)
         cmocka_unit_test(i7_a_lost_tail_takes_later_segments_with_it),
         cmocka_unit_test(i7_a_crash_of_the_process_leaves_all_that_was_written),
         cmocka_unit_test(i7_a_power_cut_leaves_a_prefix),
+        cmocka_unit_test(i7_a_log_that_begins_anew_ends_no_lower_at_any_crash),
+        cmocka_unit_test(i7_a_log_that_begins_within_a_batch_ends_no_lower_at_any_crash),
         cmocka_unit_test(i6_what_a_failed_sync_lost_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,8 @@ static int keep_checkpoints(void *context, const struct log_checkpoint_bounds *b
         max_i64(bounds->recovery_point_min,
                 min_i64(fixture->checkpointed_recovery_point, bounds->recovery_point_max));
     fixture->options.log_start_offset =
-        min_i64(fixture->options.log_start_offset, bounds->log_start_offset_max);
+        max_i64(bounds->log_start_offset_min,
+                min_i64(fixture->options.log_start_offset, bounds->log_start_offset_max));
     return 0;
 }
 
