@@ -424,6 +424,14 @@ static void test_a_follower_serves_what_it_knows_to_be_committed(void **state)
     assert_int_equal(partition_read_candidates(of(cluster, 2), 1, 1, candidates), 0);
 }
 
+/* Deletes what is below `offset` at a leader. */
+static void delete_below(struct cluster *cluster, int32_t leader, int64_t offset)
+{
+    struct partition_log *log = partition_enter_log(of(cluster, leader));
+    assert_int_equal(partition_log_advance_start(log, offset), KAFKA_NONE);
+    partition_leave_log(of(cluster, leader), cluster->now_ms);
+}
+
 static void test_followers_begin_where_the_leader_begins(void **state)
 {
     struct cluster *cluster = *state;
@@ -432,14 +440,41 @@ static void test_followers_begin_where_the_leader_begins(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(produce(cluster, 1, "a", &produced), KAFKA_NONE);
     catch_up(cluster, 2, 1);
-    struct partition_log *log = partition_enter_log(of(cluster, 1));
-    assert_int_equal(partition_log_advance_start(log, 2), KAFKA_NONE);
-    partition_leave_log(of(cluster, 1), cluster->now_ms);
+    delete_below(cluster, 1, 2);
     struct partition_status status;
     assert_int_equal(copy_once(cluster, 2), FOLLOW_CONTINUE);
     partition_status(of(cluster, 2), &status);
     assert_int_equal(status.log_start_offset, 2);
     assert_int_equal(status.log_end_offset, 3);
+}
+
+/* I16: what stands below the leader's log start was compared with nobody. A log start is on disk only with
+ * the next checkpoint: a crash would bring it back, below records that are the leader's. */
+static void test_i16_what_was_compared_with_nobody_does_not_come_back(void **state)
+{
+    struct cluster *cluster = *state;
+    struct produce_result produced;
+    struct partition_status status;
+    elect(cluster, 2, (const int32_t[]){1, 2, 0}, (const int32_t[]){2, 0});
+    assert_int_equal(produce(cluster, 2, "never committed", &produced), KAFKA_NONE);
+    elect(cluster, 1, (const int32_t[]){1, 3, 0}, (const int32_t[]){1, 2, 3, 0});
+    assert_int_equal(produce(cluster, 1, "committed and deleted", &produced), KAFKA_NONE);
+    catch_up(cluster, 3, 1);
+    delete_below(cluster, 1, 1);
+    assert_int_equal(copy_once(cluster, 2), FOLLOW_CONTINUE);
+    partition_status(of(cluster, 2), &status);
+    assert_int_equal(status.log_start_offset, 1);
+    assert_int_equal(status.log_end_offset, 1);
+    assert_int_equal(status.size_bytes, 0);
+    assert_int_equal(produce(cluster, 1, "next", &produced), KAFKA_NONE);
+    catch_up(cluster, 3, 1);
+    catch_up(cluster, 2, 1);
+    /* What this leader has compared stays until retention takes it: with it, the state of the producers. */
+    delete_below(cluster, 1, 2);
+    assert_int_equal(copy_once(cluster, 2), FOLLOW_CONTINUE);
+    partition_status(of(cluster, 2), &status);
+    assert_int_equal(status.log_start_offset, 2);
+    assert_true(status.size_bytes > 0);
 }
 
 static void test_returning_follower_asks_for_its_place_in_the_isr(void **state)
@@ -475,6 +510,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_follower_serves_what_it_knows_to_be_committed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_followers_begin_where_the_leader_begins, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_i16_what_was_compared_with_nobody_does_not_come_back, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_returning_follower_asks_for_its_place_in_the_isr, setup,
                                         teardown),
     };
