@@ -388,6 +388,7 @@ static void delete_next(struct world *world, int32_t index, void *data)
     struct sim_broker *broker = &world->brokers[choose_broker(world, number)];
     if (broker_acts(broker) && !broker->paused)
         delete_records(world, broker, number);
+    check_broker(world, broker->index); /* what that has moved was moved now, under the ISR of now */
     if (world->safety)
         world_later(world, -1, prng_between(&world->workload, 1, 2 * world->swarm.delete_ms), delete_next,
                     NULL, data);

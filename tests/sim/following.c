@@ -55,6 +55,19 @@ void following_wake(struct world *world, int32_t partition)
 
 /* ---- the follower takes an answer ---- */
 
+/*
+ * Pause of a follower that has everything. While there are faults it may be longer than a leader is patient,
+ * as replica.fetch.wait.max.ms must not be above replica.lag.time.max.ms in a configuration; but a cluster
+ * that is to come to rest asks in time, the way of an append to the follower's disk and back counted in, or a
+ * sound leader would shrink its ISR.
+ */
+static int64_t idle_ms(const struct world *world)
+{
+    const struct swarm *swarm = &world->swarm;
+    int64_t in_time = swarm->replica_lag_time_max_ms - swarm_append_way_ms(swarm);
+    return world->safety ? swarm->fetch_idle_ms : min_i64(swarm->fetch_idle_ms, in_time);
+}
+
 static void take_answer(struct world *world, int32_t index, const struct message *answer,
                         struct partition *partition)
 {
@@ -77,7 +90,7 @@ static void take_answer(struct world *world, int32_t index, const struct message
     loop->idle = outcome == FOLLOW_CONTINUE && follow.records.length == 0 && !follow.diverging;
     int64_t pause_ms = prng_between(&world->schedule, 0, 1);
     if (loop->idle)
-        pause_ms = prng_between(&world->schedule, world->swarm.fetch_idle_ms / 2, world->swarm.fetch_idle_ms);
+        pause_ms = prng_between(&world->schedule, idle_ms(world) / 2, idle_ms(world));
     else if (outcome == FOLLOW_BACKOFF || outcome == FOLLOW_FAILED)
         pause_ms = prng_between(&world->schedule, 20, 100);
     set_timer(world, index, number, pause_ms);

@@ -6,6 +6,9 @@
 
 #include "common/prng.h"
 
+/* The shortest pause of a follower that has everything. */
+#define REST_MIN_MS 40
+
 /* One seed in so many is aimed at something. */
 #define AIMED_ONE_IN 20
 
@@ -136,6 +139,11 @@ static void draw_aim(struct swarm *swarm, struct prng *prng, bool lossy)
     take_aim(swarm, prng);
 }
 
+int64_t swarm_append_way_ms(const struct swarm *swarm)
+{
+    return 4 * swarm->delay_high_ms + swarm->sync_ms + 10;
+}
+
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options)
 {
     memset(swarm, 0, sizeof(*swarm));
@@ -151,6 +159,8 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
     if (swarm->flush_messages == 1)
         swarm->min_insync_replicas = min_insync_replicas;
     draw_aim(swarm, &prng, options->lossy);
+    swarm->replica_lag_time_max_ms =
+        max_i64(swarm->replica_lag_time_max_ms, swarm_append_way_ms(swarm) + REST_MIN_MS);
 }
 
 static void tell_time(struct buffer *out, const char *name, int64_t value)

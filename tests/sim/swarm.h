@@ -101,6 +101,8 @@ struct swarm {
 };
 
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options);
+/* How long it takes at most, without faults, until a record is on a follower's disk and the leader knows. */
+int64_t swarm_append_way_ms(const struct swarm *swarm);
 /* All of it, for a failure's report. */
 void swarm_tell(const struct swarm *swarm, struct buffer *out);
 
