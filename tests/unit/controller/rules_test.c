@@ -175,6 +175,20 @@ static void i33_one_message_at_a_time_and_all_again_after_a_doubt(void **state)
     image_release(&image);
 }
 
+/* Half of all messages and answers are lost for a while: in the end everybody has been told all the same. */
+static void i33_what_was_lost_is_said_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct world *world = begin((struct world_options){.brokers = 3, .seed = seed});
+        world->lose_message_one_in = 2;
+        world_put_topic(world, "u", 3, 3);
+        world_run(world, 3000, never);
+        world->lose_message_one_in = 0;
+        end(world);
+    }
+}
+
 /* Writes the states that still name `leader` anew, as they are: whoever wants to change one loses the race.
  */
 static int disturb(struct world *world, int32_t leader)
@@ -321,6 +335,7 @@ int main(void)
         cmocka_unit_test(i29_a_deposed_controller_writes_nothing),
         cmocka_unit_test(i31_seats_of_former_lives_go_before_anybody_is_told),
         cmocka_unit_test(i33_one_message_at_a_time_and_all_again_after_a_doubt),
+        cmocka_unit_test(i33_what_was_lost_is_said_again),
         cmocka_unit_test(i34_who_loses_a_race_looks_again),
         cmocka_unit_test(i35_every_forced_change_raises_the_leader_epoch),
         cmocka_unit_test(i37_a_thawed_controller_is_out_of_office_first),
