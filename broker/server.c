@@ -531,6 +531,7 @@ static void move_leaderships(struct server *server)
     const struct broker_config *config = server->options.config;
     if (!config->controlled_shutdown_enable || !atomic_load(&server->registered))
         return;
+    replica_manager_leave(server->replicas);
     struct loop *loop = loop_new();
     struct mailbox *mailbox = mailbox_new(loop);
     for (int attempt = 0; attempt <= config->controlled_shutdown_max_retries; attempt++) {

@@ -62,6 +62,7 @@ struct replica_manager *replica_manager_new(const struct replica_manager_options
     pthread_rwlock_init(&manager->lock, NULL);
     manager->partitions = map_new(0);
     atomic_init(&manager->broker_epoch, NO_BROKER_EPOCH);
+    atomic_init(&manager->leaving, false);
     manager->controller_epoch = -1;
     return manager;
 }
@@ -91,6 +92,11 @@ struct log_manager *replica_manager_logs(struct replica_manager *manager)
 void replica_manager_set_broker_epoch(struct replica_manager *manager, int64_t broker_epoch)
 {
     atomic_store(&manager->broker_epoch, broker_epoch);
+}
+
+void replica_manager_leave(struct replica_manager *manager)
+{
+    atomic_store(&manager->leaving, true);
 }
 
 int64_t replica_manager_broker_epoch(struct replica_manager *manager)
@@ -232,6 +238,17 @@ bool replica_manager_is_replica(const struct replica_manager *manager, const str
     return false;
 }
 
+/* The broker stops, and nobody waits for its copy any more. */
+static bool has_left(const struct replica_manager *manager, const struct control_partition *state)
+{
+    if (!atomic_load(&manager->leaving))
+        return false;
+    for (size_t i = 0; i < state->isr_count; i++)
+        if (state->isr[i].broker_id == manager->broker_id)
+            return false;
+    return true;
+}
+
 static int16_t apply_partition(struct replica_manager *manager, const struct control_topic *topic,
                                const struct control_partition *state, int64_t now_ms,
                                struct control_partition_error *answer)
@@ -252,9 +269,10 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
         enum partition_role role;
         bool follow;
         error = partition_apply_state(partition, state, now_ms, &role, &follow);
-        if (error == KAFKA_NONE && follow)
+        bool left = has_left(manager, state);
+        if (error == KAFKA_NONE && follow && !left)
             manager->host->follow(manager->host, partition, state->leader);
-        else if (error == KAFKA_NONE && (role != ROLE_FOLLOWER || state->leader < 0))
+        else if (error == KAFKA_NONE && (role != ROLE_FOLLOWER || state->leader < 0 || left))
             manager->host->unfollow(manager->host, partition);
         answer->full = error == KAFKA_NONE && has_no_room(partition, now_ms);
         answer->tells_end = error == KAFKA_NONE && state->leader == NO_LEADER &&

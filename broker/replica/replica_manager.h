@@ -59,6 +59,13 @@ void replica_manager_set_broker_epoch(struct replica_manager *manager, int64_t b
 int64_t replica_manager_broker_epoch(struct replica_manager *manager);
 
 /*
+ * The broker is about to stop, from any thread: what the controller has taken it out of the ISR of it copies
+ * no more. A leader that saw it keep up would propose to have it back, and hold the high watermark for a
+ * replica that is gone a moment later.
+ */
+void replica_manager_leave(struct replica_manager *manager);
+
+/*
  * Whether a message with these epochs may be carried out: KAFKA_NONE, KAFKA_STALE_CONTROLLER_EPOCH,
  * KAFKA_STALE_BROKER_EPOCH. Remembers the highest controller epoch.
  */

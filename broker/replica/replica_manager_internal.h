@@ -34,6 +34,7 @@ struct replica_manager {
     struct map *partitions;
 
     atomic_llong broker_epoch; /* any thread reads; the coordinator sets it after registration */
+    atomic_bool leaving;
     /* The replica worker's: */
     int32_t controller_epoch; /* the highest seen */
     int64_t now_ms;           /* as it was last told */
