@@ -116,12 +116,16 @@ static enum follow_outcome take_records(struct partition *partition, const struc
 {
     bool compared = is_compared(partition, answer);
     int16_t error = KAFKA_NONE;
+    size_t appended = 0;
     /* The leader's log may begin within a batch: ours has to be empty to begin with the whole of it. */
     if (answer->log_start_offset == partition_log_end_offset(partition->log))
         error = meet_start(partition, answer->log_start_offset, compared, wall_ms);
     if (error == KAFKA_NONE && answer->records.length > 0)
         error = partition_log_append_as_follower(partition->log, answer->records.data, answer->records.length,
-                                                 wall_ms, NULL);
+                                                 wall_ms, &appended);
+    /* What was sound is taken; the next fetch begins at the damage, and names it. */
+    if (error == KAFKA_CORRUPT_MESSAGE && appended > 0)
+        error = KAFKA_NONE;
     int64_t start = min_i64(answer->log_start_offset, partition_log_end_offset(partition->log));
     if (error == KAFKA_NONE && start > partition_log_start_offset(partition->log))
         error = partition_log_advance_start(partition->log, start);
