@@ -8,7 +8,7 @@ ELECT_LEADERS = 43
 PREFERRED, UNCLEAN = 0, 1
 
 
-def elect(broker, kind=PREFERRED, partitions=None, timeout_ms=30000):
+def elect(broker, kind=PREFERRED, partitions=None, timeout_ms=30000, host="127.0.0.1"):
     """The error of the whole, and {(topic, partition): error}; partitions: {topic: [numbers]}, None: all."""
     body = struct.pack(">b", kind)
     if partitions is None:
@@ -17,7 +17,7 @@ def elect(broker, kind=PREFERRED, partitions=None, timeout_ms=30000):
         body += struct.pack(">i", len(partitions)) + b"".join(
             wire.string(topic) + struct.pack(">i", len(numbers)) + struct.pack(">%di" % len(numbers), *numbers)
             for topic, numbers in partitions.items())
-    with wire.Connection(broker.port, timeout_ms / 1000 + 10) as connection:
+    with wire.Connection(broker.port, timeout_ms / 1000 + 10, host) as connection:
         answer = connection.request(ELECT_LEADERS, 1, body + struct.pack(">i", timeout_ms))
     answer.number("i")
     error = answer.number("h")

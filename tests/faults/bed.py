@@ -23,11 +23,14 @@ ZOOKEEPERS = 3
 
 
 class Server(Process):
-    """A process on a host that is meant to run, or not."""
+    """A process on a host that is meant to run, or not. wrapper: words of a program that becomes it at its start."""
 
     def __init__(self, network, host, command, log, environment=None):
-        super().__init__(network.command(host, [str(word) for word in command]), log, environment)
+        self.words = [str(word) for word in command]
+        super().__init__(network.command(host, self.words), log, environment)
+        self.network = network
         self.host = host
+        self.wrapper = []
         self.address = network.address(host)
         self.wanted = False
         self.frozen = False
@@ -37,6 +40,7 @@ class Server(Process):
             return
         self.wanted = True
         self.frozen = False
+        self.command = self.network.command(self.host, self.wrapper + self.words)
         super().start()
 
     def kill(self):
@@ -46,6 +50,11 @@ class Server(Process):
     def stop(self, seconds=30):
         self.wanted = False
         return super().stop(seconds)
+
+    def begin_stop(self):
+        """SIGTERM, without waiting."""
+        self.wanted = False
+        self.popen.terminate()
 
     def pause(self):
         self.frozen = True

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import inject
 import network as networks
+import plan
 import power
 import report as reports
 import scenarios  # noqa: F401  (fills the registry)
+import shrink
+import torn
 import zookeeper
 from bed import ZOOKEEPERS
 from places import BIN, BUILD, CLOCK_FAULTS, IO_FAULTS, LOGS
@@ -29,6 +32,8 @@ examples:
   tests/faults/run kill-leader freeze-leader    two of them
   tests/faults/run mix --minutes 30 --brokers 5 random faults for half an hour
   tests/faults/run mix --seed 4711              the same faults again
+  tests/faults/run mix --shrink 20              a failure is sought again with fewer faults, for 20 minutes
+  tests/faults/run mix --plan FOLDER/plan.json  the faults of a plan that a run left behind
 
 The broker under test is that of BARNABAS_BUILD, or of build/release. As root each host is a network namespace;
 otherwise all is on loopback, and what needs a network of its own is skipped and named.
@@ -48,6 +53,10 @@ def parse_arguments(arguments):
     parser.add_argument("--logs", type=Path, default=LOGS, metavar="FOLDER", help="where the folders of runs go "
                         "(default: test-logs/faults in the build)")
     parser.add_argument("--keep", action="store_true", help="keep logs, histories and data of green runs too")
+    parser.add_argument("--plan", type=Path, metavar="FILE", help="the mix takes its faults from there (plan.json of a "
+                        "failed run)")
+    parser.add_argument("--shrink", type=float, metavar="MINUTES", help="when the mix fails: repeat it with fewer and "
+                        "fewer faults, for so long")
     parser.add_argument("--client-debug", metavar="WHAT", help="librdkafka's setting debug, for the recording clients")
     parser.add_argument("--quiet", action="store_true", help="no line for each fault")
     options = parser.parse_intermixed_args(arguments)
@@ -56,6 +65,11 @@ def parse_arguments(arguments):
         parser.error("no scenario is named '%s'; --list has them all" % unknown[0])
     if options.minutes is not None and not 0 < options.minutes <= 7 * 24 * 60:
         parser.error("--minutes is above 0 and at most a week")
+    if options.plan:
+        try:
+            plan.load(options.plan)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     if options.seed is None:
         options.seed = random.SystemRandom().randrange(1, 1 << 31)
     return options
@@ -80,6 +94,10 @@ def reason_to_skip(one, network):
         return "needs loop devices to mount (root)"
     if inject.DISK in one.needs and not IO_FAULTS.exists():
         return "needs %s" % IO_FAULTS.relative_to(BUILD)
+    if scenarios.crowds.MEMORY in one.needs and not scenarios.crowds.can_limit_memory():
+        return "needs control groups for memory (root)"
+    if torn.TRACE in one.needs and not torn.can_trace():
+        return "needs strace, and leave to use it"
     if inject.CLOCK in one.needs and not CLOCK_FAULTS.exists():
         return "needs %s" % CLOCK_FAULTS.relative_to(BUILD)
     return None
@@ -100,11 +118,13 @@ def choose(options, network):
 
 def again(one, options):
     words = ["tests/faults/run", one.name, "--seed %d" % options.seed, "--brokers %d" % options.brokers]
+    if options.plan:
+        words.append("--plan %s" % options.plan)
     return " ".join(words + (["--minutes %g" % options.minutes] if options.minutes else []))
 
 
 def run_one(one, network, folder, options, report):
-    """Runs one scenario. Gives whether it passed."""
+    """Runs one scenario. Gives its troubles, none when it passed, and the cycles of a mix."""
     began = time.monotonic()
     folder.mkdir(parents=True)
     trial = Trial(one, network, folder, options, report)
@@ -114,10 +134,44 @@ def run_one(one, network, folder, options, report):
     finally:
         network.heal()
         reports.write_events(folder, trial.events, options.seed)
+        if trial.cycles:
+            plan.save(folder / "plan.json", trial.cycles)
         report.end(one, troubles, time.monotonic() - began, folder, again(one, options))
     if not troubles and not options.keep:
         shutil.rmtree(folder, ignore_errors=True)
-    return not troubles
+    return troubles, trial.cycles
+
+
+def run_smaller(one, network, folder, options, report, troubles, cycles):
+    """Seeks a smaller plan that fails as this one did, within the time of --shrink; each try has its own folder."""
+    deadline = time.monotonic() + options.shrink * 60
+    wanted = shrink.signature(troubles)
+    smallest = [folder]
+    tries = [0]
+
+    def fails(smaller):
+        if time.monotonic() > deadline:
+            raise shrink.TimeIsOver
+        tries[0] += 1
+        place = folder.with_name("%s-smaller-%d" % (folder.name, tries[0]))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        file = place.with_suffix(".plan")
+        plan.save(file, smaller)
+        report.say("== smaller plan %d: %s" % (tries[0], "; ".join(
+            ", ".join(step.kind for step in steps) for steps in smaller)))
+        again_options = argparse.Namespace(**dict(vars(options), plan=file))
+        found, _ = run_one(one, network, place, again_options, report)
+        if not shrink.signature(found) & wanted:
+            return False
+        smallest[0] = place
+        return True
+
+    best = shrink.shrink(cycles, fails)
+    report.say("smallest plan that fails, of %d tried (%d faults, before %d): %s" % (
+        tries[0], sum(map(len, best)), sum(map(len, cycles)), smallest[0] / "plan.json"))
+    for number, steps in enumerate(best, 1):
+        for step in steps:
+            report.say("   cycle %d %s" % (number, plan.describe(step)))
 
 
 def run_all(options, network, report):
@@ -128,10 +182,13 @@ def run_all(options, network, report):
     try:
         for number, one in enumerate(chosen, 1):
             report.begin(one, number, len(chosen))
-            if run_one(one, network, folder / one.name, options, report):
+            troubles, cycles = run_one(one, network, folder / one.name, options, report)
+            if not troubles:
                 passed += 1
-            else:
-                failed += 1
+                continue
+            failed += 1
+            if options.shrink and cycles:
+                run_smaller(one, network, folder / one.name, options, report, troubles, cycles)
     finally:
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()

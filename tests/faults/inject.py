@@ -25,6 +25,9 @@ class Injection:
     def begin(self):
         raise NotImplementedError
 
+    def tick(self, moment):
+        """Called often, with the monotonic time, for what goes on by steps while it lasts."""
+
     def heal(self):
         pass
 
@@ -242,7 +245,7 @@ class ClockJump(Injection):
 
 
 class Pulse(Injection):
-    """A server that is frozen most of the time, without ever being away: slow, not dead. It needs tick() often."""
+    """A server that is frozen most of the time, without ever being away: slow, not dead."""
 
     def __init__(self, bed, *servers):
         super().__init__(bed)

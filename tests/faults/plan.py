@@ -6,6 +6,7 @@ A plan is an endless row of cycles. A cycle is a handful of steps that may overl
 is healed and has to settle. The same seed draws the same cycles, however long each takes. Steps name servers by number
 and by role; who plays a role is known only when the step begins.
 """
+import json
 import random
 from collections import namedtuple
 
@@ -33,7 +34,11 @@ KINDS = {
     "disk-error": (2, 3, 8, DISK),
     "slow-disk": (2, 3, 10, DISK),
     "clock": (3, 3, 10, CLOCK),
-    "topic": (4, 1, 6, None),
+    "topic": (5, 1, 6, None),
+    "reassign": (10, 1, 10, None),
+    "elect": (3, 0, 1, None),
+    "grow": (2, 0, 1, None),
+    "rolling": (3, 12, 30, None),
 }
 ROLES = ("any", "leader", "controller")
 
@@ -71,3 +76,22 @@ def timeline(steps):
 def describe(step):
     return "%6.2f s  %s for %.1f s (%s, b%d, b%d, z%d)" % (
         step.at, step.kind, step.seconds, step.role, step.broker, step.other, step.zookeeper)
+
+
+def save(path, cycles):
+    """Cycles as a file that load() reads: a line a cycle."""
+    path.write_text("".join(json.dumps([list(step) for step in steps]) + "\n" for steps in cycles))
+
+
+def load(path):
+    """The cycles of a file; ValueError when it is none of ours."""
+    cycles = []
+    for line in path.read_text().splitlines():
+        try:
+            steps = [Step(*row) for row in json.loads(line)]
+        except TypeError as error:
+            raise ValueError("%s holds no plan: %s" % (path, error)) from error
+        if any(step.kind not in KINDS for step in steps):
+            raise ValueError("%s names a fault that is not known" % path)
+        cycles.append(steps)
+    return cycles

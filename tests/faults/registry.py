@@ -5,7 +5,8 @@ The catalogue: each scenario with its name, its numbers in the catalogue of faul
     @scenario("kill-leader", "F1", "kill -9 of a leader, again and again", seconds=40)
     def kill_leader(trial): …
 
-needs: without one of these (inject.NETWORK, DISK, CLOCK, POWER) it is skipped; wants: it uses them where they are.
+needs: without one of these (inject.NETWORK, DISK, CLOCK, power.POWER, torn.TRACE, crowds.MEMORY) it is skipped; wants:
+it uses them where they are.
 errors_allowed: ERROR lines in brokers' logs are no fault. ignore_topics: their replicas need not be the same bytes.
 """
 SCENARIOS = {}

@@ -18,6 +18,7 @@ import power
 import verdict
 from bed import RESUME_SECONDS, Bed, lagging
 from load import Load
+from pace import Pace
 from places import CLOCK_FAULTS, HISTORY, IO_FAULTS, PYTHON, SCALE
 
 SETTLE_SECONDS = 60
@@ -43,6 +44,7 @@ class Trial:
         self.load = Load(self.bed, options.seed, options.client_debug)
         self.active = []
         self.events = []
+        self.cycles = []
         self.began = time.monotonic()
         self.troubles = []
 
@@ -87,14 +89,17 @@ class Trial:
             time.sleep(min(0.05, left))
 
     def expect(self, condition, seconds, what):
-        """Waits for a condition; Failed when it does not come about in time. Gives its value and how long it took."""
-        began = time.monotonic()
+        """
+        Waits for a condition; Failed when it does not come about in time, which a busy machine stretches (Pace). Gives
+        its value and how long it took.
+        """
+        began, pace = time.monotonic(), Pace()
         while True:
             value = condition()
             took = time.monotonic() - began
             if value:
                 return value, took
-            if took > seconds * SCALE:
+            if pace.spent() > seconds * SCALE:
                 raise Failed("after %.1f s: %s" % (took, what() if callable(what) else what))
             self.hold(0.05)
 
@@ -152,8 +157,7 @@ class Trial:
 
     def _watch(self):
         for injection in self.active:
-            if isinstance(injection, inject.Pulse):
-                injection.tick(time.monotonic())
+            injection.tick(time.monotonic())
         ended = self.bed.unasked_ends() + self.load.unasked_ends()
         if ended:
             for server in ended:
@@ -198,6 +202,7 @@ class Trial:
     def _heal(self):
         self.active.clear()
         inject.heal_everything(self.bed)
+        self.load.mark_healed()
         self.note("all healed")
         self.bed.wait_brokers(SETTLE_SECONDS)
         self.settle(SETTLE_SECONDS)
@@ -223,10 +228,9 @@ class Trial:
     def _stop_brokers(self):
         """All at once: nothing is to be moved any more."""
         for broker in self.bed.brokers.values():
-            broker.wanted = False
             if not broker.is_running():
                 raise Failed("%s does not run" % broker.host)
-            broker.popen.terminate()
+            broker.begin_stop()
         for broker in self.bed.brokers.values():
             status = broker.stop(60)
             if status != 0:

@@ -2,4 +2,5 @@
 """
 The scenarios by subject; importing this package fills registry.SCENARIOS, which prints them by their numbers.
 """
-from scenarios import processes, networks, zookeepers, disks, operations, power_cuts, mix  # noqa: F401
+from scenarios import (crowds, disks, mix, networks, operations, power_cuts, processes, rot,  # noqa: F401
+                       torn_writes, zookeepers)

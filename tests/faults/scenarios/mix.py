@@ -3,44 +3,19 @@
 The random mix (F49): cycles of faults drawn from the seed by plan.py, two at a time; after each all has to settle.
 """
 import random
-import threading
 
-import clients
 import inject
+import moves
 import plan
 from bed import RESUME_SECONDS
-from load import CANARY, PARTITIONS
+from load import CANARY, PARTITIONS, TOPICS
 from registry import scenario
 
 SETTLE_SECONDS = 90
 _CLOCK_JUMPS = (3600, -3600, 86400 * 365, -86400 * 365, 5, -5)
 _BROKEN_CALLS = ("write", "sync+write", "all")
-
-
-class Topic(inject.Injection):
-    """A topic comes and, at the end, goes, whatever answers the requests get; threads ask, for it may take long."""
-
-    def __init__(self, bed, name):
-        super().__init__(bed)
-        self.name = name
-
-    def __str__(self):
-        return "topic %s comes, and goes" % self.name
-
-    def _ask(self, function, *arguments):
-        def run():
-            try:
-                function(self.bed.bootstrap, self.name, *arguments)
-            except Exception:  # an admin client in bad weather may say anything; what counts is what is there
-                return
-
-        threading.Thread(target=run, daemon=True).start()
-
-    def begin(self):
-        self._ask(clients.create_topic, 3, 3)
-
-    def heal(self):
-        self._ask(clients.delete_topic)
+_ALL_TOPICS = (*TOPICS, CANARY)
+_CHURNED = 3
 
 
 class Resolver:
@@ -74,6 +49,7 @@ class Resolver:
         bed, broker = self.bed, self.broker(step)
         other = bed.brokers[step.other if step.other != broker.id else step.broker]
         hosts = inject.broker_hosts(bed)
+        topic = _ALL_TOPICS[step.chance % len(_ALL_TOPICS)]
         folder = step.chance % 2
         makers = {
             "kill": lambda: inject.Kill(bed, broker),
@@ -99,12 +75,17 @@ class Resolver:
             "slow-disk": lambda: inject.DiskRules(bed, broker, folder, "write+sync", "delay:200"),
             "clock": lambda: inject.ClockJump(bed, broker, random.Random(step.chance).choice(_CLOCK_JUMPS)),
             "topic": self._topic,
+            "reassign": lambda: moves.Reassign(bed, topic, PARTITIONS, step.seconds, step.chance),
+            "elect": lambda: moves.Elect(bed, _ALL_TOPICS, step.chance),
+            "grow": lambda: moves.Grow(bed, topic, step.chance),
+            "rolling": lambda: moves.Rolling(bed, broker),
         }
         return makers[step.kind]()
 
     def _topic(self):
+        """Of a few names, so that one comes back while the last of its kind is still being deleted."""
         self.topics += 1
-        return Topic(self.bed, "churn-%d" % self.topics)
+        return moves.Topic(self.bed, "churn-%d" % (self.topics % _CHURNED))
 
 
 def available(trial):
@@ -132,7 +113,11 @@ def calm(trial):
     trial.expect_writes(SETTLE_SECONDS, "after the cycle: writes to all partitions")
     trial.expect(lambda: not leftover_topics(trial), SETTLE_SECONDS,
                  lambda: "topics are not deleted: %s" % leftover_topics(trial))
+    trial.expect(lambda: not moves.open_moves(trial.bed), SETTLE_SECONDS,
+                 lambda: "moves do not end: %s" % moves.open_moves(trial.bed))
     trial.settle(SETTLE_SECONDS)
+    trial.expect(lambda: not moves.stray_folders(trial.bed, _ALL_TOPICS), SETTLE_SECONDS,
+                 lambda: "left behind: %s" % moves.stray_folders(trial.bed, _ALL_TOPICS))
 
 
 def leftover_topics(trial):
@@ -141,10 +126,21 @@ def leftover_topics(trial):
         return client.children("/barnabas/admin/delete_topics")
 
 
+def cycles_of(trial):
+    """Number and steps of each cycle: those of a given plan, or drawn for as long as there is time."""
+    if trial.options.plan:
+        for number, steps in enumerate(plan.load(trial.options.plan)):
+            trial.report.progress(number / 10)
+            yield number, steps
+        return
+    for number in trial.rounds(at_most=1000000):
+        yield number, plan.draw_cycle(trial.options.seed, number, len(trial.bed.brokers), available(trial))
+
+
 def mix(trial):
     resolver = Resolver(trial)
-    for number in trial.rounds(at_most=1000000):
-        steps = plan.draw_cycle(trial.options.seed, number, len(trial.bed.brokers), available(trial))
+    for number, steps in cycles_of(trial):
+        trial.cycles.append(steps)
         trial.note("cycle %d: %s" % (number + 1, ", ".join("%s %.0f s" % (step.kind, step.seconds) for step in steps)))
         run_cycle(trial, resolver, steps)
         calm(trial)

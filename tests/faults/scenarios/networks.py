@@ -28,6 +28,7 @@ def two_brokers(trial):
 
 
 def under_cut(trial, pairs, must_go_on):
+    """Two brokers do not reach each other in some way: writes go on if they must, and in the end."""
     with trial.during(Cut(trial.bed, pairs)):
         trial.hold(1)
         if must_go_on:
@@ -35,6 +36,17 @@ def under_cut(trial, pairs, must_go_on):
         else:
             trial.note("one of them is the controller: writes may wait")
         trial.hold(LAG_SECONDS * 2)
+    recover(trial)
+
+
+def wait_under_cut(trial, pairs):
+    """A cut in which writes may wait: they go on in the end."""
+    with trial.during(Cut(trial.bed, pairs)):
+        trial.hold(LAG_SECONDS * 3)
+    recover(trial)
+
+
+def recover(trial):
     trial.expect_writes(AFTER_CUT_SECONDS)
     trial.settle(45)
 
@@ -58,10 +70,7 @@ def cut_one_way(trial):
 def leader_without_brokers(trial):
     for _ in trial.rounds():
         leader = some_leader(trial)
-        with trial.during(Cut(trial.bed, both_ways([leader.host], broker_hosts(trial.bed, leader)))):
-            trial.hold(LAG_SECONDS * 3)
-        trial.expect_writes(AFTER_CUT_SECONDS)
-        trial.settle(45)
+        wait_under_cut(trial, both_ways([leader.host], broker_hosts(trial.bed, leader)))
 
 
 @scenario("leader-without-zookeeper", "F13", "a leader reaches everyone but ZooKeeper, for three sessions", seconds=40,
@@ -73,18 +82,14 @@ def leader_without_zookeeper(trial):
             trial.hold(SESSION_SECONDS)
             trial.expect_writes(RESUME_SECONDS + LAG_SECONDS)
             trial.hold(SESSION_SECONDS * 2)
-        trial.expect_writes(AFTER_CUT_SECONDS)
-        trial.settle(45)
+        recover(trial)
 
 
 @scenario("controller-not-heard", "F14", "the controller is not heard by one broker", seconds=30, needs=(NETWORK,))
 def controller_not_heard(trial):
     for _ in trial.rounds():
         controller = trial.bed.controller()
-        with trial.during(Cut(trial.bed, [(controller.host, other_broker(trial, controller).host)])):
-            trial.hold(LAG_SECONDS * 3)
-        trial.expect_writes(AFTER_CUT_SECONDS)
-        trial.settle(45)
+        wait_under_cut(trial, [(controller.host, other_broker(trial, controller).host)])
 
 
 @scenario("ring", "F15", "A and B, B and C, but not A and C", seconds=30, needs=(NETWORK,))
@@ -99,8 +104,7 @@ def ring(trial):
             trial.hold(SESSION_SECONDS * 3)
             moved = sum(after - epochs[where] for where, after in leader_epochs(trial).items())
             assert moved <= 3 * len(epochs), "leaders changed %d times in three sessions" % moved
-        trial.expect_writes(AFTER_CUT_SECONDS)
-        trial.settle(45)
+        recover(trial)
 
 
 def leader_epochs(trial):

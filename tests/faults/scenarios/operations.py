@@ -2,30 +2,15 @@
 """
 Kills in the middle of operations: reassignment, deletion, creation, segment roll, compaction (F38 to F41).
 """
-import json
-import threading
-
 import clients
 from bed import RESUME_SECONDS
 from inject import FastRestart, Kill
 from keyed import KeyedLoad
 from load import CANARY, PARTITIONS
+from moves import ask_in_znode, folders_of, in_background, open_moves, stray_folders
 from registry import scenario
 
 SMALL_SEGMENTS = {"log.segment.bytes": 65536, "log.index.interval.bytes": 512}
-
-
-def in_background(function, *arguments):
-    """An admin request that may get any answer, or none: what counts is what is there afterwards."""
-    def run():
-        try:
-            function(*arguments)
-        except Exception:  # whatever a client library says in bad weather
-            return
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
 
 
 def victim(trial):
@@ -48,34 +33,16 @@ def kill_amid_reassignment(trial):
         for partition in trial.bed.partitions("plain"):
             wanted[partition] = trial.chance.sample(sorted(trial.bed.brokers), 3)
         trial.note("reassign plain: %s" % wanted)
-        with trial.bed.zookeeper() as client:
-            client.create("/barnabas/admin/reassign_partitions", json.dumps({"version": 1, "partitions": [
-                {"topic": "plain", "partition": partition, "replicas": replicas}
-                for partition, replicas in wanted.items()]}))
+        ask_in_znode(trial.bed, "reassign_partitions", [
+            {"topic": "plain", "partition": partition, "replicas": replicas}
+            for partition, replicas in wanted.items()])
         kill_amid(trial, victim(trial), 2)
-        trial.expect(lambda: not reassigning(trial), 90, "the reassignment is not done")
+        trial.expect(lambda: not open_moves(trial.bed), 90, lambda: "not done: %s" % open_moves(trial.bed))
         trial.expect(lambda: {partition: row["replicas"] for partition, row in trial.bed.partitions("plain").items()}
                      == wanted, 20, lambda: "the replicas are %s, not %s" % (trial.bed.partitions("plain"), wanted))
         trial.settle(60)
-        trial.expect(lambda: not stray_folders(trial, "plain", wanted), 30,
-                     lambda: "left behind: %s" % stray_folders(trial, "plain", wanted))
-
-
-def reassigning(trial):
-    with trial.bed.zookeeper() as client:
-        return client.get("/barnabas/admin/reassign_partitions") is not None
-
-
-def folders_of(broker, topic):
-    return [path for data in broker.data if data.exists() for path in data.iterdir()
-            if path.is_dir() and path.name.startswith(topic + "-")]
-
-
-def stray_folders(trial, topic, assignment):
-    """Folders of a topic on brokers that hold no replica of it any more."""
-    return [str(path) for broker in trial.bed.brokers.values() for path in folders_of(broker, topic)
-            if not (path.name[len(topic) + 1:].isdigit()
-                    and broker.id in assignment.get(int(path.name[len(topic) + 1:]), ()))]
+        trial.expect(lambda: not stray_folders(trial.bed, ["plain"]), 30,
+                     lambda: "left behind: %s" % stray_folders(trial.bed, ["plain"]))
 
 
 @scenario("kill-amid-deletion", "F39", "a topic is deleted and made again, and the controller or a replica is killed",
