@@ -11,6 +11,7 @@
 #include "proto/kafka/error.h"
 #include "proto/kafka/messages/fetch.h"
 #include "tests/unit/api/api_bench.h"
+#include "tests/unit/api/fetching.h"
 
 #define FOLLOWER 2
 #define FOLLOWER_EPOCH 101
@@ -19,14 +20,6 @@
 #define FOLLOWER_VERSION 16
 #define WAIT_MS 5000
 #define RECORDS 3
-
-struct fetching {
-    struct exchange exchange;
-    struct fetch_request body;
-    struct fetch_request_topic topics[2];
-    struct fetch_request_partition partitions[2];
-    struct fetch_response response;
-};
 
 static int setup_with(void **state, const char *properties)
 {
@@ -63,29 +56,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static void prepare(struct fetching *fetching, const char *topic, int64_t offset)
-{
-    memset(fetching, 0, sizeof(*fetching));
-    fetch_request_init(&fetching->body);
-    fetching->body.topics = fetching->topics;
-    fetching->body.topics_count = 1;
-    fetching->body.min_bytes = 1;
-    for (size_t i = 0; i < 2; i++) {
-        fetch_request_topic_init(&fetching->topics[i]);
-        fetch_request_partition_init(&fetching->partitions[i]);
-        fetching->topics[i].partitions = &fetching->partitions[i];
-        fetching->topics[i].partitions_count = 1;
-        fetching->topics[i].topic = slice_of(topic);
-        fetching->topics[i].topic_id = api_bench_topic_id(topic);
-        fetching->partitions[i].partition_max_bytes = 1000000;
-        fetching->partitions[i].fetch_offset = offset;
-    }
-}
-
 static void start_consumer(struct api_bench *bench, struct fetching *fetching, const char *topic,
                            int64_t offset, const char *rack, int16_t version)
 {
-    prepare(fetching, topic, offset);
+    fetching_prepare(fetching, topic, offset);
     fetching->body.rack_id = slice_of(rack);
     api_bench_send(bench, &fetching->exchange, KAFKA_API_FETCH, version, &fetch_request_codec,
                    &fetching->body);
@@ -107,7 +81,7 @@ static void send_follower(struct api_bench *bench, struct fetching *fetching)
 static void start_follower(struct api_bench *bench, struct fetching *fetching, const char *topic,
                            int64_t offset)
 {
-    prepare(fetching, topic, offset);
+    fetching_prepare(fetching, topic, offset);
     fetching->body.max_wait_ms = WAIT_MS;
     send_follower(bench, fetching);
 }
@@ -136,7 +110,7 @@ static size_t record_bytes(const struct fetch_response_partition_data *partition
 static void catch_up(struct api_bench *bench, const char *topic, int64_t offset)
 {
     struct fetching fetching;
-    prepare(&fetching, topic, offset);
+    fetching_prepare(&fetching, topic, offset);
     send_follower(bench, &fetching);
     assert_int_equal(answer_of(&fetching)->error_code, KAFKA_NONE);
     exchange_release(&fetching.exchange);
@@ -246,7 +220,7 @@ static void a_throttled_follower_gets_nothing_and_the_others_theirs(void **state
     struct fetching fetching;
     throttle(bench, "alone");
     use_up(bench);
-    prepare(&fetching, "alone", 0);
+    fetching_prepare(&fetching, "alone", 0);
     fetching.topics[1].topic_id = api_bench_topic_id("other");
     fetching.body.topics_count = 2;
     send_follower(bench, &fetching);

@@ -13,17 +13,9 @@
 #include "proto/records/batch.h"
 #include "broker/api/fetch_session.h"
 #include "tests/unit/api/api_bench.h"
+#include "tests/unit/api/fetching.h"
 
 #define BATCH_BYTES_MAX 200
-
-struct fetching {
-    struct exchange exchange;
-    struct fetch_request body;
-    struct fetch_request_topic topics[2];
-    struct fetch_request_partition partitions[2];
-    struct fetch_response response;
-    struct fetch_response_partition_data *partition; /* the first one of the answer */
-};
 
 static int setup(void **state)
 {
@@ -47,26 +39,6 @@ static int teardown(void **state)
 {
     api_bench_release(*state);
     return 0;
-}
-
-/* A sessionless consumer's fetch of one topic from offset 0 on, not waiting; the test changes what it likes.
- */
-static void prepare(struct fetching *fetching, const char *topic)
-{
-    memset(fetching, 0, sizeof(*fetching));
-    fetch_request_init(&fetching->body);
-    fetching->body.topics = fetching->topics;
-    fetching->body.topics_count = 1;
-    for (size_t i = 0; i < 2; i++) {
-        fetch_request_topic_init(&fetching->topics[i]);
-        fetch_request_partition_init(&fetching->partitions[i]);
-        fetching->topics[i].partitions = &fetching->partitions[i];
-        fetching->topics[i].partitions_count = 1;
-        fetching->topics[i].topic = slice_of(topic);
-        fetching->topics[i].topic_id = api_bench_topic_id(topic);
-        fetching->partitions[i].partition_max_bytes = 1000000;
-    }
-    fetching->body.min_bytes = 1;
 }
 
 static void start(struct api_bench *bench, struct fetching *fetching, int16_t version)
@@ -102,7 +74,7 @@ static void every_version_reads_what_was_written(void **state)
 {
     for (int16_t version = 4; version <= 17; version++) {
         struct fetching fetching;
-        prepare(&fetching, "a");
+        fetching_prepare(&fetching, "a", 0);
         start(*state, &fetching, version);
         assert_int_equal(fetching.exchange.outcome, EXCHANGE_ANSWERED);
         assert_int_equal(answer_of(&fetching), KAFKA_NONE);
@@ -119,7 +91,7 @@ static void versions_before_4_cannot_be_given_new_batches(void **state)
 {
     for (int16_t version = 0; version < 4; version++) {
         struct fetching fetching;
-        prepare(&fetching, "a");
+        fetching_prepare(&fetching, "a", 0);
         start(*state, &fetching, version);
         assert_int_equal(answer_of(&fetching), KAFKA_UNSUPPORTED_VERSION);
         assert_int_equal(fetching.partition->records.bytes.length, 0);
@@ -150,7 +122,7 @@ static void each_refusal_has_its_error(void **state)
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct fetching fetching;
-        prepare(&fetching, cases[i].topic);
+        fetching_prepare(&fetching, cases[i].topic, 0);
         fetching.partitions[0].partition = cases[i].partition;
         fetching.partitions[0].current_leader_epoch = cases[i].epoch;
         fetching.partitions[0].fetch_offset = cases[i].offset;
@@ -167,7 +139,7 @@ static void the_new_leader_is_hinted_from_version_16_on(void **state)
 {
     for (int16_t version = 15; version <= 16; version++) {
         struct fetching fetching;
-        prepare(&fetching, "theirs");
+        fetching_prepare(&fetching, "theirs", 0);
         fetching.partitions[0].current_leader_epoch = 6;
         start(*state, &fetching, version);
         assert_int_equal(answer_of(&fetching), KAFKA_FENCED_LEADER_EPOCH);
@@ -184,7 +156,7 @@ static void the_new_leader_is_hinted_from_version_16_on(void **state)
 static void the_first_batch_comes_whole_and_the_rest_obeys(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.body.topics_count = 2;
     fetching.topics[1].topic = slice_of("b");
     fetching.body.max_bytes = 1;
@@ -196,7 +168,7 @@ static void the_first_batch_comes_whole_and_the_rest_obeys(void **state)
     assert_int_equal(fetching.response.responses[1].partitions[0].error_code, KAFKA_NONE);
     exchange_release(&fetching.exchange);
     /* The partition's own limit. */
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.partitions[0].partition_max_bytes = BATCH_BYTES_MAX;
     start(*state, &fetching, 12);
     assert_int_equal(answer_of(&fetching), KAFKA_NONE);
@@ -207,7 +179,7 @@ static void the_first_batch_comes_whole_and_the_rest_obeys(void **state)
 static void a_partition_that_is_named_twice_counts_once(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.body.topics_count = 2;
     fetching.partitions[1].fetch_offset = 1;
     start(*state, &fetching, 12);
@@ -220,7 +192,7 @@ static void a_partition_that_is_named_twice_counts_once(void **state)
 static void an_empty_partition_is_waited_for(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "empty");
+    fetching_prepare(&fetching, "empty", 0);
     fetching.body.max_wait_ms = 5000;
     start(*state, &fetching, 12);
     exchange_turn(&fetching.exchange);
@@ -236,7 +208,7 @@ static void an_empty_partition_is_waited_for(void **state)
 static void min_bytes_is_waited_for_and_time_ends_it(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.body.min_bytes = 100000;
     fetching.body.max_wait_ms = 30;
     start(*state, &fetching, 12);
@@ -257,7 +229,7 @@ static void the_end_of_a_segment_ends_the_wait(void **state)
     value[sizeof(value) - 1] = 0;
     for (int i = 0; i < 4; i++)
         api_bench_produce(bench, "rolled", value);
-    prepare(&fetching, "rolled");
+    fetching_prepare(&fetching, "rolled", 0);
     fetching.body.min_bytes = 100000;
     fetching.body.max_wait_ms = 60000;
     start(bench, &fetching, 12);
@@ -280,7 +252,7 @@ static void a_wait_needs_no_frame(void **state)
 {
     for (int16_t version = 12; version <= 13; version++) {
         struct fetching fetching;
-        prepare(&fetching, "empty");
+        fetching_prepare(&fetching, "empty", 0);
         fetching.body.topics_count = 2;
         fetching.topics[1].topic_id = api_bench_topic_id("b");
         fetching.topics[1].topic = slice_of("b");
@@ -306,7 +278,7 @@ static void a_fetch_of_too_many_partitions_is_refused(void **state)
     enum { COUNT = FETCH_PARTITIONS_MAX + 1 };
     static struct fetch_request_partition partitions[COUNT];
     struct fetching fetching;
-    prepare(&fetching, "nobody");
+    fetching_prepare(&fetching, "nobody", 0);
     for (size_t i = 0; i < COUNT; i++)
         partitions[i] = fetching.partitions[0];
     fetching.topics[0].partitions = partitions;
@@ -323,7 +295,7 @@ static void a_fetch_of_too_many_partitions_is_refused(void **state)
 static void a_lost_connection_ends_the_wait(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "b");
+    fetching_prepare(&fetching, "b", 0);
     fetching.partitions[0].fetch_offset = 3;
     fetching.body.max_wait_ms = 5000;
     start(*state, &fetching, 12);
@@ -336,7 +308,7 @@ static void a_new_leader_ends_the_wait(void **state)
 {
     struct fetching fetching;
     api_bench_topic(*state, "moving", 1, 0, 2);
-    prepare(&fetching, "moving");
+    fetching_prepare(&fetching, "moving", 0);
     fetching.partitions[0].current_leader_epoch = 0;
     fetching.body.max_wait_ms = 5000;
     start(*state, &fetching, 17);
@@ -352,14 +324,14 @@ static void followers_read_to_the_end(void **state)
 {
     struct api_bench *bench = *state;
     struct fetching fetching;
-    prepare(&fetching, "shared");
+    fetching_prepare(&fetching, "shared", 0);
     start(bench, &fetching, 16);
     assert_int_equal(answer_of(&fetching), KAFKA_NONE);
     assert_int_equal(fetching.partition->records.bytes.length, 0);
     assert_int_equal(fetching.partition->high_watermark, 0);
     exchange_release(&fetching.exchange);
 
-    prepare(&fetching, "shared");
+    fetching_prepare(&fetching, "shared", 0);
     fetching.body.replica_state.replica_id = 2;
     fetching.body.replica_state.replica_epoch = 101;
     fetching.partitions[0].current_leader_epoch = 3;
@@ -382,7 +354,7 @@ static void followers_read_to_the_end(void **state)
                    &fetch_request_codec, &fetching.body, slice_of(NULL));
     assert_int_equal(answer_of(&fetching), KAFKA_NONE);
     exchange_release(&fetching.exchange);
-    prepare(&fetching, "shared");
+    fetching_prepare(&fetching, "shared", 0);
     start(bench, &fetching, 16);
     assert_int_equal(answer_of(&fetching), KAFKA_NONE);
     assert_int_equal(fetching.partition->high_watermark, 3);
@@ -392,7 +364,7 @@ static void followers_read_to_the_end(void **state)
 static void a_diverging_epoch_is_told(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.partitions[0].fetch_offset = 9;
     fetching.partitions[0].last_fetched_epoch = 3;
     start(*state, &fetching, 12);
@@ -406,7 +378,7 @@ static void a_diverging_epoch_is_told(void **state)
 static void sessions_tell_only_news(void **state)
 {
     struct fetching fetching;
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.body.session_epoch = 0;
     fetching.partitions[0].fetch_offset = 3;
     start(*state, &fetching, 13);
@@ -415,7 +387,7 @@ static void sessions_tell_only_news(void **state)
     assert_int_not_equal(id, 0);
     exchange_release(&fetching.exchange);
 
-    prepare(&fetching, "a");
+    fetching_prepare(&fetching, "a", 0);
     fetching.body.session_id = id;
     fetching.body.session_epoch = 1;
     fetching.body.topics_count = 0;
