@@ -100,12 +100,7 @@ static struct broker *broker_new(const char *chroot)
 {
     struct broker *broker = memory_allocate_zeroed(1, sizeof(*broker));
     broker->loop = loop_new();
-    struct buffer connect;
-    buffer_init(&connect);
-    buffer_print(&connect, "%s%s", zookeeper_fixture_address(server), chroot);
-    struct zk_session_settings settings = {buffer_string(&connect), TIMEOUT_MS};
-    assert_int_equal(zk_session_new(broker->loop, NULL, &settings, &broker->session), 0);
-    buffer_release(&connect);
+    broker->session = zookeeper_fixture_session(server, broker->loop, chroot, TIMEOUT_MS);
     broker->client = zk_session_client(broker->session);
     zk_session_start(broker->session);
     membership_ensure_paths(broker->client, on_done, broker);

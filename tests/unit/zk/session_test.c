@@ -139,12 +139,7 @@ static struct peer *peer_start(const char *chroot)
 {
     struct peer *peer = memory_allocate_zeroed(1, sizeof(*peer));
     peer->loop = loop_new();
-    struct buffer connect;
-    buffer_init(&connect);
-    buffer_print(&connect, "%s%s", zookeeper_fixture_address(server), chroot);
-    struct zk_session_settings settings = {buffer_string(&connect), TIMEOUT_MS};
-    assert_int_equal(zk_session_new(peer->loop, NULL, &settings, &peer->session), 0);
-    buffer_release(&connect);
+    peer->session = zookeeper_fixture_session(server, peer->loop, chroot, TIMEOUT_MS);
     peer->client = zk_session_client(peer->session);
     peer->listener = (struct zk_listener){on_connected, on_disconnected, on_lost, on_event, {NULL, NULL}};
     zk_client_add_listener(peer->client, &peer->listener);

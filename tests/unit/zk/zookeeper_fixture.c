@@ -10,8 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/buffer.h"
 #include "common/check.h"
 #include "common/memory.h"
+#include "coordinator/zk/session.h"
 
 #define NOT_INSTALLED 77
 #define LINE_BYTES 256
@@ -90,4 +92,18 @@ void zookeeper_fixture_command(struct zookeeper_fixture *fixture, const char *co
     fflush(fixture->commands);
     bool done = read_line(fixture) && strcmp(fixture->line, "ok") == 0;
     CHECK(done);
+}
+
+struct zk_session *zookeeper_fixture_session(const struct zookeeper_fixture *fixture, struct loop *loop,
+                                             const char *chroot, int64_t timeout_ms)
+{
+    struct buffer connect;
+    struct zk_session *session = NULL;
+    buffer_init(&connect);
+    buffer_print(&connect, "%s%s", fixture->address, chroot);
+    const struct zk_session_settings settings = {buffer_string(&connect), timeout_ms};
+    int error = zk_session_new(loop, NULL, &settings, &session);
+    CHECK(error == 0);
+    buffer_release(&connect);
+    return session;
 }
