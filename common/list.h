@@ -61,9 +61,13 @@ static inline struct list *list_pop_front(struct list *list)
 /* Moves all nodes of `from` to the end of `to`. */
 static inline void list_move_all(struct list *from, struct list *to)
 {
-    struct list *node;
-    while ((node = list_pop_front(from)) != NULL)
-        list_push_back(to, node);
+    if (list_is_empty(from))
+        return;
+    from->next->previous = to->previous;
+    to->previous->next = from->next;
+    from->previous->next = to;
+    to->previous = from->previous;
+    list_init(from);
 }
 
 #define list_for_each(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)

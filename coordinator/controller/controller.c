@@ -54,7 +54,8 @@ void shell_term_init(struct controller *controller)
     controller->looks = map_new(1);
     list_init(&controller->looks_waiting);
     controller->looks_in_flight = controller->writes_in_flight = controller->rewrites_in_flight = 0;
-    controller->admin_in_flight = controller->moves_in_flight = 0;
+    controller->admin_in_flight = controller->moves_in_flight = controller->urgent_writes_in_flight = 0;
+    controller->progress = (struct progress){0};
     controller->last_config_change = -1;
     controller->config_changes_seen = false;
     controller->deletions = map_new(1);
@@ -203,6 +204,7 @@ void shell_work(struct controller *controller)
             shell_channels_pump(controller);
             shell_admin_pump(controller);
             shell_looks_pump(controller);
+            shell_progress_pump(controller);
         }
     } while (controller->work_again);
     controller->working = false;
@@ -305,10 +307,11 @@ struct controller_gauges controller_gauges(const struct controller *controller)
                 !topic->partitions[i]->has_state || topic->partitions[i]->state.leader == NODE_NO_LEADER;
     }
     gauges.unfinished = controller->request_count + controller->work_waits + map_size(controller->looks) +
-                        list_length(&image->dirty) + list_length(&image->moving) +
-                        list_length(&controller->alters) + list_length(&controller->producer_ids) +
-                        list_length(&controller->shutdowns) + list_length(&controller->admins) +
-                        list_length(&controller->elections) + controller->election_node_busy;
+                        list_length(&image->urgent) + list_length(&image->dirty) +
+                        list_length(&image->moving) + list_length(&controller->alters) +
+                        list_length(&controller->producer_ids) + list_length(&controller->shutdowns) +
+                        list_length(&controller->admins) + list_length(&controller->elections) +
+                        controller->election_node_busy;
     for (size_t i = 0; i < controller->channel_count; i++)
         gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeats ||
                              controller->channels[i].not_before_ms > controller->now_ms ||

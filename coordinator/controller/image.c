@@ -16,6 +16,7 @@ void image_init(struct image *image)
     image->topics = map_new(1);
     list_init(&image->changes);
     list_init(&image->removed);
+    list_init(&image->urgent);
     list_init(&image->dirty);
     list_init(&image->moving);
 }
@@ -492,12 +493,35 @@ void image_touch_topic(struct image *image, struct image_topic *topic)
         image_touch(image, topic->partitions[i], true);
 }
 
+static bool is_urgent(const struct image *image, const struct image_partition *partition)
+{
+    if (!partition->state_known) /* nothing can be decided before it has been read */
+        return false;
+    return !partition->has_state || partition->unsettled ||
+           image_broker_epoch(image, partition->state.leader) < 0 ||
+           image_is_shutting_down(image, partition->state.leader);
+}
+
 void image_mark_dirty(struct image *image, struct image_partition *partition)
 {
-    if (partition->dirty || partition->topic->deleting)
+    bool known = partition->dirty && partition->urgent;
+    if (known || partition->topic->deleting)
+        return;
+    bool urgent = is_urgent(image, partition);
+    if (partition->dirty && !urgent)
         return;
     partition->dirty = true;
-    list_push_back(&image->dirty, &partition->dirty_node);
+    partition->urgent = urgent;
+    list_remove(&partition->dirty_node);
+    if (urgent && partition->unsettled) /* most likely it has been written: only settling it is left */
+        list_push_front(&image->urgent, &partition->dirty_node);
+    else
+        list_push_back(urgent ? &image->urgent : &image->dirty, &partition->dirty_node);
+}
+
+bool image_has_dirty(const struct image *image)
+{
+    return !list_is_empty(&image->urgent) || !list_is_empty(&image->dirty);
 }
 
 void image_mark_moving(struct image *image, struct image_topic *topic)

@@ -41,7 +41,8 @@ struct image_partition {
     bool node_exists; /* …/partitions/<p> is believed to be there */
 
     /* The decision about it: see decide.h and the shell. */
-    bool dirty;           /* in image.dirty: to be decided */
+    bool dirty;           /* in image.urgent or image.dirty: to be decided */
+    bool urgent;          /* in the former */
     bool unsettled;       /* the state does not fit the live brokers: no broker is told of it (I31) */
     bool busy;            /* a read or write of its state is in flight */
     bool withheld;        /* a message went out without it because it was unsettled */
@@ -83,7 +84,7 @@ struct image_partition {
     uint64_t sequence;            /* of its last change: metadata */
     uint64_t leader_isr_sequence; /* of its last change that replicas must hear of */
     struct list changes;          /* node in image.changes */
-    struct list dirty_node;       /* node in image.dirty */
+    struct list dirty_node;       /* node in image.urgent or image.dirty */
 };
 
 struct image_topic {
@@ -127,8 +128,9 @@ struct image {
     uint64_t brokers_sequence; /* of the last change of the set of live brokers */
     struct list changes;       /* image_partition by ascending sequence */
     struct list removed;       /* image_removed by ascending sequence */
-    struct list dirty;         /* image_partition to be decided */
-    struct list moving;        /* image_topic whose moves are to be looked at */
+    struct list urgent; /* image_partition to be decided first: nobody serves it until brokers are told */
+    struct list dirty;  /* others to be decided */
+    struct list moving; /* image_topic whose moves are to be looked at */
     size_t partition_count;
     /* Brokers that are about to stop, with the epoch that is; their leaderships move away. Memory only: a new
      * controller is asked again. */
@@ -200,11 +202,14 @@ bool image_set_state(struct image *image, struct image_partition *partition,
 void image_touch(struct image *image, struct image_partition *partition, bool leader_and_isr);
 /* Brokers are told of every partition of the topic (its settings have changed). */
 void image_touch_topic(struct image *image, struct image_topic *topic);
-/* To be decided (again). */
+/* To be decided (again). Before the others where no live broker leads that is to stay, or where a decision
+ * has been written that brokers have not been told of. */
 void image_mark_dirty(struct image *image, struct image_partition *partition);
 /* The same for all in which a broker has a seat, a leadership or a replica. */
 void image_mark_dirty_of_broker(struct image *image, int32_t broker_id);
 void image_clear_dirty(struct image_partition *partition);
+/* Something is to be decided. */
+bool image_has_dirty(const struct image *image);
 /* Forgets removals that every channel has told of. */
 void image_trim_removed(struct image *image, uint64_t told);
 

@@ -14,6 +14,7 @@
  *   shell_elect.c     elections on request, and the balancing of leaderships
  *   shell_reassign.c  moves of replicas; shell_reassign_node.c: those that old tools ask for
  *   shell_broker.c    requests of brokers
+ *   shell_progress.c  says in the log how long a change of brokers or of office took
  *   admin*.c          requests of clients
  */
 #ifndef COORDINATOR_CONTROLLER_SHELL_H
@@ -124,6 +125,16 @@ struct reassign_node {
     struct node_partition_list list;
 };
 
+/* From a change of brokers or of office until all is settled. */
+struct progress {
+    bool running;
+    bool elected;                             /* no election is left to decide or write */
+    bool written;                             /* nor anything else */
+    int64_t began_ms, elected_ms, written_ms; /* the latter two since the first */
+    size_t states, urgent, multis;
+    uint64_t sequence; /* of the image when all was written */
+};
+
 /* A broker's or client's request that waits for something. */
 struct alter_request;
 struct producer_ids_request;
@@ -164,6 +175,8 @@ struct controller {
     struct list looks_waiting;
     size_t looks_in_flight;
     size_t writes_in_flight;
+    size_t urgent_writes_in_flight; /* states, not multis */
+    struct progress progress;
     size_t rewrites_in_flight;
     size_t moves_in_flight;
     struct reassign_node reassign_node;
@@ -265,6 +278,12 @@ void shell_batch_flush(struct write_batch *batch);
 void shell_tell_leaderless(struct controller *controller);
 /* Decides all dirty partitions that are not busy. */
 void shell_decide_pump(struct controller *controller);
+
+/* shell_progress.c */
+void shell_progress_begin(struct controller *controller);
+/* A multi has been written. */
+void shell_progress_note(struct controller *controller, size_t states, size_t urgent);
+void shell_progress_pump(struct controller *controller);
 
 /* shell_topic.c */
 void shell_topic_rewrite(struct controller *controller, struct slice name, const struct node_topic *node,

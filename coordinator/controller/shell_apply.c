@@ -68,6 +68,7 @@ static void broker_gone(struct controller *controller, const struct look *look, 
     note_healed(controller, look, "a broker is gone");
     log_info(controller->logger, SHELL_AREA, "broker %d is gone", broker_id);
     shell_channel_close(controller, broker_id);
+    shell_progress_begin(controller);
     image_mark_dirty_of_broker(&controller->image, broker_id);
 }
 
@@ -120,6 +121,7 @@ static void apply_broker(struct controller *controller, const struct look *look,
                                              : "has bounced",
              response->stat.czxid);
     shell_channel_open(controller, look->number, response->stat.czxid);
+    shell_progress_begin(controller);
     image_mark_dirty_of_broker(&controller->image, look->number);
 }
 
@@ -390,9 +392,9 @@ static void apply_state(struct controller *controller, const struct look *look,
         return;
     /* in the waiting list again: something happened while it was being read */
     partition->busy = !list_is_empty(&look->node);
-    image_mark_dirty(&controller->image, partition);
     if (response->result == ZK_NO_NODE) {
         image_set_state(&controller->image, partition, NULL, 0);
+        image_mark_dirty(&controller->image, partition);
         return;
     }
     struct node_partition_state state;
@@ -408,6 +410,7 @@ static void apply_state(struct controller *controller, const struct look *look,
         image_set_state(&controller->image, partition, &state, response->stat.version.value);
         node_partition_state_release(&state);
     }
+    image_mark_dirty(&controller->image, partition);
     buffer_release(&error);
 }
 

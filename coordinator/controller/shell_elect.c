@@ -227,7 +227,7 @@ void shell_elect_pump(struct controller *controller)
     list_for_each(node, &controller->elections)
     {
         struct elect_job *job = container_of(node, struct elect_job, node);
-        if (!job->balancing || list_is_empty(&controller->image.dirty))
+        if (!job->balancing || !image_has_dirty(&controller->image))
             job_pump(controller, job, batch);
     }
     shell_batch_flush(batch);

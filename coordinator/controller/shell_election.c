@@ -88,6 +88,7 @@ static void take_office(struct controller *controller, int32_t epoch, struct zk_
     log_info(controller->logger, SHELL_AREA, "elected, epoch %d; loading the cluster's state", epoch);
     shell_tell_changed(controller);
     controller->next_compare_ms = controller->now_ms + controller->options.compare_interval_ms;
+    shell_progress_begin(controller);
     shell_look(controller, LOOK_CONFIG_CHANGES, slice_of(""), 0);
     shell_look(controller, LOOK_BROKERS, slice_of(""), 0);
     shell_look(controller, LOOK_DELETIONS, slice_of(""), 0);

@@ -18,6 +18,7 @@ struct write_item {
     int32_t number;
     enum write_kind kind;
     bool unclean;
+    bool urgent;
     struct node_partition_state next;
     size_t first_operation, operation_count;
 };
@@ -30,6 +31,7 @@ struct write_batch {
     size_t operation_count, operation_capacity;
     struct write_item *items;
     size_t item_count, item_capacity;
+    size_t urgent_count;
 };
 
 /* Of how many partitions of a batch the log names each. */
@@ -128,6 +130,7 @@ static void written(struct controller *controller, struct write_batch *batch,
                     const struct zk_response *response)
 {
     size_t named = 0;
+    shell_progress_note(controller, batch->item_count, batch->urgent_count);
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct write_item *item = &batch->items[i];
         struct image_partition *partition = partition_of(controller, item);
@@ -217,6 +220,7 @@ static void batch_done(struct controller *controller, void *payload, const struc
 {
     struct write_batch *batch = payload;
     controller->writes_in_flight--;
+    controller->urgent_writes_in_flight -= batch->urgent_count;
     if (shell_met_fence(controller, response))
         return;
     if (response->result == ZK_OK)
@@ -230,6 +234,9 @@ static void send(struct write_batch *batch)
     struct controller *controller = batch->controller;
     struct zk_completion done = shell_request(controller, false, batch_done, batch_free, batch);
     controller->writes_in_flight++;
+    for (size_t i = 0; i < batch->item_count; i++)
+        batch->urgent_count += batch->items[i].urgent;
+    controller->urgent_writes_in_flight += batch->urgent_count;
     if (controller->options.faults.unfenced_writes)
         zk_multi(controller->zk, batch->operations, batch->operation_count, done);
     else
@@ -308,6 +315,7 @@ void shell_batch_add(struct write_batch *batch, struct image_partition *partitio
                             .number = partition->number,
                             .kind = kind,
                             .unclean = unclean,
+                            .urgent = kind != WRITE_OF_LEADER && partition->urgent,
                             .next = *next,
                             .first_operation = first,
                             .operation_count = batch->operation_count - first};
@@ -358,29 +366,60 @@ void shell_tell_leaderless(struct controller *controller)
         log_warn(controller->logger, SHELL_AREA, "%zu partitions have been found without leader", count);
 }
 
-void shell_decide_pump(struct controller *controller)
+/* False: there is something to write, and too much on its way already. */
+static bool decide_one(struct controller *controller, struct image_partition *partition,
+                       struct write_batch *batch)
 {
     struct decide_settings settings = shell_decide_settings(controller);
-    struct write_batch *batch = shell_batch_new(controller);
-    list_for_each_safe(node, after, &controller->image.dirty)
-    {
-        struct image_partition *partition = container_of(node, struct image_partition, dirty_node);
-        if (controller->writes_in_flight >= SHELL_WRITES_IN_FLIGHT_MAX)
-            break;
-        if (partition->busy || partition->topic->assignment_busy)
-            continue;
-        struct node_partition_state next;
-        bool unclean;
-        enum decision decision = decide_partition(&controller->image, partition, &settings, &next, &unclean);
-        if (decision == DECISION_NOTHING) {
-            settle(controller, partition);
-            shell_alter_pump(controller, partition, batch);
-            continue;
-        }
-        image_clear_dirty(partition);
-        partition->unsettled = true;
-        shell_batch_add(batch, partition, decision == DECISION_CREATE ? WRITE_CREATE : WRITE_SET, &next,
-                        unclean);
+    struct node_partition_state next;
+    bool unclean;
+    enum decision decision = decide_partition(&controller->image, partition, &settings, &next, &unclean);
+    bool full = controller->writes_in_flight >= SHELL_WRITES_IN_FLIGHT_MAX;
+    if (decision == DECISION_NOTHING && (!full || list_is_empty(&partition->requests))) {
+        settle(controller, partition);
+        shell_alter_pump(controller, partition, batch);
+        return true;
     }
+    if (full) {
+        if (decision != DECISION_NOTHING)
+            node_partition_state_release(&next);
+        return false;
+    }
+    image_clear_dirty(partition);
+    partition->unsettled = true;
+    shell_batch_add(batch, partition, decision == DECISION_CREATE ? WRITE_CREATE : WRITE_SET, &next, unclean);
+    return true;
+}
+
+/*
+ * Decides those of one list. What is done for one may mark others, or take them out of their list: so it is
+ * emptied first, and what must wait (for an answer, or for room) goes back.
+ */
+static void decide_list(struct controller *controller, struct list *list, struct write_batch *batch)
+{
+    struct list left, busy;
+    struct list *node;
+    list_init(&left);
+    list_init(&busy);
+    list_move_all(list, &left);
+    while ((node = list_pop_front(&left)) != NULL) {
+        struct image_partition *partition = container_of(node, struct image_partition, dirty_node);
+        if (partition->busy || partition->topic->assignment_busy) {
+            list_push_back(&busy, node);
+        } else if (!decide_one(controller, partition, batch)) {
+            list_push_front(&left, node);
+            break;
+        }
+    }
+    list_move_all(list, &left);
+    list_move_all(&busy, list);
+    list_move_all(&left, list);
+}
+
+void shell_decide_pump(struct controller *controller)
+{
+    struct write_batch *batch = shell_batch_new(controller);
+    decide_list(controller, &controller->image.urgent, batch);
+    decide_list(controller, &controller->image.dirty, batch);
     shell_batch_flush(batch);
 }

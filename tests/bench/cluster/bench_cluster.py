@@ -23,6 +23,9 @@ import probe  # noqa: E402
 from cluster import Cluster  # noqa: E402
 from processes import BIN, ZooKeeper  # noqa: E402
 
+# What the controller's log says when all is settled; the times count from the line that `began` finds.
+SETTLED = (r"settled: (\d+) elections written after (\d+) ms, (\d+) states in (\d+) multis after (\d+) ms, "
+           r"brokers told after (\d+) ms")
 GOALS = {"memory": 8.0, "kill": 1.0, "takeover": 1.0, "shutdown": 2.0}
 
 
@@ -115,12 +118,35 @@ class Bench:
                   [(probe.cpu_seconds(broker) - spent) * 10 for broker, spent in busy.items()], "%")
         self.note("descriptors of a broker", [float(probe.open_files(one)) for one in before], "")
 
+    # ---- the phases of a failure, as the controller's log tells them ----
+
+    def phases(self, began, gone):
+        """
+        [(phase, seconds since the session's end)]; began: [(phase, pattern of its line)], the first is the line
+        from which the controller counts.
+        """
+        brokers = self.cluster.running()
+        stamps = [(phase, probe.first_match(brokers, pattern, gone - 0.1)[0]) for phase, pattern in began]
+        _, settled = probe.first_match(brokers, SETTLED, gone - 0.1)
+        elections, elected, states, multis, written, told = map(int, settled.groups())
+        rows = [(phase, stamp - gone) for phase, stamp in stamps]
+        start = stamps[0][1] - gone
+        rows.append(("%d elections written" % elections, start + elected / 1000))
+        rows.append(("%d states written, %d multis" % (states, multis), start + written / 1000))
+        rows.append(("all brokers told and answered", start + told / 1000))
+        return rows
+
+    def note_phases(self, runs):
+        """One row a phase, over all runs; what they count is taken from the first run."""
+        for position, (phase, _) in enumerate(runs[0]):
+            self.note("    phase: " + phase, [run[position][1] for run in runs], "s")
+
     def other_than_controller(self):
         office = self.cluster.controller()
         return next(broker for broker in self.cluster.running() if broker is not office)
 
     def kill(self, rounds):
-        times = []
+        times, phases = [], []
         for _ in range(rounds):
             victim = self.other_than_controller()
             heirs = self.heirs_of(victim)
@@ -130,11 +156,13 @@ class Bench:
             serve.start()
             gone = probe.wait_gone(self.zookeeper, path)
             times.append(max(serve.wait() - gone, 0.0))
+            phases.append(self.phases([("death seen", "broker %d is gone" % victim.id)], gone))
             self.start_again(victim)
         self.note("SIGKILL of a broker that leads %d" % self.led(heirs), times, "s", GOALS["kill"])
+        self.note_phases(phases)
 
     def takeover(self, rounds):
-        in_office, all_served = [], []
+        in_office, all_served, phases = [], [], []
         for _ in range(rounds):
             victim = self.cluster.controller()
             heirs = self.heirs_of(victim)
@@ -144,12 +172,13 @@ class Bench:
             serve.start()
             gone = probe.wait_gone(self.zookeeper, path)
             served = serve.wait()
-            stamps = [probe.log_time(broker, "in office, epoch", gone - 0.1) for broker in self.cluster.running()]
-            in_office.append(min(stamp for stamp in stamps if stamp) - gone)
+            phases.append(self.phases([("elected", "elected, epoch"), ("states read", "in office, epoch")], gone))
+            in_office.append(phases[-1][1][1])
             all_served.append(served - gone)
             self.start_again(victim)
         self.note("kill of the controller: until the new one is in office", in_office, "s", GOALS["takeover"])
         self.note("... until all that the old one led is served", all_served, "s", GOALS["takeover"])
+        self.note_phases(phases)
 
     def shutdown(self, rounds):
         moved, served, ended = [], [], []
@@ -202,7 +231,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="tests/bench/run-cluster", description=__doc__)
     parser.add_argument("--partitions", type=int, default=10000)
     parser.add_argument("--topics", type=int, default=10, help="the partitions are spread over so many topics")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each fault is made")
+    parser.add_argument("--runs", "--rounds", type=int, default=3,
+                        help="how often each fault is made; the medians are printed, and all values")
     parser.add_argument("--only", action="append", choices=["kill", "takeover", "shutdown", "rolling"])
     parser.add_argument("--json", type=Path, help="write the rows to a file, too")
     parser.add_argument("--dir", type=Path, help="where the brokers' folders go; kept when it is named")
@@ -221,7 +251,7 @@ def measure(folder, options):
         bench.memory()
         for name in ("kill", "takeover", "shutdown"):
             if name in only:
-                getattr(bench, name)(options.rounds)
+                getattr(bench, name)(options.runs)
         if "rolling" in only:
             bench.rolling()
         if options.json:

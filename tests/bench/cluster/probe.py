@@ -13,31 +13,48 @@ from pathlib import Path
 import wire
 
 LIST_OFFSETS = 2
+# Between two questions: what is asked costs the brokers time that is being measured.
+PAUSE_SECONDS = 0.02
 LATEST = -1
 _ANSWER = struct.Struct(">ihqq")
 
 
 class LeaderProbe:
-    """Asks one broker, over one connection, which of its partitions it does not lead yet."""
+    """
+    Asks one broker, over one connection, which of its partitions it does not lead yet: first a few, one of each
+    hundred, and all of them only when it leads these. So the question costs it little until it is nearly through.
+    """
+
+    SAMPLE = 100
 
     def __init__(self, broker, partitions):
         """partitions: {topic: [numbers]}"""
         self.connection = wire.Connection(broker.port, 30)
-        self.count = sum(map(len, partitions.values()))
+        self.whole = dict(partitions)
+        self.sample = {topic: numbers[::self.SAMPLE] for topic, numbers in partitions.items()}
+
+    def ask(self, partitions):
+        """{topic: [numbers]} of those that it does not serve."""
         rows = [wire.string(topic) + struct.pack(">i", len(numbers)) +
                 b"".join(struct.pack(">iq", number, LATEST) for number in numbers)
                 for topic, numbers in partitions.items()]
-        self.body = struct.pack(">ii", -1, len(rows)) + b"".join(rows)
+        answer = self.connection.request(LIST_OFFSETS, 1, struct.pack(">ii", -1, len(rows)) + b"".join(rows))
+        missing = {}
+        for _ in range(answer.number("i")):
+            topic = answer.string()
+            rows = answer.take(answer.number("i") * _ANSWER.size)
+            refused = [number for number, error, _, _ in _ANSWER.iter_unpack(rows) if error]
+            if refused:
+                missing[topic] = refused
+        return missing
 
     def missing(self):
-        """How many of them it does not serve at this moment."""
-        answer = self.connection.request(LIST_OFFSETS, 1, self.body)
-        missing = 0
-        for _ in range(answer.number("i")):
-            answer.string()
-            rows = answer.take(answer.number("i") * _ANSWER.size)
-            missing += sum(1 for _, error, _, _ in _ANSWER.iter_unpack(rows) if error)
-        return missing
+        """How many of them it does not serve, as far as is known; 0: it serves all."""
+        if self.sample:
+            self.sample = self.ask(self.sample)
+        if not self.sample and self.whole:
+            self.whole = self.ask(self.whole)
+        return sum(map(len, (self.sample or self.whole).values()))
 
     def close(self):
         self.connection.close()
@@ -60,7 +77,7 @@ class LeadersServe(threading.Thread):
         while waiting and time.time() < deadline:
             waiting = [probe for probe in waiting if probe.missing()]
             self.served_at = time.time()
-            time.sleep(0.005)
+            time.sleep(PAUSE_SECONDS)
         self.left = sum(probe.missing() for probe in waiting)
         for probe in self.probes:
             probe.close()
@@ -93,15 +110,31 @@ def broker_path(zookeeper, broker):
     return re.search(r"(\S*/brokers/ids/%d)\s*$" % broker.id, ephemerals(zookeeper), re.MULTILINE).group(1)
 
 
-def log_time(broker, pattern, after):
-    """When the broker's log first said something after a time; None: not yet."""
+def log_match(broker, pattern, after):
+    """When the broker's log first said something after a time, and the match; None: not yet."""
     for line in broker.log_text().splitlines():
         match = re.match(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})Z ", line)
-        if match and re.search(pattern, line):
+        said = re.search(pattern, line) if match else None
+        if said:
             stamp = datetime.datetime.fromisoformat(match.group(1)).replace(tzinfo=datetime.timezone.utc).timestamp()
             if stamp >= after - 0.001:
-                return stamp
+                return stamp, said
     return None
+
+
+def log_time(broker, pattern, after):
+    """The same, only when."""
+    found = log_match(broker, pattern, after)
+    return found[0] if found else None
+
+
+def first_match(brokers, pattern, after, seconds=60):
+    """What the first of some brokers has said after a time: when, and the match. Waits for it."""
+    def look():
+        found = [found for found in (log_match(broker, pattern, after) for broker in brokers) if found]
+        return min(found, key=lambda one: one[0]) if found else None
+    wait_until(look, seconds, "no log says %s" % pattern)
+    return look()
 
 
 def heap_bytes(broker):
