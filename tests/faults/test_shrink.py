@@ -2,11 +2,16 @@
 """
 Shrinking of plans, with a judge that knows which faults the failure needs; deadlines that run by the machine's pace.
 """
+import argparse
+import io
 import random
 
 import places  # noqa: F401  (finds the cluster tests' modules)
+import command
 import pace
 import plan
+import registry
+import report
 import shrink
 
 ALL = {plan.NETWORK, plan.DISK, plan.CLOCK}
@@ -54,6 +59,24 @@ def test_when_time_is_over_the_best_so_far_is_given():
         return True
 
     assert shrink.shrink(cycles, fails) == cycles[-1:] == runs[0]
+
+
+def test_the_command_repeats_with_smaller_plans_and_prints_the_smallest(tmp_path, monkeypatch):
+    cycles = drawn(5, 3)
+    needed = cycles[1][0]
+    output = io.StringIO()
+
+    def run_one(one, network, folder, options, shown):
+        steps = [step for steps in plan.load(options.plan) for step in steps]
+        return (["history: lost-write, 2 times"] if needed in steps else ["start: something else"]), []
+
+    monkeypatch.setattr(command, "run_one", run_one)
+    options = argparse.Namespace(shrink=1, seed=5, brokers=5, minutes=None, plan=None)
+    command.run_smaller(registry.SCENARIOS["mix"], None, tmp_path / "mix", options, report.Report(output=output),
+                        ["history: lost-write, 9 times"], cycles)
+    text = output.getvalue()
+    assert "(1 faults, before %d)" % sum(map(len, cycles)) in text
+    assert plan.describe(needed) in text
 
 
 def test_troubles_are_the_same_whatever_their_numbers():

@@ -19,6 +19,7 @@ import wire
 from bed import RESUME_SECONDS
 from inject import Kill, Stop
 from load import PARTITIONS, PRODUCER_IMPATIENT
+from pace import slowness
 from registry import scenario
 from scenarios.zookeepers import broker_sessions
 
@@ -75,7 +76,7 @@ def p99(trial, seconds):
 def compare(trial, what, calm, crowded):
     """Fails where the canary's latency is more than twice what it was, and enough to be the broker's."""
     trial.note("the canary's p99 with %s: %.1f ms; before: %.1f ms" % (what, crowded * 1000, calm * 1000))
-    bound = 2 * max(calm, LEAST_P99_SECONDS)
+    bound = 2 * max(calm, LEAST_P99_SECONDS * slowness())
     assert crowded <= bound, "with %s the canary's p99 is %.0f ms, above %.0f ms" % (
         what, crowded * 1000, bound * 1000)
 
