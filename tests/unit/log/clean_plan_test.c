@@ -84,7 +84,7 @@ static struct clean_plan_input plan_of(const struct clean_plan_segment *segments
                                      .min_cleanable_dirty_ratio = 0.5};
 }
 
-static void test_the_plan(void **state)
+static void test_i10_the_plan(void **state)
 {
     (void)state;
     const struct clean_plan_segment segments[] = {{0, 100, NOW_MS - 90, NOW_MS - 99},
@@ -201,10 +201,8 @@ static void test_the_throttle(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_hash_is_siphash),
-        cmocka_unit_test(test_the_map_is_bounded),
-        cmocka_unit_test(test_the_plan),
-        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_the_hash_is_siphash), cmocka_unit_test(test_the_map_is_bounded),
+        cmocka_unit_test(test_i10_the_plan),        cmocka_unit_test(test_groups),
         cmocka_unit_test(test_the_throttle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
