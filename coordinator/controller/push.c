@@ -89,6 +89,10 @@ enum control_kind push_next(struct image *image, struct push_channel *channel)
         return CONTROL_NONE;
     if (channel->full)
         return CONTROL_UPDATE_METADATA;
+    /* Leaders that were told come into the metadata before the next are: thousands may change one after the
+     * other, and clients would be sent to the former ones until the last has. */
+    if (channel->leaders_owed && channel->metadata_told < image->sequence)
+        return CONTROL_UPDATE_METADATA;
     if (leader_isr_pending(image, channel))
         return CONTROL_LEADER_AND_ISR;
     if (stop_is_pending(image, channel))
@@ -334,11 +338,14 @@ void push_build(struct image *image, struct push_channel *channel, enum control_
 
 void push_succeeded(struct push_channel *channel)
 {
-    if (channel->in_flight == CONTROL_LEADER_AND_ISR)
+    if (channel->in_flight == CONTROL_LEADER_AND_ISR) {
         channel->leader_isr_told = channel->in_flight_sequence;
+        channel->leaders_owed = true;
+    }
     if (channel->in_flight == CONTROL_UPDATE_METADATA) {
         channel->metadata_told = channel->in_flight_sequence;
         channel->full = false;
+        channel->leaders_owed = false;
     }
     channel->in_flight = CONTROL_NONE;
 }

@@ -6,6 +6,9 @@
  *
  *   full metadata -> leader-and-ISR -> stop replica -> metadata
  *
+ * After each leader-and-ISR the metadata follow before the next, so that clients find the leaders that have
+ * been told while others, thousands perhaps, are still to be.
+ *
  * Replicas of a topic are only removed after the broker has heard, in metadata, that the topic is gone; a
  * stream of other changes does not keep them waiting.
  *
@@ -26,6 +29,7 @@ struct push_channel {
     bool full;              /* everything is to be told */
     uint64_t metadata_told; /* answered up to here */
     uint64_t leader_isr_told;
+    bool leaders_owed; /* the last leader-and-ISR is not in its metadata yet */
     bool stop_pending; /* replicas of deleted topics are to be removed */
     bool stop_held;    /* not now: the broker has just failed to */
     enum control_kind in_flight;

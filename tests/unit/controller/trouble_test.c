@@ -358,6 +358,41 @@ static void deletion_goes_between_changes(void **state)
     image_release(&image);
 }
 
+/* However many leaders are still to be told: clients find those that have been. */
+static void metadata_goes_between_leaders(void **state)
+{
+    (void)state;
+    struct image image;
+    struct push_channel channel;
+    struct arena arena;
+    struct control_request request;
+    int32_t replicas[] = {1};
+    int64_t epochs[] = {10};
+    arena_init(&arena, ARENA_NO_BUDGET);
+    image_init(&image);
+    cluster_add_broker(&image, 1, 10, 10, NULL);
+    struct image_partition *partition = cluster_add_topic(&image, replicas, 1);
+    cluster_set_state(&image, partition, 1, 0, replicas, epochs, 1, 0);
+    image_clear_dirty(partition);
+    push_channel_init(&channel, 1, 10);
+    static const enum control_kind order[] = {CONTROL_UPDATE_METADATA, CONTROL_LEADER_AND_ISR,
+                                              CONTROL_UPDATE_METADATA, CONTROL_LEADER_AND_ISR,
+                                              CONTROL_UPDATE_METADATA, CONTROL_NONE};
+    for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+        assert_int_equal(push_next(&image, &channel), order[i]);
+        if (order[i] == CONTROL_NONE)
+            break;
+        push_build(&image, &channel, order[i], 1, 1, &arena, &request);
+        if (i < 3) { /* while the message is on its way the leader changes again */
+            cluster_set_state(&image, partition, 1, (int32_t)i + 1, replicas, epochs, 1, (int32_t)i + 1);
+            image_clear_dirty(partition);
+        }
+        push_succeeded(&channel);
+    }
+    image_release(&image);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +404,7 @@ int main(void)
         cmocka_unit_test(disk_of_broker_is_full),
         cmocka_unit_test(broker_is_deaf),
         cmocka_unit_test(deletion_goes_between_changes),
+        cmocka_unit_test(metadata_goes_between_leaders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
