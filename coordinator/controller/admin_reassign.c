@@ -40,6 +40,7 @@ check_partition(struct admin_request *request, struct image_topic *topic,
         struct image_move move = {.cancel = asked->replicas == NULL, .request = request->id};
         node_replicas_set(&move.target, target.ids, target.count);
         image_set_move(&controller->image, partition, &move);
+        shell_reassign_node_hurry(controller);
     } else {
         result->error_message = slice_of(arena_copy_string(&request->arena, buffer_slice(&message)));
     }

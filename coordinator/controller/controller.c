@@ -236,6 +236,7 @@ int64_t controller_next_deadline(const struct controller *controller)
     deadline = min_i64(deadline, shell_brokers_deadline(controller));
     deadline = min_i64(deadline, shell_channels_deadline(controller));
     deadline = min_i64(deadline, shell_elect_deadline(controller));
+    deadline = min_i64(deadline, shell_reassign_deadline(controller));
     return min_i64(deadline, shell_admin_deadline(controller));
 }
 
@@ -316,6 +317,7 @@ struct controller_gauges controller_gauges(const struct controller *controller)
         gauges.unfinished += controller->channels[i].token != 0 || controller->channels[i].repeats ||
                              controller->channels[i].not_before_ms > controller->now_ms ||
                              controller->channels[i].stop_not_before_ms > controller->now_ms;
+    gauges.unfinished += shell_reassign_deadline(controller) != INT64_MAX;
     gauges.unfinished += shell_deletions_in_work(controller);
     return gauges;
 }

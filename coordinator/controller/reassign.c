@@ -124,6 +124,30 @@ enum reassign_step reassign_next(const struct image_partition *partition)
     return REASSIGN_ENDS;
 }
 
+static size_t digits(int32_t number)
+{
+    size_t count = 1;
+    for (; number > 9; number /= 10)
+        count++;
+    return count;
+}
+
+/* "17":[1,2], */
+static size_t list_bytes(int32_t partition, const struct node_replicas *list)
+{
+    size_t bytes = digits(partition) + 6;
+    for (size_t i = 0; i < list->count; i++)
+        bytes += digits(list->ids[i]) + 1;
+    return list->count > 0 ? bytes : 0;
+}
+
+size_t reassign_bytes(const struct node_assignment *assignment)
+{
+    return list_bytes(assignment->partition, &assignment->replicas) +
+           list_bytes(assignment->partition, &assignment->adding) +
+           list_bytes(assignment->partition, &assignment->removing);
+}
+
 bool reassign_drops(const struct node_assignment *from, const struct node_assignment *next)
 {
     for (size_t i = 0; i < from->replicas.count; i++)

@@ -49,6 +49,9 @@ enum reassign_step {
 /* What is to be done about the move of a partition whose state is settled. */
 enum reassign_step reassign_next(const struct image_partition *partition);
 
+/* What the assignment takes in its topic's znode, exactly or a little more. */
+size_t reassign_bytes(const struct node_assignment *assignment);
+
 /* The first assignment has replicas that the second has not. */
 bool reassign_drops(const struct node_assignment *from, const struct node_assignment *next);
 /* Those that would stay have, among them, a member of the ISR with a good seat (seats.h); or there is no

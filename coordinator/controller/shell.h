@@ -117,9 +117,12 @@ struct elect_job {
 struct reassign_node {
     bool there;
     bool busy;    /* a write of it is in flight */
-    bool rewrite; /* it holds what is not understood */
+    bool rewrite; /* it holds what has left the list, or is not understood */
+    bool owed;    /* it holds what a client has replaced: that client waits */
     bool seen;    /* the pump has looked through it, at this number of changes */
     uint64_t seen_sequence;
+    int64_t rests_until_ms; /* a long list is not looked through at each change */
+    size_t refused;         /* the last time */
     struct zk_version version;
     int64_t created; /* czxid */
     struct node_partition_list list;
@@ -336,6 +339,7 @@ void shell_apply_preferred_election(struct controller *controller, const struct 
 /* shell_reassign.c */
 /* Begins, ends and changes moves, as far as that can be done now. */
 void shell_reassign_pump(struct controller *controller);
+int64_t shell_reassign_deadline(const struct controller *controller);
 /* The state of the partition is what it should be: its move may go on. */
 void shell_reassign_settled(struct controller *controller, struct image_partition *partition);
 
@@ -345,6 +349,10 @@ void shell_reassign_node_pump(struct controller *controller);
 void shell_reassign_node_clear(struct controller *controller);
 /* It is being read or written: what stands in it is not certain. */
 bool shell_reassign_node_is_busy(const struct controller *controller);
+/* A client has asked for moves: what they replace is to leave it at once, however long the list is. */
+void shell_reassign_node_hurry(struct controller *controller);
+/* It still names what a client has replaced: nothing is written for clients yet. */
+bool shell_reassign_node_is_owed(const struct controller *controller);
 
 /* shell_broker.c */
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,

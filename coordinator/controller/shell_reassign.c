@@ -5,9 +5,17 @@
  * also checks the version of the partition's state: what made it right to let them go still holds when they
  * go (I36). (A znode so large that nothing else fits into its multi goes without; states are written by
  * nobody but this controller, and not while the assignment is being written.) Where replicas are added to a
- * partition that is led, the multi raises its leader epoch: what is still on its way from a former stay of
- * such a replica (its fetches, proposals of it, word that it is none) is then of an older epoch. (So large a
- * znode goes without this, too.)
+ * partition that is led, its leader epoch rises with the assignment: what is still on its way from a former
+ * stay of such a replica (its fetches, proposals of it, word that it is none) is then of an older epoch.
+ *
+ * Where the raised states and the znode do not fit into one multi, the states go ahead in one of their own.
+ * Nobody is told of them until the assignment stands, or word in the new epoch could go out that the replica
+ * is none. A controller that dies between the two leaves partitions in a new epoch with the replicas they
+ * had: an epoch is spent, and a move that still stands in /admin/reassign_partitions begins with another.
+ *
+ * How much of a topic goes into one write is counted before it is written: at most what fits into the znode,
+ * and so many states as fit into a multi; the rest goes on when that write has ended. What does not fit into
+ * the znode waits while moves of the topic are under way, whose end makes room.
  *
  * What a request asks for waits at its partition (image_move), in memory only: a request is answered when it
  * has been written. Everything later is found in the znodes. After a lost answer or a lost race the topic is
@@ -28,14 +36,16 @@
 /* What a check of a state takes, at most, besides the topic's name. */
 #define CHECK_BYTES 120
 
-/* An assignment above this goes alone; below, there is room for some states beside it. */
-#define LARGE_ZNODE_BYTES (ZK_MULTI_BYTES_MAX / 4 * 3)
+/* What a topic's znode takes besides the partitions' lists, at most. */
+#define TOPIC_BYTES 256
 
 /* A state that is written with the assignment. */
 struct raised_state {
     int32_t number;
     size_t operation; /* in the batch */
+    int32_t version;  /* when it has been written; -1: it has not, or nobody knows */
     struct node_partition_state next;
+    struct slice data; /* its znode; in the plan's arena, then in the batch's */
 };
 
 struct move_item {
@@ -44,7 +54,8 @@ struct move_item {
     struct node_topic next;
     struct raised_state *raised;
     size_t raised_count;
-    size_t first_operation, operation_count; /* the set, then states, then checks */
+    size_t first_operation, operation_count; /* states, the assignment, checks */
+    size_t assignment_operation;
 };
 
 struct move_batch {
@@ -52,6 +63,8 @@ struct move_batch {
     struct arena arena;
     struct zk_operation *operations;
     size_t operation_count, operation_capacity, bytes;
+    size_t ahead; /* so many operations, all of them states, go in a multi of their own, before the others */
+    size_t first; /* of those in flight */
     struct move_item *items;
     size_t item_count, item_capacity;
 };
@@ -64,7 +77,10 @@ struct plan {
     struct raised_state *raised; /* of partitions to which replicas are added */
     size_t raised_count, raised_capacity;
     size_t begun, ended;
-    size_t limit; /* of changed partitions; the others come with the next write */
+    size_t bytes;        /* of the znode, at most */
+    size_t states_bytes; /* of the raised states, in a multi */
+    size_t crowded;      /* moves for which the znode has no room */
+    struct arena arena;
 };
 
 static struct move_batch *batch_new(struct controller *controller)
@@ -98,18 +114,25 @@ static void batch_free(void *payload)
 
 /* ---- what ZooKeeper has answered ---- */
 
-static void item_written(struct controller *controller, struct image_topic *topic,
-                         const struct move_item *item, const struct zk_response *response)
+/* Which states have been written, by the answer to the multi that they were in. */
+static void note_states(const struct move_batch *batch, struct move_item *item,
+                        const struct zk_response *response)
 {
-    int32_t version = response->outcomes[item->first_operation].stat.version.value;
-    if (version > topic->version)
-        image_set_topic(&controller->image, topic, &item->next, version);
+    for (size_t i = 0; i < item->raised_count; i++) {
+        struct raised_state *raised = &item->raised[i];
+        if (raised->version < 0 && raised->operation >= batch->first)
+            raised->version = response->outcomes[raised->operation - batch->first].stat.version.value;
+    }
+}
+
+static void take_states(struct controller *controller, struct image_topic *topic,
+                        const struct move_item *item)
+{
     for (size_t i = 0; i < item->raised_count; i++) {
         const struct raised_state *raised = &item->raised[i];
         struct image_partition *partition = image_find_partition(topic, raised->number);
-        int32_t epoch = response->outcomes[raised->operation].stat.version.value;
-        if (partition != NULL && epoch > partition->version)
-            image_set_state(&controller->image, partition, &raised->next, epoch);
+        if (partition != NULL && raised->version > partition->version)
+            image_set_state(&controller->image, partition, &raised->next, raised->version);
     }
 }
 
@@ -119,12 +142,13 @@ static void release_states(struct controller *controller, struct image_topic *to
                            const struct move_item *item, bool unclear)
 {
     for (size_t i = 0; i < item->raised_count; i++) {
-        struct image_partition *partition = image_find_partition(topic, item->raised[i].number);
+        const struct raised_state *raised = &item->raised[i];
+        struct image_partition *partition = image_find_partition(topic, raised->number);
         if (partition == NULL)
             continue;
         partition->busy = shell_is_looking(controller, LOOK_STATE, slice_of(topic->name), partition->number);
         image_mark_dirty(&controller->image, partition);
-        if (unclear)
+        if (unclear && raised->version < 0)
             shell_look_at_state(controller, partition);
     }
 }
@@ -134,18 +158,29 @@ static void item_refused(struct controller *controller, struct image_topic *topi
                          const struct zk_response *response)
 {
     struct slice name = slice_of(topic->name);
-    size_t culprit = response->culprit;
     struct zk_path_parts parts;
-    if (culprit == ZK_NO_CULPRIT) {
+    if (response->culprit == ZK_NO_CULPRIT) {
         shell_look_later(controller, LOOK_TOPIC, name, 0);
-    } else if (culprit == item->first_operation) {
+        return;
+    }
+    size_t culprit = batch->first + response->culprit;
+    if (culprit == item->assignment_operation) {
         shell_look(controller, LOOK_TOPIC, name, 0);
-    } else if (culprit > item->first_operation && culprit < item->first_operation + item->operation_count &&
+    } else if (culprit >= item->first_operation && culprit < item->first_operation + item->operation_count &&
                zk_path_parse(batch->operations[culprit].path, &parts) == ZK_PATH_KIND_PARTITION_STATE) {
         struct image_partition *partition = image_find_partition(topic, parts.partition);
         if (partition != NULL)
             shell_look_at_state(controller, partition);
     }
+}
+
+static void item_written(struct controller *controller, struct image_topic *topic,
+                         const struct move_batch *batch, const struct move_item *item,
+                         const struct zk_response *response)
+{
+    int32_t version = response->outcomes[item->assignment_operation - batch->first].stat.version.value;
+    if (version > topic->version)
+        image_set_topic(&controller->image, topic, &item->next, version);
 }
 
 static void batch_done(struct controller *controller, void *payload, const struct zk_response *response)
@@ -161,27 +196,72 @@ static void batch_done(struct controller *controller, void *payload, const struc
         log_error(controller->logger, SHELL_AREA, "assignments of %zu topics, first %s, not written: %s",
                   batch->item_count, batch->items[0].topic, zk_result_name(response->result));
     for (size_t i = 0; i < batch->item_count; i++) {
-        const struct move_item *item = &batch->items[i];
+        struct move_item *item = &batch->items[i];
         struct image_topic *topic = image_find_topic(&controller->image, slice_of(item->topic));
         if (topic == NULL || !uuid_equals(topic->topic_id, item->topic_id))
             continue;
         topic->assignment_busy = false;
+        if (response->result == ZK_OK)
+            note_states(batch, item, response);
         release_states(controller, topic, item,
                        response->result != ZK_OK && response->culprit == ZK_NO_CULPRIT);
         if (response->result == ZK_OK)
-            item_written(controller, topic, item, response);
+            item_written(controller, topic, batch, item, response);
         else
             item_refused(controller, topic, batch, item, response);
+        take_states(controller, topic, item);
         image_mark_moving(&controller->image, topic);
     }
+}
+
+static void send_rest(struct move_batch *batch)
+{
+    struct controller *controller = batch->controller;
+    batch->first = batch->ahead;
+    zk_fenced_multi(controller->zk, controller->fence, batch->operations + batch->first,
+                    batch->operation_count - batch->first,
+                    shell_request(controller, false, batch_done, batch_free, batch));
+}
+
+/* A batch whose states go ahead; NULL: the rest of it is on its way. */
+struct states_ahead {
+    struct move_batch *batch;
+};
+
+static void ahead_free(void *payload)
+{
+    struct states_ahead *ahead = payload;
+    if (ahead->batch != NULL)
+        batch_free(ahead->batch);
+    free(ahead);
+}
+
+static void ahead_done(struct controller *controller, void *payload, const struct zk_response *response)
+{
+    struct states_ahead *ahead = payload;
+    struct move_batch *batch = ahead->batch;
+    if (response->result != ZK_OK) {
+        batch_done(controller, batch, response);
+        return;
+    }
+    for (size_t i = 0; i < batch->item_count; i++)
+        note_states(batch, &batch->items[i], response);
+    ahead->batch = NULL;
+    send_rest(batch);
 }
 
 static void send(struct move_batch *batch)
 {
     struct controller *controller = batch->controller;
     controller->moves_in_flight++;
-    zk_fenced_multi(controller->zk, controller->fence, batch->operations, batch->operation_count,
-                    shell_request(controller, false, batch_done, batch_free, batch));
+    if (batch->ahead == 0) {
+        send_rest(batch);
+        return;
+    }
+    struct states_ahead *ahead = memory_allocate(sizeof(*ahead));
+    *ahead = (struct states_ahead){batch};
+    zk_fenced_multi(controller->zk, controller->fence, batch->operations, batch->ahead,
+                    shell_request(controller, false, ahead_done, ahead_free, ahead));
 }
 
 /* ---- planning ---- */
@@ -219,7 +299,8 @@ static bool plan_move(struct image *image, struct image_partition *partition, st
 static bool plan_partition(struct controller *controller, struct image_partition *partition,
                            struct node_assignment *next)
 {
-    bool asked = partition->move != NULL && partition->move->error == KAFKA_NONE;
+    bool asked = partition->move != NULL && partition->move->error == KAFKA_NONE &&
+                 (partition->move->by_node || !shell_reassign_node_is_owed(controller));
     if (asked && plan_move(&controller->image, partition, next))
         return true;
     bool ends = reassign_next(partition) == REASSIGN_ENDS;
@@ -230,43 +311,74 @@ static bool plan_partition(struct controller *controller, struct image_partition
     return ends && next->replicas.count > 0;
 }
 
-/* Replicas are added to a partition that is led: the same state in the next leader epoch. */
-static void plan_state(struct controller *controller, const struct image_partition *partition,
+/* Replicas are added to a partition that is led: the same state in the next leader epoch. False: the multi of
+ * the states is full. */
+static bool plan_state(struct controller *controller, const struct image_partition *partition,
                        struct plan *plan)
 {
-    plan->raised =
-        memory_grow(plan->raised, plan->raised_count, &plan->raised_capacity, sizeof(*plan->raised));
-    struct raised_state *raised = &plan->raised[plan->raised_count++];
-    *raised = (struct raised_state){.number = partition->number};
-    node_partition_state_copy(&raised->next, &partition->state);
-    raised->next.leader_epoch++;
-    raised->next.controller_epoch = shell_decide_settings(controller).controller_epoch;
+    struct raised_state raised = {.number = partition->number, .version = -1};
+    struct buffer data;
+    node_partition_state_copy(&raised.next, &partition->state);
+    raised.next.leader_epoch++;
+    raised.next.controller_epoch = shell_decide_settings(controller).controller_epoch;
+    buffer_init(&data);
+    node_partition_state_encode(&raised.next, &data);
+    size_t bytes = data.length + strlen(partition->topic->name) + CHECK_BYTES;
+    bool fits = plan->states_bytes + bytes <= ZK_MULTI_BYTES_MAX - CHECK_BYTES;
+    if (fits) {
+        plan->states_bytes += bytes;
+        raised.data = arena_copy_slice(&plan->arena, buffer_slice(&data));
+        plan->raised =
+            memory_grow(plan->raised, plan->raised_count, &plan->raised_capacity, sizeof(*plan->raised));
+        plan->raised[plan->raised_count++] = raised;
+    } else {
+        node_partition_state_release(&raised.next);
+    }
+    buffer_release(&data);
+    return fits;
+}
+
+/* The planned assignment has room in this write, which then takes along what belongs to it. */
+static bool take_along(struct controller *controller, const struct image_partition *partition,
+                       const struct node_assignment *next, struct plan *plan)
+{
+    const struct node_assignment *now = &partition->assignment;
+    size_t before = reassign_bytes(now), after = reassign_bytes(next);
+    if (after > before && plan->bytes + after - before > ZK_DATA_BYTES_MAX) {
+        plan->crowded++;
+        return false;
+    }
+    if (plan->leaving_count + plan->raised_count >= LEAVING_MAX)
+        return false;
+    if (reassign_drops(next, now) && partition->has_state && partition->state.leader != NODE_NO_LEADER) {
+        if (!plan_state(controller, partition, plan))
+            return false;
+    } else if (reassign_drops(now, next) && partition->has_state) {
+        plan->leaving[plan->leaving_count++] = partition->number;
+    }
+    plan->bytes += after;
+    plan->bytes -= before;
+    plan->ended += !reassign_is_running(next);
+    plan->begun += reassign_is_running(next);
+    return true;
 }
 
 static void plan_topic(struct controller *controller, struct image_topic *topic, struct plan *plan)
 {
-    size_t changed = 0;
     plan->leaving = memory_allocate(LEAVING_MAX * sizeof(*plan->leaving));
+    arena_init(&plan->arena, ARENA_NO_BUDGET);
     node_topic_init(&plan->next);
     plan->next.has_topic_id = topic->has_id;
     plan->next.topic_id = topic->topic_id;
+    plan->bytes = TOPIC_BYTES;
+    for (size_t i = 0; i < topic->partition_count; i++)
+        plan->bytes += reassign_bytes(&topic->partitions[i]->assignment);
     for (size_t i = 0; i < topic->partition_count; i++) {
         struct image_partition *partition = topic->partitions[i];
         const struct node_assignment *to = &partition->assignment;
         struct node_assignment next = {0};
-        bool room = changed < plan->limit && plan->leaving_count + plan->raised_count < LEAVING_MAX;
-        bool changes = plan_partition(controller, partition, &next);
-        if (changes && room) {
-            changed++;
-            plan->ended += !reassign_is_running(&next);
-            plan->begun += reassign_is_running(&next);
-            if (reassign_drops(&next, to) && partition->has_state &&
-                partition->state.leader != NODE_NO_LEADER)
-                plan_state(controller, partition, plan);
-            else if (reassign_drops(to, &next) && partition->has_state)
-                plan->leaving[plan->leaving_count++] = partition->number;
+        if (plan_partition(controller, partition, &next) && take_along(controller, partition, &next, plan))
             to = &next;
-        }
         node_topic_add_partition(&plan->next, to->replicas.ids, to->replicas.count);
         struct node_assignment *added = &plan->next.partitions[i];
         added->partition = partition->number;
@@ -281,19 +393,22 @@ static void plan_release(struct plan *plan)
     node_topic_release(&plan->next);
     raised_free(plan->raised, plan->raised_count);
     free(plan->leaving);
+    arena_release(&plan->arena);
 }
 
-/* Not even one more move fits into the znode. */
-static void refuse_first(struct controller *controller, struct image_topic *topic)
+/* Moves do not fit into the znode, and no end of another will make room. */
+static void refuse_crowded(struct controller *controller, struct image_topic *topic)
 {
+    size_t refused = 0;
     for (size_t i = 0; i < topic->partition_count; i++) {
         struct image_partition *partition = topic->partitions[i];
         if (partition->move == NULL || partition->move->error != KAFKA_NONE)
             continue;
         refuse_move(partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
-        image_mark_moving(&controller->image, topic);
-        return;
+        refused++;
     }
+    if (refused > 0)
+        image_mark_moving(&controller->image, topic);
 }
 
 /* ---- writing ---- */
@@ -304,20 +419,6 @@ static void add_operation(struct move_batch *batch, struct zk_operation operatio
                                     sizeof(*batch->operations));
     batch->operations[batch->operation_count++] = operation;
     batch->bytes += zk_operation_bytes(&operation);
-}
-
-/* What the raised states of a plan take in a multi. */
-static size_t states_bytes(const struct image_topic *topic, const struct plan *plan)
-{
-    size_t bytes = 0;
-    for (size_t i = 0; i < plan->raised_count; i++) {
-        struct buffer data;
-        buffer_init(&data);
-        node_partition_state_encode(&plan->raised[i].next, &data);
-        bytes += data.length + strlen(topic->name) + CHECK_BYTES;
-        buffer_release(&data);
-    }
-    return bytes;
 }
 
 /* The states of an item, which takes them over. */
@@ -332,13 +433,9 @@ static void add_states(struct move_batch *batch, struct image_topic *topic, stru
         struct raised_state *raised = &item->raised[i];
         struct image_partition *partition = image_find_partition(topic, raised->number);
         const char *path = zk_path_partition_state(&batch->arena, slice_of(topic->name), raised->number);
-        struct buffer data;
-        buffer_init(&data);
-        node_partition_state_encode(&raised->next, &data);
         raised->operation = batch->operation_count;
-        add_operation(batch, zk_operation_set(path, arena_copy_slice(&batch->arena, buffer_slice(&data)),
-                                              zk_version_make(partition->version)));
-        buffer_release(&data);
+        raised->data = arena_copy_slice(&batch->arena, raised->data);
+        add_operation(batch, zk_operation_set(path, raised->data, zk_version_make(partition->version)));
         partition->busy = true;
     }
 }
@@ -351,12 +448,12 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
     struct slice name = slice_of(topic->name);
     size_t checks = plan->leaving_count;
     size_t states = plan->raised_count;
-    size_t bytes = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES +
-                   states_bytes(topic, plan);
-    if (bytes > ZK_MULTI_BYTES_MAX)
-        checks = 0;
+    size_t rest = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES;
+    bool apart = rest + plan->states_bytes > ZK_MULTI_BYTES_MAX; /* states go ahead, the batch is its own */
     bool full = batch->operation_count + states + checks + 1 >= ZK_MULTI_OPERATIONS_MAX ||
-                batch->bytes + bytes > ZK_MULTI_BYTES_MAX;
+                batch->bytes + rest + plan->states_bytes > ZK_MULTI_BYTES_MAX;
+    if (rest > ZK_MULTI_BYTES_MAX)
+        checks = 0;
     if (batch->item_count > 0 && full) {
         send(batch);
         batch = batch_new(controller);
@@ -367,62 +464,47 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
                                .topic_id = topic->topic_id,
                                .next = plan->next,
                                .first_operation = batch->operation_count,
-                               .operation_count = states + checks + 1};
+                               .operation_count = states + checks + 1,
+                               .assignment_operation = batch->operation_count + states};
     node_topic_init(&plan->next);
+    add_states(batch, topic, item, plan);
     add_operation(batch,
                   zk_operation_set(zk_path_topic(&batch->arena, name), arena_copy_slice(&batch->arena, data),
                                    zk_version_make(topic->version)));
-    add_states(batch, topic, item, plan);
     for (size_t i = 0; i < checks; i++) {
         const struct image_partition *partition = image_find_partition(topic, plan->leaving[i]);
         const char *path = zk_path_partition_state(&batch->arena, name, partition->number);
         add_operation(batch, zk_operation_check(path, zk_version_make(partition->version)));
     }
     topic->assignment_busy = true;
-    return batch;
-}
-
-/* Whether the plan can be written at once. Where the znode leaves no room for states, it drops them. */
-static bool fits(const struct image_topic *topic, struct plan *plan, size_t data_bytes)
-{
-    if (data_bytes > ZK_DATA_BYTES_MAX)
-        return false;
-    if (data_bytes > LARGE_ZNODE_BYTES) {
-        raised_free(plan->raised, plan->raised_count);
-        plan->raised = NULL;
-        plan->raised_count = plan->raised_capacity = 0;
-    }
-    size_t checks = (plan->leaving_count + 2) * (strlen(topic->name) + CHECK_BYTES);
-    return plan->raised_count == 0 || data_bytes + states_bytes(topic, plan) + checks <= ZK_MULTI_BYTES_MAX;
+    if (!apart)
+        return batch;
+    batch->ahead = states;
+    send(batch);
+    return batch_new(controller);
 }
 
 static struct move_batch *carry_out(struct move_batch *batch, struct image_topic *topic)
 {
     struct controller *controller = batch->controller;
-    size_t limit = topic->partition_count;
-    bool planned = false;
-    while (!planned && limit > 0) {
-        struct plan plan = {.limit = limit};
-        struct buffer data;
-        plan_topic(controller, topic, &plan);
-        buffer_init(&data);
-        bool changes = plan.begun + plan.ended > 0;
-        if (changes)
-            node_topic_encode(&plan.next, &data);
-        planned = fits(topic, &plan, data.length);
-        if (planned && changes) {
-            log_info(controller->logger, SHELL_AREA,
-                     "topic %s: %zu partitions begin to move, %zu have arrived", topic->name, plan.begun,
-                     plan.ended);
-            batch = add_topic(batch, topic, &plan, buffer_slice(&data));
-            /* the others go on when this write has ended */
-        }
-        buffer_release(&data);
-        plan_release(&plan);
-        limit /= 2;
+    struct plan plan = {.begun = 0};
+    struct buffer data;
+    plan_topic(controller, topic, &plan);
+    buffer_init(&data);
+    bool changes = plan.begun + plan.ended > 0;
+    if (changes)
+        node_topic_encode(&plan.next, &data);
+    bool fits = data.length <= ZK_DATA_BYTES_MAX;
+    if (changes && fits) {
+        log_info(controller->logger, SHELL_AREA, "topic %s: %zu partitions begin to move, %zu have arrived",
+                 topic->name, plan.begun, plan.ended);
+        batch = add_topic(batch, topic, &plan, buffer_slice(&data));
+        /* the others go on when this write has ended */
+    } else if (!fits || (plan.crowded > 0 && !reassign_is_running_in(topic))) {
+        refuse_crowded(controller, topic);
     }
-    if (!planned)
-        refuse_first(controller, topic);
+    buffer_release(&data);
+    plan_release(&plan);
     return batch;
 }
 

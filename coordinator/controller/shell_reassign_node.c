@@ -5,6 +5,12 @@
  * when it has arrived, when it cannot be moved, and when a client asks for another target; the node goes with
  * the last one. So an old tool sees what still goes on, and a next controller takes it up (I36). What makes
  * no sense is removed with one line in the log, or the tool would wait for ever.
+ *
+ * A list of ten thousand items is most of a megabyte, and is neither looked through nor written for each
+ * partition that arrives: the longer it is, the longer it waits, a second at most. Nothing depends on when it
+ * is written but what a client asks for: that is looked at at once, and waits until the item it replaces is
+ * out of the node. A list above what is written as one value waits until it is shorter; a node that tools
+ * may write can be twice as large.
  */
 #include <stdlib.h>
 
@@ -80,6 +86,12 @@ void shell_apply_reassignments(struct controller *controller, const struct zk_re
     buffer_release(&error);
 }
 
+/* How long a list rests before it is looked through again: 100 items for each 10 ms. */
+#define REST_ITEMS_PER_MS 10
+#define REST_MS_MAX 1000
+/* So many refused items are named in the log each time. */
+#define REFUSED_NAMED_MAX 5
+
 static void written(struct controller *controller, void *payload, const struct zk_response *response)
 {
     (void)payload;
@@ -100,6 +112,10 @@ static void write_node(struct controller *controller)
     struct buffer data;
     buffer_init(&data);
     node_reassignment_encode(&node->list, &data);
+    if (data.length > ZK_DATA_BYTES_MAX) {
+        buffer_release(&data);
+        return;
+    }
     struct zk_operation operation =
         node->list.count == 0
             ? zk_operation_delete(ZK_PATH_REASSIGN_PARTITIONS, node->version)
@@ -112,8 +128,9 @@ static void write_node(struct controller *controller)
 
 static void refuse(struct controller *controller, const struct node_partition_item *item, const char *why)
 {
-    log_warn(controller->logger, SHELL_AREA, "%s: %s-%d is not moved: %s", ZK_PATH_REASSIGN_PARTITIONS,
-             item->topic, item->partition, why);
+    if (controller->reassign_node.refused++ < REFUSED_NAMED_MAX)
+        log_warn(controller->logger, SHELL_AREA, "%s: %s-%d is not moved: %s", ZK_PATH_REASSIGN_PARTITIONS,
+                 item->topic, item->partition, why);
 }
 
 static void begin_move(struct controller *controller, struct image_partition *partition,
@@ -122,6 +139,15 @@ static void begin_move(struct controller *controller, struct image_partition *pa
     struct image_move move = {.by_node = true};
     node_replicas_set(&move.target, target->ids, target->count);
     image_set_move(&controller->image, partition, &move);
+}
+
+/* An earlier list has asked for another target, and that is still to be written. What asks for the target
+ * that stands already is forgotten without a write: nothing would say that the item may be looked at again. */
+static bool moves_away(const struct image_partition *partition)
+{
+    const struct image_move *move = partition->move;
+    return move != NULL && move->error == KAFKA_NONE &&
+           !reassign_has_target(&partition->assignment, &move->target);
 }
 
 /* True: the item stays in the list. */
@@ -136,10 +162,12 @@ static bool item_goes_on(struct controller *controller, const struct node_partit
         return false;
     }
     struct image_move *move = partition->move;
-    if (move != NULL && !move->by_node && move->error == KAFKA_NONE)
-        return false; /* a client has asked for something else */
+    if (move != NULL && !move->by_node && move->error == KAFKA_NONE) {
+        controller->reassign_node.owed = true; /* a client has asked for something else */
+        return false;
+    }
     if (reassign_has_target(&partition->assignment, &item->replicas))
-        return reassign_is_running(&partition->assignment) || (move != NULL && move->error == KAFKA_NONE);
+        return reassign_is_running(&partition->assignment) || moves_away(partition);
     struct node_assignment next;
     reassign_to(&partition->assignment, &item->replicas, &next);
     bool too_many = next.replicas.count > REASSIGN_REPLICAS_MAX;
@@ -157,26 +185,65 @@ static bool item_goes_on(struct controller *controller, const struct node_partit
     return true;
 }
 
-void shell_reassign_node_pump(struct controller *controller)
+/* Something may have become of what stands in the node. */
+static bool has_news(const struct controller *controller)
+{
+    const struct reassign_node *node = &controller->reassign_node;
+    return node->there && (!node->seen || node->seen_sequence != controller->image.sequence ||
+                           !list_is_empty(&controller->image.moving));
+}
+
+int64_t shell_reassign_deadline(const struct controller *controller)
+{
+    int64_t until_ms = controller->reassign_node.rests_until_ms;
+    bool rests = until_ms > controller->now_ms && has_news(controller);
+    return rests && !shell_reassign_node_is_busy(controller) ? until_ms : INT64_MAX;
+}
+
+void shell_reassign_node_hurry(struct controller *controller)
+{
+    controller->reassign_node.seen = false;
+    controller->reassign_node.rests_until_ms = 0;
+}
+
+bool shell_reassign_node_is_owed(const struct controller *controller)
+{
+    return controller->reassign_node.there && controller->reassign_node.owed;
+}
+
+/* Items that go on are kept; false: all of them are. */
+static bool keep_going_on(struct controller *controller)
 {
     struct reassign_node *node = &controller->reassign_node;
-    bool news =
-        node->seen_sequence != controller->image.sequence || !list_is_empty(&controller->image.moving);
-    if (!node->there || shell_reassign_node_is_busy(controller) || (node->seen && !news))
-        return;
-    node->seen = true;
-    node->seen_sequence = controller->image.sequence;
-    size_t at = 0;
-    for (size_t i = 0; i < node->list.count; i++) {
+    size_t at = 0, all = node->list.count;
+    node->refused = 0;
+    for (size_t i = 0; i < all; i++) {
         struct node_partition_item item = node->list.items[i];
         if (item_goes_on(controller, &item)) {
             node->list.items[i] = node->list.items[at];
             node->list.items[at++] = item;
         }
     }
-    bool changed = at < node->list.count || at == 0 || node->rewrite;
     while (node->list.count > at)
         node_partition_list_remove(&node->list, node->list.count - 1);
-    if (changed)
+    if (node->refused > REFUSED_NAMED_MAX)
+        log_warn(controller->logger, SHELL_AREA, "%s: %zu more are not moved", ZK_PATH_REASSIGN_PARTITIONS,
+                 node->refused - REFUSED_NAMED_MAX);
+    return at < all;
+}
+
+void shell_reassign_node_pump(struct controller *controller)
+{
+    struct reassign_node *node = &controller->reassign_node;
+    if (shell_reassign_node_is_busy(controller) || !has_news(controller) ||
+        node->rests_until_ms > controller->now_ms)
+        return;
+    node->seen = true;
+    node->seen_sequence = controller->image.sequence;
+    if (keep_going_on(controller) || node->list.count == 0)
+        node->rewrite = true;
+    node->rests_until_ms =
+        controller->now_ms + min_i64((int64_t)node->list.count / REST_ITEMS_PER_MS, REST_MS_MAX);
+    if (node->rewrite)
         write_node(controller);
 }

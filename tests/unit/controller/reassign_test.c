@@ -19,7 +19,7 @@
 #include "proto/kafka/messages/create_partitions.h"
 #include "proto/kafka/messages/list_partition_reassignments.h"
 #include "tests/unit/controller/answered.h"
-#include "tests/unit/controller/world.h"
+#include "tests/unit/controller/catch_up.h"
 
 #define BROKERS 5
 #define PARTITIONS 3
@@ -43,31 +43,6 @@ static void end(struct world *world)
     assert_true(world_run(world, 30000, world_is_at_rest));
     world_check_converged(world);
     world_free(world);
-}
-
-/* Every leader proposes all replicas that it believes to be alive. */
-static void catch_up(struct world *world)
-{
-    for (int b = 0; b < world->broker_count; b++) {
-        struct world_broker *broker = &world->brokers[b];
-        size_t position = 0;
-        void *value;
-        while (broker->alive && map_next(broker->replicas, &position, NULL, &value)) {
-            struct world_replica *replica = value;
-            struct isr_member isr[WORLD_BROKERS_MAX];
-            size_t count = 0;
-            if (replica->leader != broker->id)
-                continue;
-            for (size_t i = 0; i < replica->replicas_count; i++) {
-                int32_t id = replica->replicas[i];
-                int64_t epoch = id == broker->id ? broker->epoch : broker->known_epochs[id - 1];
-                if (epoch >= 0)
-                    isr[count++] = (struct isr_member){id, epoch};
-            }
-            if (count != replica->isr_count)
-                world_propose(world, broker, replica, isr, count);
-        }
-    }
 }
 
 /* The topic's znode in one line: "0:1 2 3 1:4 5(+4)(-1)". */
@@ -109,7 +84,7 @@ static void run_until(struct world *world, const char *expected)
 {
     awaited = expected;
     for (int i = 0; i < 600 && !is_assigned(world); i++) {
-        catch_up(world);
+        world_catch_up(world);
         (void)world_run(world, 50, is_assigned);
     }
     assert_string_equal(assignment(world, "t"), expected);
@@ -339,7 +314,7 @@ static void dead_brokers(void **state)
     world_kill(world, 3);
     assert_true(world_run(world, 20000, world_is_at_rest));
     for (int i = 0; i < 20; i++) {
-        catch_up(world);
+        world_catch_up(world);
         (void)world_run(world, 100, is_assigned);
     }
     assert_string_equal(assignment(world, "t"), "0:4,2,1,3+4-1-3 1:2,3,4 2:3,4,5");
@@ -372,7 +347,7 @@ static bool node_is_gone(struct world *world)
 static void run_until_node_is_gone(struct world *world)
 {
     for (int i = 0; i < 600 && !node_is_gone(world); i++) {
-        catch_up(world);
+        world_catch_up(world);
         (void)world_run(world, 50, node_is_gone);
     }
     assert_true(node_is_gone(world));
@@ -453,7 +428,7 @@ static bool interrupted(uint64_t seed, uint64_t fatal)
     fake_zookeeper_put(world->zookeeper, NODE, slice_of(begun));
     int64_t limit_ms = world->now_ms + 120000;
     while (world->now_ms < limit_ms && !(is_assigned(world) && node_is_gone(world))) {
-        catch_up(world);
+        world_catch_up(world);
         (void)world_run(world, 50, is_fatal_or_done);
         if (!fatal_is_over && world->writes >= fatal_write) {
             fatal_is_over = true;

@@ -90,7 +90,9 @@ struct world {
     struct logger *logger;
 
     /* The judge. */
-    struct map *ghosts;         /* state path -> ghost */
+    struct map *ghosts; /* state path -> ghost */
+    int64_t read_mzxid; /* of the topic's znode that was decoded last: its id is known */
+    struct uuid read_topic_id;
     struct map *led;            /* "topic id-partition-epoch" -> leader + 1 */
     int64_t controller_session; /* who made the last epoch */
     int64_t last_writer;        /* session of the last transaction */

@@ -51,17 +51,23 @@ static void judge_leader(struct world *world, struct uuid topic_id, int32_t part
         world_complain(world, "I13: two leaders in one epoch", where);
 }
 
-static bool topic_id_of(const struct world *world, struct slice topic, struct uuid *id)
+static bool topic_id_of(struct world *world, struct slice topic, struct uuid *id)
 {
     char path[300];
     struct slice data;
+    struct zk_stat stat;
     struct node_topic node;
     snprintf(path, sizeof(path), "/brokers/topics/%.*s", SLICE_ARGUMENTS(topic));
-    if (!fake_zookeeper_read(world->zookeeper, path, &data, NULL) ||
-        node_topic_decode(data, &node, NULL) != 0)
+    if (!fake_zookeeper_read(world->zookeeper, path, &data, &stat))
         return false;
-    *id = node.topic_id;
-    node_topic_release(&node);
+    if (world->read_mzxid != stat.mzxid) {
+        if (node_topic_decode(data, &node, NULL) != 0)
+            return false;
+        world->read_mzxid = stat.mzxid;
+        world->read_topic_id = node.topic_id;
+        node_topic_release(&node);
+    }
+    *id = world->read_topic_id;
     return true;
 }
 
