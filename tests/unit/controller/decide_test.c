@@ -69,7 +69,7 @@ static void new_partition(void **state)
     image_release(&fixture.image);
 }
 
-static void member_dies(void **state)
+static void i35_member_dies(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -247,7 +247,7 @@ static void i23_eligible_leads(void **state)
     image_release(&fixture.image);
 }
 
-static void unclean(void **state)
+static void i27_unclean(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -361,7 +361,7 @@ static void i27_unclean_among_those_that_told(void **state)
     image_release(&fixture.image);
 }
 
-static void bounced(void **state)
+static void i25_bounced(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -479,7 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_partition),
-        cmocka_unit_test(member_dies),
+        cmocka_unit_test(i35_member_dies),
         cmocka_unit_test(i25_last_members),
         cmocka_unit_test(i25_all_in_doubt),
         cmocka_unit_test(i20_eligible),
@@ -487,9 +487,9 @@ int main(void)
         cmocka_unit_test(i23_eligible_leads),
         cmocka_unit_test(i23_eligible_stranger),
         cmocka_unit_test(i23_leaderless_stranger),
-        cmocka_unit_test(unclean),
+        cmocka_unit_test(i27_unclean),
         cmocka_unit_test(i27_unclean_among_those_that_told),
-        cmocka_unit_test(bounced),
+        cmocka_unit_test(i25_bounced),
         cmocka_unit_test(seats_without_epoch),
         cmocka_unit_test(shutting_down),
         cmocka_unit_test(random_states),

@@ -107,6 +107,33 @@ static void i6_a_failed_sync_takes_the_log_offline(void **state)
     log_fixture_release(&fixture);
 }
 
+/* Two flushes are on their way when the disk fails once: the other one does not take its silence for success.
+ */
+static void i6_a_failed_sync_is_not_tried_by_another_flush(void **state)
+{
+    (void)state;
+    struct log_fixture fixture;
+    struct log_flush *flushes[2];
+    log_fixture_init(&fixture, 30);
+    assert_int_equal(log_fixture_open(&fixture, true), 0);
+    assert_int_equal(log_fixture_append(&fixture), KAFKA_NONE);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(partition_log_flush_begin(fixture.log, &flushes[i]), 0);
+    const struct memory_files_fault fault = {.operations = MEMORY_FILES_BIT(MEMORY_FILES_SYNC),
+                                             .error = -EIO,
+                                             .short_bytes = -1,
+                                             .path_part = ".log"};
+    memory_files_set_fault(fixture.disk, &fault);
+    assert_int_equal(log_flush_run(flushes[0]), -EIO);
+    uint64_t syncs = memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_SYNC));
+    assert_int_equal(log_flush_run(flushes[1]), -EIO);
+    assert_int_equal(memory_files_operations(fixture.disk, MEMORY_FILES_BIT(MEMORY_FILES_SYNC)), syncs);
+    assert_int_equal(partition_log_flush_end(fixture.log, flushes[1], -EIO), -EIO);
+    assert_int_equal(partition_log_flush_end(fixture.log, flushes[0], -EIO), -EIO);
+    assert_int_equal(partition_log_recovery_point(fixture.log), 0);
+    log_fixture_release(&fixture);
+}
+
 static void an_append_waits_for_no_sync(void **state)
 {
     (void)state;
@@ -574,6 +601,7 @@ int main(void)
         cmocka_unit_test(i5_a_full_disk_costs_one_append),
         cmocka_unit_test(i5_a_disk_that_was_full_serves_again),
         cmocka_unit_test(i6_a_failed_sync_takes_the_log_offline),
+        cmocka_unit_test(i6_a_failed_sync_is_not_tried_by_another_flush),
         cmocka_unit_test(an_append_waits_for_no_sync),
         cmocka_unit_test(a_flush_without_descriptors_is_put_off),
         cmocka_unit_test(garbage_in_a_compressed_batch_is_answered_as_a_whole),
