@@ -19,9 +19,6 @@ void check_controller_epoch_written(struct world *world, struct slice data);
 /* A broker has accepted a control message: not of a former controller, not for another life of it (I32). */
 void check_message_accepted(struct world *world, int32_t index, int32_t controller_epoch,
                             int64_t broker_epoch);
-/* From where on a log has to hold what was promised: what any replica has deleted counts no more, even where
- * a crash made the log forget that. */
-int64_t check_first_offset(const struct world *world, int32_t partition, const struct partition_log *log);
 /* Acknowledged or served: I1. */
 void check_promise(struct world *world, int32_t partition, const struct scanned_batch *batch,
                    bool acknowledged);

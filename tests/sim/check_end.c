@@ -123,7 +123,7 @@ static void check_log(struct world *world, int32_t index, int32_t number)
         return;
     }
     int64_t missing =
-        ghost_compare(&world->partitions[number].ghost, &world->scan, check_first_offset(world, number, log));
+        ghost_compare(&world->partitions[number].ghost, &world->scan, partition_log_start_offset(log));
     if (missing >= 0)
         world_fail(world, "I1", "at the end broker %lld has not offset %lld of partition %lld as promised",
                    TRACE_OF(index + 1, missing, number));

@@ -16,20 +16,31 @@ static struct partition_log *find_log(struct world *world, int32_t index, int32_
 
 /* ---- the ISR in ZooKeeper ---- */
 
+/* Whether the broker's log has lost nothing since it took that seat, and the controller may know. */
+static bool seat_is_good(const struct world *world, int32_t id, int64_t broker_epoch)
+{
+    int64_t intact_since = world->brokers[id - 1].intact_since;
+    return !world->options.lossy || (intact_since >= 0 && intact_since <= broker_epoch);
+}
+
 /*
  * Whoever is in the ISR, or eligible, may be elected: it holds all that any replica takes for committed (I19,
- * I23). Dead members count with what they had when they died.
+ * I23). Dead members count with what they had when they died; who lost power since it took its seat does not.
  */
 static void check_isr_holds_committed(struct world *world, int32_t number)
 {
     const struct sim_partition *partition = &world->partitions[number];
-    if (world->options.lossy || !topic_is_stable(world, number))
+    if (!topic_is_stable(world, number))
         return;
     for (size_t i = 0; i < partition->isr_count + partition->elr_count; i++) {
-        int32_t id = i < partition->isr_count ? partition->isr[i] : partition->elr[i - partition->isr_count];
+        bool in_sync = i < partition->isr_count;
+        size_t seat = in_sync ? i : i - partition->isr_count;
+        int32_t id = in_sync ? partition->isr[seat] : partition->elr[seat];
+        int64_t broker_epoch =
+            in_sync ? partition->isr_broker_epochs[seat] : partition->elr_broker_epochs[seat];
         const struct replica_memory *memory = &world->brokers[id - 1].memories[number];
         int64_t end = memory->seen ? memory->end_offset : 0;
-        if (end < partition->claimed)
+        if (end < partition->claimed && seat_is_good(world, id, broker_epoch))
             world_fail(world, "I23",
                        "broker %lld is in the ISR or eligible in partition %lld, leader epoch %lld, and ends "
                        "at %lld: "
@@ -91,13 +102,18 @@ void check_state_written(struct world *world, int32_t number, struct slice data,
     int64_t members = 0;
     bool has_leader = state.leader == NO_LEADER;
     for (size_t i = 0; i < state.isr_count && i < SIM_BROKERS_MAX; i++) {
+        partition->isr_broker_epochs[partition->isr_count] =
+            state.isr_broker_epochs != NULL ? state.isr_broker_epochs[i] : NO_BROKER_EPOCH;
         partition->isr[partition->isr_count++] = state.isr[i];
         members = members * 10 + state.isr[i];
         has_leader = has_leader || state.isr[i] == state.leader;
     }
     partition->elr_count = 0;
-    for (size_t i = 0; i < state.elr_count && i < SIM_BROKERS_MAX; i++)
+    for (size_t i = 0; i < state.elr_count && i < SIM_BROKERS_MAX; i++) {
+        partition->elr_broker_epochs[partition->elr_count] =
+            state.elr_broker_epochs != NULL ? state.elr_broker_epochs[i] : NO_BROKER_EPOCH;
         partition->elr[partition->elr_count++] = state.elr[i];
+    }
     world->counters.isr_changes++;
     world_note(world,
                "ZooKeeper: partition %lld has leader %lld, leader epoch %lld, ISR %lld, partition epoch %lld",
@@ -147,11 +163,6 @@ void check_promise(struct world *world, int32_t number, const struct scanned_bat
                    TRACE_OF(conflict, number, batch->leader_epoch));
 }
 
-int64_t check_first_offset(const struct world *world, int32_t number, const struct partition_log *log)
-{
-    return max_i64(partition_log_start_offset(log), world->partitions[number].started);
-}
-
 /* A new leader has everything that was promised. */
 static void check_new_leader(struct world *world, int32_t index, int32_t number, int32_t leader_epoch)
 {
@@ -164,7 +175,7 @@ static void check_new_leader(struct world *world, int32_t index, int32_t number,
                        TRACE_OF(index + 1, number));
         return;
     }
-    int64_t missing = ghost_compare(ghost, &world->scan, check_first_offset(world, number, log));
+    int64_t missing = ghost_compare(ghost, &world->scan, partition_log_start_offset(log));
     if (missing >= 0)
         world_note(world, "its log begins at %lld and ends at %lld, the first batch is at %lld",
                    TRACE_OF(partition_log_start_offset(log), partition_log_end_offset(log),
@@ -189,13 +200,6 @@ static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t
 {
     const struct log_scan *x = &world->scan, *y = &world->other_scan;
     size_t i = 0, j = 0;
-    /* What one of them has deleted says nothing, not even where the deletion was forgotten in a crash: a
-     * replica that was away then may never have agreed there. */
-    int64_t started = world->partitions[number].started;
-    while (i < x->count && x->batches[i].base_offset < started)
-        i++;
-    while (j < y->count && y->batches[j].base_offset < started)
-        j++;
     while (i < x->count && j < y->count && x->batches[i].base_offset < y->batches[0].base_offset)
         i++;
     while (i < x->count && j < y->count && y->batches[j].base_offset < x->batches[0].base_offset)
@@ -303,7 +307,6 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
     struct sim_partition *partition = &world->partitions[number];
     struct replica_memory *memory = &broker->memories[number];
     check_bounds(world, index, number, status);
-    partition->started = max_i64(partition->started, status->log_start_offset);
     if (status->role == ROLE_LEADER) {
         check_min_isr(world, index, number, status);
         check_leader(world, index, number, status);

@@ -102,14 +102,15 @@ struct sim_partition {
     int32_t leader;
     int32_t leader_epoch;
     int32_t isr[SIM_BROKERS_MAX];
+    int64_t isr_broker_epochs[SIM_BROKERS_MAX]; /* NO_BROKER_EPOCH where the state names none */
     size_t isr_count;
     int32_t elr[SIM_BROKERS_MAX]; /* eligible leader replicas */
+    int64_t elr_broker_epochs[SIM_BROKERS_MAX];
     size_t elr_count;
     int32_t *leaders; /* by leader epoch; NO_LEADER where there was none */
     size_t leaders_count;
     size_t leaders_capacity;
     int64_t claimed; /* the highest high watermark of any replica */
-    int64_t started; /* the highest log start of any replica: below it, logs may differ or come back */
     int64_t deleted; /* no log start may be above it: what retention could take, or a client asked for */
     struct ghost ghost;
 };
