@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 
+import invariants
 from rooms import (ARROWS, DOORS, IMPURE_OWN_HEADERS, PURE, PURE_EXTRA_HEADERS, PURE_HEADERS, room_of)
 from tree import COMMENTED_SUFFIXES, Finding
 
@@ -322,7 +323,12 @@ def no_global_symbols(sources, root):
                     yield Finding(str(name), 1, "%s is global and can change" % fields[0])
 
 
+def invariants_have_tests(sources, root):
+    """Each invariant has a test that is named after its number, and the table of them is true."""
+    yield from invariants.findings(sources)
+
+
 RULES = (include_arrows, library_doors, pure_cores, banned_functions, file_sizes, function_sizes, licence_line,
          first_comment, header_guards, goto_only_out, no_trailing_space, finished_words, no_machine_paths,
          no_typedef_structs, check_without_effects, documented_headers, full_words, headers_compile_alone,
-         clang_format_clean, no_global_state, no_global_symbols)
+         clang_format_clean, no_global_state, no_global_symbols, invariants_have_tests)

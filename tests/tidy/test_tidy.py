@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import invariants  # noqa: E402
 import rules  # noqa: E402
 import tidy  # noqa: E402
 from tree import Finding, Source, load  # noqa: E402
@@ -76,6 +77,8 @@ BAD = {
                         ("common/a.c", HEAD + "struct a *first = NULL;\n"),
                         ("common/a.c", HEAD + "static char *names[2] = {0};\n"),
                         ("common/a.c", HEAD + "static _Thread_local int depth;\n")],
+    "invariants_have_tests": [("docs/invariants-tests.md", "| I1 |  |  |\n"),
+                              ("docs/invariants-tests.md", "| I1 | `a_test.c::i1_a_test_that_is_gone` |  |\n")],
 }
 
 # Text that no rule may find.
@@ -125,3 +128,15 @@ def test_ratchet_bears_an_old_offender_and_lets_it_only_shrink():
     assert "tighten" in list(tidy.apply_ratchet("file_sizes", [Finding("a.c", 690, "")], ratchet))[0].text
     assert "tighten" in list(tidy.apply_ratchet("file_sizes", [], ratchet))[0].text
     assert list(tidy.apply_ratchet("file_sizes", [Finding("b.c", 651, "")], ratchet))
+
+
+def test_the_table_of_invariants_is_compared_with_the_tests():
+    tests = [Source("tests/unit/a/b_test.c", "static void i%d_holds(void **state)\n" % rule)
+             for rule in invariants.RULES]
+    rows = ["| I%d | `a/b_test.c::i%d_holds` |  |" % (rule, rule) for rule in invariants.RULES]
+    table = Source(invariants.TABLE, "\n".join(rows))
+    assert not list(invariants.findings(tests + [table]))
+    assert list(invariants.findings(tests[1:] + [table]))
+    assert list(invariants.findings(tests + [Source(invariants.TABLE, "\n".join(rows[1:]))]))
+    more = Source("tests/cluster/test_c.py", "def test_i7_too(cluster):\n")
+    assert [finding.line for finding in invariants.findings(tests + [more, table])] == [7]
