@@ -42,6 +42,16 @@ static void seating_init(struct seating *seating, const struct image *image,
     }
 }
 
+/* Those that are not shutting down, in their order; `to` may be `ids`. How many they are. */
+static size_t copy_staying(const struct image *image, const int32_t *ids, size_t count, int32_t *to)
+{
+    size_t staying = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!image_is_shutting_down(image, ids[i]))
+            to[staying++] = ids[i];
+    return staying;
+}
+
 /*
  * Of a partition that is being moved, those that are to leave keep their seats until the whole target has
  * good ones, on brokers that stay; from then on only the target does. Nobody sits who is no replica, unless
@@ -51,11 +61,8 @@ static void seating_keep_assigned(struct seating *seating, const struct image *i
                                   const struct image_partition *partition)
 {
     const struct node_assignment *assignment = &partition->assignment;
-    size_t staying = 0, kept = 0;
     int32_t *ids = memory_allocate(max_size(seating->member_count, 1) * sizeof(*ids));
-    for (size_t i = 0; i < seating->member_count; i++)
-        if (!image_is_shutting_down(image, seating->members[i]))
-            ids[staying++] = seating->members[i];
+    size_t kept = 0, staying = copy_staying(image, seating->members, seating->member_count, ids);
     bool arrived = reassign_is_running(assignment) && reassign_has_arrived(assignment, ids, staying);
     for (size_t i = 0; i < seating->member_count; i++)
         if (arrived ? reassign_stays(assignment, seating->members[i])
@@ -148,16 +155,10 @@ static int32_t choose_leader(const struct image *image, const struct image_parti
 /* Takes out brokers that are shutting down, unless nobody else is in the list. Keeps the order. */
 static size_t prefer_staying(const struct image *image, int32_t *ids, size_t count)
 {
-    size_t staying = 0;
-    for (size_t i = 0; i < count; i++)
-        staying += !image_is_shutting_down(image, ids[i]);
-    if (staying == 0 || staying == count)
-        return count;
-    size_t kept = 0;
     for (size_t i = 0; i < count; i++)
         if (!image_is_shutting_down(image, ids[i]))
-            ids[kept++] = ids[i];
-    return kept;
+            return copy_staying(image, ids, count, ids);
+    return count;
 }
 
 static enum decision decide_new(const struct image *image, const struct image_partition *partition,
@@ -317,6 +318,14 @@ enum decision decide_partition(const struct image *image, const struct image_par
             : decide_without_members(image, partition, settings, &seating, next, unclean);
     seating_release(&seating);
     return partition->state_lost ? decide_lost(partition, settings, decision, next) : decision;
+}
+
+void decide_next_epoch(const struct image_partition *partition, int32_t controller_epoch,
+                       struct node_partition_state *next)
+{
+    node_partition_state_copy(next, &partition->state);
+    next->leader_epoch++;
+    next->controller_epoch = controller_epoch;
 }
 
 void decide_print_awaited(const struct image *image, const struct image_partition *partition,

@@ -8,8 +8,8 @@
  *
  *   1. A member of the ISR with a good seat. Seats of members that have bounced, and lost something, end;
  *      those that are dead or whose disk has failed leave the ISR too, and stay eligible where it has become
- *      too small. A member whose disk is full keeps its seat (it holds all there is), but another one leads
- * where it can.
+ *      too small. A member whose disk is full keeps its seat (it holds all there is), but another one
+ *      leads where it can.
  *   2. Else an eligible replica with a good seat: it holds all that is committed, and begins alone.
  *   3. Else, while one of them all is dead: nobody. It may come back with all that it had. The state stays as
  *      it is, without leader (I26); only unclean.leader.election.enable lets another replica in (I27).
@@ -34,6 +34,10 @@ enum decision {
 enum decision decide_partition(const struct image *image, const struct image_partition *partition,
                                const struct decide_settings *settings, struct node_partition_state *next,
                                bool *unclean);
+
+/* *next: the known state as it is, in the next leader epoch; to be released. */
+void decide_next_epoch(const struct image_partition *partition, int32_t controller_epoch,
+                       struct node_partition_state *next);
 
 /* What the known state waits for, for the log: ids of dead members and dead eligible replicas, "2, 5". */
 void decide_print_awaited(const struct image *image, const struct image_partition *partition,

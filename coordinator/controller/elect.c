@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
-#include "coordinator/controller/seats.h"
+#include "coordinator/controller/decide.h"
 #include "proto/kafka/error.h"
 
 static int32_t preferred_of(const struct image_partition *partition)
@@ -29,15 +29,6 @@ static bool can_lead_cleanly(const struct image *image, const struct image_parti
     return false;
 }
 
-static void next_init(struct node_partition_state *next, const struct image_partition *partition,
-                      int32_t controller_epoch, int32_t leader)
-{
-    node_partition_state_copy(next, &partition->state);
-    next->leader = leader;
-    next->leader_epoch++;
-    next->controller_epoch = controller_epoch;
-}
-
 static int16_t elect_preferred(const struct image *image, const struct image_partition *partition,
                                int32_t controller_epoch, struct node_partition_state *next)
 {
@@ -47,7 +38,8 @@ static int16_t elect_preferred(const struct image *image, const struct image_par
         return KAFKA_ELECTION_NOT_NEEDED;
     if (!partition->state_known || !partition->has_state || !can_lead_cleanly(image, partition, preferred))
         return KAFKA_PREFERRED_LEADER_NOT_AVAILABLE;
-    next_init(next, partition, controller_epoch, preferred);
+    decide_next_epoch(partition, controller_epoch, next);
+    next->leader = preferred;
     return KAFKA_NONE;
 }
 
@@ -103,7 +95,8 @@ static int16_t elect_unclean(const struct image *image, const struct image_parti
         return KAFKA_ELIGIBLE_LEADERS_NOT_AVAILABLE;
     int64_t broker_epoch = image_broker_epoch(image, leader);
     *unclean = fitness(image, partition, leader) != FITNESS_GOOD;
-    next_init(next, partition, controller_epoch, leader);
+    decide_next_epoch(partition, controller_epoch, next);
+    next->leader = leader;
     next->leader_recovery = NODE_LEADER_RECOVERING;
     node_partition_state_set_isr(next, &leader, &broker_epoch, 1);
     node_partition_state_set_elr(next, NULL, NULL, 0); /* what they hold is not what this one leads with */

@@ -318,9 +318,7 @@ static bool plan_state(struct controller *controller, const struct image_partiti
 {
     struct raised_state raised = {.number = partition->number, .version = -1};
     struct buffer data;
-    node_partition_state_copy(&raised.next, &partition->state);
-    raised.next.leader_epoch++;
-    raised.next.controller_epoch = shell_decide_settings(controller).controller_epoch;
+    decide_next_epoch(partition, shell_decide_settings(controller).controller_epoch, &raised.next);
     buffer_init(&data);
     node_partition_state_encode(&raised.next, &data);
     size_t bytes = data.length + strlen(partition->topic->name) + CHECK_BYTES;
