@@ -11,6 +11,8 @@ import confluent_kafka
 from load import MESSAGE_TIMEOUT_MS, PRODUCER_IMPATIENT
 
 KEYS = 50
+# Less than any segment here: a larger batch would be refused.
+BATCH_BYTES = 8192
 
 
 class KeyedLoad:
@@ -22,7 +24,8 @@ class KeyedLoad:
         self.partitions = partitions
         self.producer = confluent_kafka.Producer(dict(
             PRODUCER_IMPATIENT, **{"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True,
-                                   "linger.ms": 2, "message.timeout.ms": MESSAGE_TIMEOUT_MS, "log_level": 0}))
+                                   "linger.ms": 2, "batch.size": BATCH_BYTES, "message.timeout.ms": MESSAGE_TIMEOUT_MS,
+                                   "log_level": 0}))
         self.acknowledged = {}
         self.sent = 0
         self.stopping = threading.Event()

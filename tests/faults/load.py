@@ -103,8 +103,9 @@ class Canary:
 class Load:
     """The recording clients of one scenario."""
 
-    def __init__(self, bed, seed, debug=None, rate=120):
+    def __init__(self, bed, seed, debug=None, rate=120, segment_bytes=None):
         self.bed = bed
+        self.batch_bytes = segment_bytes // 2 if segment_bytes else None
         self.seed = seed
         self.debug = debug
         self.rate = rate
@@ -133,6 +134,9 @@ class Load:
         command = [PYTHON, "-B", HISTORY / "clients.py", what, "--bootstrap", self.bed.bootstrap, "--topics", topics,
                    "--partitions", PARTITIONS, "--history", self.folder / ("%s-%s.jsonl" % (what, name)),
                    "--seed", self.seed, *more]
+        if self.batch_bytes and what == "produce":
+            # Whoever was held up sends large batches, and a batch that is larger than a segment is refused.
+            impatient = dict(impatient, **{"batch.size": self.batch_bytes})
         for setting in impatient.items():
             command += ["--set", "%s=%s" % setting]
         if self.debug:

@@ -41,7 +41,8 @@ class Trial:
         self.bed = Bed(network, folder, max(options.brokers, scenario.brokers), scenario.settings,
                        scenario.uses(inject.DISK) and IO_FAULTS.exists(),
                        scenario.uses(inject.CLOCK) and CLOCK_FAULTS.exists())
-        self.load = Load(self.bed, options.seed, options.client_debug)
+        self.load = Load(self.bed, options.seed, options.client_debug,
+                         segment_bytes=scenario.settings.get("log.segment.bytes"))
         self.active = []
         self.events = []
         self.cycles = []
