@@ -8,7 +8,23 @@ ALTER, LIST = 45, 46
 
 
 def _count(number):
-    return struct.pack(">B", number + 1)
+    """Of an array or text, as a varint above it by one."""
+    number += 1
+    encoded = b""
+    while number >= 128:
+        encoded += struct.pack(">B", number % 128 + 128)
+        number //= 128
+    return encoded + struct.pack(">B", number)
+
+
+def _size(answer):
+    number, shift = 0, 0
+    while True:
+        byte = answer.number("B")
+        number += byte % 128 << shift
+        shift += 7
+        if byte < 128:
+            return number - 1
 
 
 def _request(port, key, body, host):
@@ -20,19 +36,11 @@ def _request(port, key, body, host):
 
 
 def _array(answer, read):
-    return [read() for _ in range(answer.number("B") - 1)]
+    return [read() for _ in range(_size(answer))]
 
 
 def _text(answer):
-    return answer.take(max(answer.number("B") - 1, 0)).decode()
-
-
-def _long_text(answer):
-    """Nullable, and perhaps longer than 126 bytes."""
-    size = answer.number("B")
-    if size >= 128:
-        size = size - 128 + (answer.number("B") << 7)
-    return answer.take(max(size - 1, 0)).decode()
+    return answer.take(max(_size(answer), 0)).decode()  # of a null, too
 
 
 def alter(port, topic, targets, host="127.0.0.1"):
@@ -44,11 +52,11 @@ def alter(port, topic, targets, host="127.0.0.1"):
             struct.pack(">i", one) for one in replicas)
         body += b"\0"
     answer = _request(port, ALTER, body + b"\0\0", host)
-    assert answer.number("h") == 0 and _long_text(answer) == ""
+    assert answer.number("h") == 0 and _text(answer) == ""
 
     def partition():
         number, error = answer.number("i"), answer.number("h")
-        _long_text(answer)
+        _text(answer)
         answer.number("b")
         return number, error
 
@@ -64,7 +72,7 @@ def alter(port, topic, targets, host="127.0.0.1"):
 def moving(port, host="127.0.0.1"):
     """{(topic, partition): (replicas, adding, removing)} of all moves."""
     answer = _request(port, LIST, struct.pack(">i", 30000) + b"\0\0", host)
-    assert answer.number("h") == 0 and _long_text(answer) == ""
+    assert answer.number("h") == 0 and _text(answer) == ""
 
     def ids():
         return _array(answer, lambda: answer.number("i"))
