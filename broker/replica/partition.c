@@ -287,17 +287,20 @@ void partition_status(struct partition *partition, struct partition_status *stat
 {
     pthread_mutex_lock(&partition->mutex);
     const struct partition_core *core = &partition->core;
-    *status = (struct partition_status){
-        .role = core->role,
-        .leader = core->leader,
-        .leader_epoch = core->leader_epoch,
-        .partition_epoch = core->partition_epoch,
-        .high_watermark = core->high_watermark,
-        .durable_high_watermark = core->high_watermark,
-        .log_start_offset = core->log_start_offset,
-        .log_end_offset = core->log_end_offset,
-        .isr = core->isr,
-    };
+    status->role = core->role;
+    status->leader = core->leader;
+    status->leader_epoch = core->leader_epoch;
+    status->partition_epoch = core->partition_epoch;
+    status->high_watermark = core->high_watermark;
+    status->durable_high_watermark = core->high_watermark;
+    status->log_start_offset = core->log_start_offset;
+    status->log_end_offset = core->log_end_offset;
+    status->recovery_point = 0;
+    status->size_bytes = 0;
+    status->failure = 0;
+    /* a kilobyte, of which hardly anything is ever in use */
+    status->isr.count = core->isr.count;
+    memcpy(status->isr.members, core->isr.members, core->isr.count * sizeof(core->isr.members[0]));
     if (!partition->closed) {
         status->recovery_point = partition_log_recovery_point(partition->log);
         if (partition_log_has_unsynced_cut(partition->log))

@@ -153,8 +153,6 @@ static void host_topic_settings(struct replica_host *host, const struct control_
                                 size_t count, struct log_settings *log_settings, int32_t *min_insync_replicas)
 {
     struct sim_broker *broker = container_of(host, struct sim_broker, host);
-    (void)settings;
-    (void)count;
     log_settings_init(log_settings);
     log_settings->segment_bytes = broker->world->swarm.segment_bytes;
     log_settings->index_interval_bytes = 400;
@@ -162,6 +160,9 @@ static void host_topic_settings(struct replica_host *host, const struct control_
     log_settings->file_delete_delay_ms = 500;
     log_settings->flush_messages = broker->world->swarm.flush_messages;
     *min_insync_replicas = broker->world->swarm.min_insync_replicas;
+    for (size_t i = 0; i < count; i++)
+        if (slice_is(settings[i].name, "min.insync.replicas"))
+            *min_insync_replicas = slice_is(settings[i].value, "1") ? 1 : 2;
 }
 
 static void fill_random(void *context, void *bytes, size_t length)

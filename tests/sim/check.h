@@ -20,8 +20,8 @@ void check_controller_epoch_written(struct world *world, struct slice data);
 void check_message_accepted(struct world *world, int32_t index, int32_t controller_epoch,
                             int64_t broker_epoch);
 /* Acknowledged or served: I1. */
-void check_promise(struct world *world, int32_t partition, const struct scanned_batch *batch,
-                   bool acknowledged);
+void check_promise(struct world *world, int32_t number, const struct partition_status *status,
+                   const struct scanned_batch *batch, bool acknowledged);
 /* No two replicas that are alive differ below an (offset, epoch) that both hold: I16. */
 void check_replicas_agree(struct world *world, int32_t partition);
 

@@ -2,6 +2,7 @@
 /* What is judged when faults have ended: that the cluster heals, and what it then holds. */
 #include <string.h>
 
+#include "coordinator/zk/path.h"
 #include "tests/sim/check.h"
 
 static struct partition_log *find_log(struct world *world, int32_t index, int32_t number)
@@ -35,14 +36,40 @@ static const char *judge_replica(struct world *world, int32_t number, int32_t in
     return NULL;
 }
 
+static bool is_replica(const struct sim_partition *partition, int32_t id)
+{
+    for (size_t i = 0; i < partition->replicas_count; i++)
+        if (partition->replicas[i] == id)
+            return true;
+    return false;
+}
+
+/* Nobody hosts what it should not. */
+static const char *judge_departed(struct world *world, int32_t number)
+{
+    for (int32_t b = 0; b < world->swarm.brokers; b++) {
+        struct partition *partition =
+            is_replica(&world->partitions[number], b + 1) ? NULL : broker_partition(world, b, number);
+        bool hosts = partition != NULL;
+        partition_release(partition);
+        if (hosts)
+            return "partition %lld: a broker keeps a replica that has moved away";
+    }
+    return NULL;
+}
+
 static const char *judge_partition(struct world *world, int32_t number)
 {
     const struct sim_partition *known = &world->partitions[number];
+    if (!known->exists && known->number >= world->swarm.partitions_each)
+        return NULL; /* nobody has asked for it */
     if (!topic_is_stable(world, number))
         return "partition %lld: its topic is being deleted";
     if (!known->has_state || known->leader == NO_LEADER)
         return "partition %lld has no leader";
-    if (known->isr_count != (size_t)world->swarm.replication_factor)
+    if (known->moving)
+        return "partition %lld: its move has not ended";
+    if (known->isr_count != known->replicas_count)
         return "partition %lld: not all replicas are in the ISR";
     struct partition *leader = broker_partition(world, known->leader - 1, number);
     if (leader == NULL)
@@ -51,9 +78,9 @@ static const char *judge_partition(struct world *world, int32_t number)
     partition_status(leader, &status);
     partition_release(leader);
     const char *why = NULL;
-    for (int r = 0; why == NULL && r < world->swarm.replication_factor; r++)
+    for (size_t r = 0; why == NULL && r < known->replicas_count; r++)
         why = judge_replica(world, number, known->replicas[r] - 1, &status);
-    return why;
+    return why != NULL ? why : judge_departed(world, number);
 }
 
 bool check_is_healthy(struct world *world, const char **why, int32_t *partition)
@@ -66,6 +93,14 @@ bool check_is_healthy(struct world *world, const char **why, int32_t *partition)
             return false;
         *why = "broker %lld has a proposal open";
         if (broker->proposal != NULL)
+            return false;
+    }
+    static const char *const wishes[] = {ZK_PATH_REASSIGN_PARTITIONS, ZK_PATH_PREFERRED_REPLICA_ELECTION};
+    for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+        struct slice data;
+        struct zk_stat stat;
+        *why = "a tool's request is still there";
+        if (fake_zookeeper_read(world->zookeeper, wishes[i], &data, &stat))
             return false;
     }
     for (int32_t p = 0; p < world->partition_count; p++) {
@@ -134,7 +169,7 @@ static void check_log(struct world *world, int32_t index, int32_t number)
 void check_end(struct world *world)
 {
     for (int32_t p = 0; p < world->partition_count; p++) {
-        for (int r = 0; r < world->swarm.replication_factor; r++)
+        for (size_t r = 0; world->partitions[p].exists && r < world->partitions[p].replicas_count; r++)
             check_log(world, world->partitions[p].replicas[r] - 1, p);
         check_replicas_agree(world, p);
     }

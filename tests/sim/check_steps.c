@@ -60,6 +60,28 @@ static bool had_seat(const struct sim_partition *partition, int32_t id)
     return false;
 }
 
+/* An operator has put up with losses: what was promised so far may be gone. */
+static void void_promises(struct world *world, int32_t number, int32_t leader_epoch)
+{
+    struct sim_partition *partition = &world->partitions[number];
+    world->counters.unclean_elections++;
+    world_note(world, "nothing counts any more that was promised of partition %lld before epoch %lld",
+               TRACE_OF(number, leader_epoch));
+    partition->voided = true;
+    partition->voided_epoch = leader_epoch;
+    partition->claimed = 0;
+    ghost_release(&partition->ghost);
+    for (int c = 0; c < SIM_CONSUMERS; c++)
+        world->consumers[c].positions[number] = 0;
+}
+
+/* After an unclean election other replicas have to cut their logs before what they say counts again. */
+static bool may_promise(const struct sim_partition *partition, const struct partition_status *status)
+{
+    return !partition->voided ||
+           (status->role == ROLE_LEADER && status->leader_epoch >= partition->voided_epoch);
+}
+
 static void note_leader(struct world *world, int32_t number, const struct node_partition_state *state)
 {
     struct sim_partition *partition = &world->partitions[number];
@@ -69,7 +91,10 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
     if (state->leader_epoch == partition->leader_epoch && state->leader != partition->leader)
         world_fail(world, "I13", "partition %lld has two leaders in epoch %lld: %lld and %lld",
                    TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
-    if (partition->has_state && state->leader != NO_LEADER && !had_seat(partition, state->leader))
+    bool stranger = partition->has_state && state->leader != NO_LEADER && !had_seat(partition, state->leader);
+    if (stranger && partition->unclean_asked)
+        void_promises(world, number, state->leader_epoch);
+    else if (stranger)
         world_fail(world, "I27", "broker %lld leads partition %lld, epoch %lld, and was not in the ISR",
                    TRACE_OF(state->leader, number, state->leader_epoch));
     if (state->leader != partition->leader)
@@ -152,9 +177,10 @@ void check_message_accepted(struct world *world, int32_t index, int32_t controll
 
 /* ---- promises ---- */
 
-void check_promise(struct world *world, int32_t number, const struct scanned_batch *batch, bool acknowledged)
+void check_promise(struct world *world, int32_t number, const struct partition_status *status,
+                   const struct scanned_batch *batch, bool acknowledged)
 {
-    if (!topic_is_stable(world, number))
+    if (!topic_is_stable(world, number) || !may_promise(&world->partitions[number], status))
         return;
     int64_t conflict = ghost_note(&world->partitions[number].ghost, batch, acknowledged);
     if (conflict >= 0)
@@ -227,7 +253,8 @@ static void compare_logs(struct world *world, int32_t number, int32_t a, int32_t
 static void compare_with_others(struct world *world, int32_t index, int32_t number)
 {
     struct partition_log *own = find_log(world, index, number);
-    if (own == NULL || !log_scan_log(&world->scan, own, partition_log_start_offset(own), INT64_MAX))
+    if (own == NULL || !topic_is_of(world, number, partition_log_topic_id(own)) ||
+        !log_scan_log(&world->scan, own, partition_log_start_offset(own), INT64_MAX))
         return;
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         struct partition_log *other =
@@ -260,7 +287,8 @@ static void check_bounds(struct world *world, int32_t index, int32_t number,
                    TRACE_OF(index + 1, number, status->log_start_offset, world->partitions[number].deleted));
     bool same = memory->seen && memory->life == world->brokers[index].life &&
                 memory->leader_epoch == status->leader_epoch;
-    if (same && status->high_watermark < memory->high_watermark)
+    if (same && may_promise(&world->partitions[number], status) &&
+        status->high_watermark < memory->high_watermark)
         world_fail(
             world, "I9",
             "broker %lld, partition %lld, leader epoch %lld: the high watermark fell from %lld to %lld",
@@ -275,7 +303,7 @@ static void check_min_isr(struct world *world, int32_t index, int32_t number,
     const struct replica_memory *memory = &world->brokers[index].memories[number];
     bool led = memory->seen && memory->life == world->brokers[index].life && memory->role == ROLE_LEADER;
     if (led && status->high_watermark > memory->high_watermark &&
-        status->isr.count < (size_t)world->swarm.min_insync_replicas)
+        status->isr.count < (size_t)topic_of(world, number)->min_insync_replicas)
         world_fail(world, "I20",
                    "broker %lld moves the high watermark of partition %lld to %lld with an ISR of %lld",
                    TRACE_OF(index + 1, number, status->high_watermark, (int64_t)status->isr.count));
@@ -325,8 +353,9 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
                                       .high_watermark = status->high_watermark,
                                       .end_offset = status->log_end_offset,
                                       .role = status->role};
-    bool committed_more = status->high_watermark > partition->claimed;
-    partition->claimed = max_i64(partition->claimed, status->high_watermark);
+    bool committed_more = may_promise(partition, status) && status->high_watermark > partition->claimed;
+    if (committed_more)
+        partition->claimed = status->high_watermark;
     if (cut || committed_more)
         check_isr_holds_committed(world, number);
 }
@@ -341,12 +370,25 @@ static void check_of_this_topic(struct world *world, int32_t index, int32_t numb
                TRACE_OF(index + 1, number));
 }
 
+/* A replica that has moved away and is gone says nothing any more, should it ever come back. */
+static void forget_departed(struct world *world, int32_t index, int32_t number)
+{
+    const struct sim_partition *partition = &world->partitions[number];
+    bool assigned = !partition->exists;
+    for (size_t i = 0; i < partition->replicas_count; i++)
+        assigned = assigned || partition->replicas[i] == index + 1;
+    if (!assigned)
+        world->brokers[index].memories[number].seen = false;
+}
+
 void check_remember(struct world *world, int32_t index)
 {
     for (int32_t p = 0; p < world->partition_count; p++) {
         struct partition *partition = broker_partition(world, index, p);
-        if (partition == NULL)
+        if (partition == NULL) {
+            forget_departed(world, index, p);
             continue;
+        }
         struct partition_status status;
         partition_status(partition, &status);
         check_of_this_topic(world, index, p, partition);

@@ -106,7 +106,7 @@ static void acknowledge(struct parked_produce *parked)
     struct partition_status status;
     partition_status(parked->partition, &status);
     if (status.role != ROLE_LEADER || status.high_watermark < parked->end_offset ||
-        status.isr.count < (size_t)world->swarm.min_insync_replicas)
+        status.isr.count < (size_t)topic_of(world, parked->message->partition)->min_insync_replicas)
         world_fail(
             world, "I21",
             "broker %lld acknowledges offset %lld of partition %lld with high watermark %lld and an ISR "
@@ -116,7 +116,7 @@ static void acknowledge(struct parked_produce *parked)
     world_note(world, "broker %lld acknowledges partition %lld, offset %lld, epoch %lld",
                TRACE_OF(broker->id, parked->message->partition, parked->base_offset, batch->leader_epoch));
     world->counters.acknowledged++;
-    check_promise(world, parked->message->partition, batch, true);
+    check_promise(world, parked->message->partition, &status, batch, true);
 }
 
 static void look(struct world *world, int32_t index, void *data);
@@ -288,8 +288,9 @@ static void produce_next(struct world *world, int32_t broker, void *data)
 
 /* ---- consumers ---- */
 
-static void observe(struct world *world, int32_t number, struct sim_broker *broker, struct log_range *range,
-                    int64_t high_watermark, int64_t *position)
+static void observe(struct world *world, int32_t number, struct sim_broker *broker,
+                    const struct partition_status *status, struct log_range *range, int64_t high_watermark,
+                    int64_t *position)
 {
     buffer_clear(&world->scratch);
     uint8_t *room = buffer_extend(&world->scratch, (size_t)range->length);
@@ -307,7 +308,7 @@ static void observe(struct world *world, int32_t number, struct sim_broker *brok
             return;
         }
         world->counters.observed++;
-        check_promise(world, number, batch, false);
+        check_promise(world, number, status, batch, false);
         *position = batch->last_offset + 1;
     }
     world_note(world, "broker %lld serves a consumer of partition %lld up to %lld",
@@ -330,11 +331,13 @@ static void consume_from(struct world *world, struct sim_broker *broker, int32_t
                                 .max_bytes = 4096,
                                 .at_least_one = true};
     struct fetch_result result;
+    struct partition_status status;
+    partition_status(partition, &status);
     int16_t error = partition_fetch(partition, &query, broker_now_ms(broker), &result);
     if (error == KAFKA_OFFSET_OUT_OF_RANGE && *position < result.log_start_offset)
         *position = result.log_start_offset;
     if (error == KAFKA_NONE && result.range.length > 0)
-        observe(world, number, broker, &result.range, result.high_watermark, position);
+        observe(world, number, broker, &status, &result.range, result.high_watermark, position);
     log_range_release(&result.range);
     partition_release(partition);
 }

@@ -68,6 +68,16 @@ static void tell_partition_errors(struct world *world, const struct sim_broker *
                 TRACE_OF(broker->id, response->partitions[i].error, response->partitions[i].partition));
 }
 
+/* Of what clients are told, the replicas want the settings, and to know what has moved away. */
+static void take_metadata(struct sim_broker *broker, const struct update_metadata_request *update)
+{
+    for (size_t i = 0; i < update->topics_count; i++) {
+        if (update->topics[i].partitions_count > 0)
+            replica_manager_configure(broker->replicas, &update->topics[i]);
+        replica_manager_drop_departed(broker->replicas, &update->topics[i]);
+    }
+}
+
 static void carry_out(struct world *world, struct sim_broker *broker, const struct control_request *request,
                       struct arena *arena, struct control_answer *answer)
 {
@@ -85,6 +95,8 @@ static void carry_out(struct world *world, struct sim_broker *broker, const stru
         answer->response = (struct control_response){
             .error = replica_manager_check_epochs(broker->replicas, request->update_metadata.controller_epoch,
                                                   request->update_metadata.broker_epoch)};
+        if (answer->response.error == KAFKA_NONE)
+            take_metadata(broker, &request->update_metadata);
         break;
     default:
         UNREACHABLE();

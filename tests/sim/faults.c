@@ -8,6 +8,7 @@
 /* How long a broker that has announced its stop waits for its leaderships to be moved, at most. */
 #define STOP_PATIENCE_MS 600
 #define LINK_FAULT_MAX_MS 1500
+#define QUORUM_LOSS_MAX_MS 2000
 /* Disk operations until a crash that comes in the middle of one. */
 #define WRITES_BEFORE_CRASH_MAX 12
 
@@ -107,6 +108,23 @@ void faults_depose(struct world *world)
     fake_zookeeper_remove(world->zookeeper, ZK_PATH_CONTROLLER);
 }
 
+static void quorum_returns(struct world *world, int32_t broker, void *data)
+{
+    (void)broker;
+    (void)data;
+    world_note(world, "ZooKeeper has a quorum again", TRACE_OF(0));
+    fake_zookeeper_set_quorum(world->zookeeper, true);
+}
+
+static void lose_quorum(struct world *world)
+{
+    int64_t duration_ms = prng_between(&world->faults, 50, QUORUM_LOSS_MAX_MS);
+    world->counters.quorum_losses++;
+    world_note(world, "ZooKeeper has no quorum for %lld ms", TRACE_OF(duration_ms));
+    fake_zookeeper_set_quorum(world->zookeeper, false);
+    world_later(world, -1, duration_ms, quorum_returns, NULL, NULL);
+}
+
 static void strike_link(struct world *world, int64_t until_ms[SIM_BROKERS_MAX][SIM_BROKERS_MAX],
                         const char *format)
 {
@@ -161,6 +179,11 @@ static int64_t depose_every_ms(const struct swarm *swarm)
     return swarm->depose_every_ms;
 }
 
+static int64_t quorum_loss_every_ms(const struct swarm *swarm)
+{
+    return swarm->quorum_loss_every_ms;
+}
+
 static int64_t clog_every_ms(const struct swarm *swarm)
 {
     return swarm->clog_every_ms;
@@ -174,7 +197,7 @@ static int64_t cut_every_ms(const struct swarm *swarm)
 static const struct fault_kind kinds[] = {
     {crash_every_ms, crash},  {power_cut_every_ms, cut_power},  {orderly_stop_every_ms, stop},
     {pause_every_ms, freeze}, {expire_every_ms, expire},        {clog_every_ms, clog_link},
-    {cut_every_ms, cut_link}, {depose_every_ms, faults_depose},
+    {cut_every_ms, cut_link}, {depose_every_ms, faults_depose}, {quorum_loss_every_ms, lose_quorum},
 };
 
 static void strike(struct world *world, int32_t broker, void *data)
@@ -202,6 +225,7 @@ void faults_end(struct world *world)
 {
     world_note(world, "faults end", TRACE_OF(0));
     fake_zookeeper_set_faults(world->zookeeper, 0, 0);
+    fake_zookeeper_set_quorum(world->zookeeper, true);
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         struct sim_broker *broker = &world->brokers[b];
         for (int32_t other = 0; other < world->swarm.brokers; other++)

@@ -91,7 +91,7 @@ static void take_answer(struct world *world, int32_t index, const struct message
     int64_t pause_ms = prng_between(&world->schedule, 0, 1);
     if (loop->idle)
         pause_ms = prng_between(&world->schedule, idle_ms(world) / 2, idle_ms(world));
-    else if (outcome == FOLLOW_BACKOFF || outcome == FOLLOW_FAILED)
+    else if (outcome == FOLLOW_BACKOFF || outcome == FOLLOW_DAMAGED || outcome == FOLLOW_FAILED)
         pause_ms = prng_between(&world->schedule, 20, 100);
     set_timer(world, index, number, pause_ms);
 }

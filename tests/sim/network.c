@@ -46,6 +46,7 @@ static int64_t draw_delay(struct world *world, int32_t from, int32_t to)
         delay += prng_between(&world->faults, 1, world->swarm.straggle_ms);
     if (from >= 0 && to >= 0 && world->clog_until_ms[from][to] > world->now_ms)
         delay += prng_between(&world->faults, 0, world->clog_until_ms[from][to] - world->now_ms);
+    world->messages_until_ms = max_i64(world->messages_until_ms, world->now_ms + delay);
     return delay;
 }
 

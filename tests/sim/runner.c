@@ -47,6 +47,14 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
     sum->healed += counters->healed;
     sum->deposed += counters->deposed;
     sum->late_proposals += counters->late_proposals;
+    sum->moves_asked += counters->moves_asked;
+    sum->moves_cancelled += counters->moves_cancelled;
+    sum->moves_ended += counters->moves_ended;
+    sum->elections_asked += counters->elections_asked;
+    sum->unclean_elections += counters->unclean_elections;
+    sum->partitions_grown += counters->partitions_grown;
+    sum->settings_changed += counters->settings_changed;
+    sum->quorum_losses += counters->quorum_losses;
 }
 
 static void tell_failure(struct world *world, struct buffer *report)

@@ -13,6 +13,8 @@
 
 /* In so many seeds everything worth seeing must have been seen. */
 #define BLIND_SEEDS 500
+/* In so many what is rare. */
+#define RARE_SEEDS 5000
 
 static const char usage[] =
     "usage: simulate [--seed N | --seeds COUNT|A..B] [options]\n"
@@ -28,6 +30,7 @@ static const char usage[] =
     "  --lossy          brokers lose power too (unsynced writes are lost or torn)\n"
     "  --flush          flush.messages=1 in all seeds: with --lossy any broker loses power, and nothing\n"
     "                   that was acknowledged is lost\n"
+    "  --moves          operators move replicas too\n"
     "  --trace          with --seed: tells the whole story\n"
     "  --table          switches off each rule in turn, from several starts (--starts N, 5; --jobs), and\n"
     "                   prints how many seeds found it; fails when one is not found in 60 s of one core\n"
@@ -112,6 +115,9 @@ static bool take_option(struct command_line *line, int option, char *value)
         return true;
     case 'S':
         return parse_number(value, &line->starts) && line->starts > 0 && line->starts <= TABLE_STARTS_MAX;
+    case 'm':
+        request->options.moves = true;
+        return true;
     case 't':
         request->options.trace = true;
         return true;
@@ -133,19 +139,13 @@ static void tell_usage(void)
 static bool parse_command_line(struct command_line *line, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},
-        {"seeds", required_argument, NULL, 'n'},
-        {"start", required_argument, NULL, 'b'},
-        {"jobs", required_argument, NULL, 'j'},
-        {"fault", required_argument, NULL, 'f'},
-        {"expect-found", no_argument, NULL, 'e'},
-        {"lossy", no_argument, NULL, 'l'},
-        {"flush", no_argument, NULL, 'u'},
-        {"trace", no_argument, NULL, 't'},
-        {"table", no_argument, NULL, 'T'},
-        {"starts", required_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
+        {"start", required_argument, NULL, 'b'}, {"jobs", required_argument, NULL, 'j'},
+        {"fault", required_argument, NULL, 'f'}, {"expect-found", no_argument, NULL, 'e'},
+        {"lossy", no_argument, NULL, 'l'},       {"flush", no_argument, NULL, 'u'},
+        {"moves", no_argument, NULL, 'm'},       {"trace", no_argument, NULL, 't'},
+        {"table", no_argument, NULL, 'T'},       {"starts", required_argument, NULL, 'S'},
+        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.request = {.first = 1, .count = 1000, .jobs = 1}, .starts = 5};
     line->request.progress = isatty(STDERR_FILENO) != 0;
@@ -180,6 +180,13 @@ static void tell_counters(const struct sim_counters *counters)
            (unsigned long long)counters->orderly_stops, (unsigned long long)counters->pauses,
            (unsigned long long)counters->expiries, (unsigned long long)counters->topics_deleted,
            (unsigned long long)counters->healed);
+    printf("moves asked for %llu, cancelled %llu, ended %llu, elections asked for %llu, unclean %llu, "
+           "partitions added %llu,\n"
+           "settings changed %llu, quorums lost %llu, ",
+           (unsigned long long)counters->moves_asked, (unsigned long long)counters->moves_cancelled,
+           (unsigned long long)counters->moves_ended, (unsigned long long)counters->elections_asked,
+           (unsigned long long)counters->unclean_elections, (unsigned long long)counters->partitions_grown,
+           (unsigned long long)counters->settings_changed, (unsigned long long)counters->quorum_losses);
     printf("controllers deposed %llu, late proposals %llu\n", (unsigned long long)counters->deposed,
            (unsigned long long)counters->late_proposals);
 }
@@ -202,10 +209,19 @@ static const char *blind_spot(const struct run_request *request, const struct si
         {"expired session", counters->expiries},
         {"deleted topic", counters->topics_deleted},
         {"controller deposed by a tool", counters->deposed},
+        {"election that was asked for", counters->elections_asked},
+        {"partition that was added", counters->partitions_grown},
+        {"change of settings", counters->settings_changed},
+        {"loss of quorum", counters->quorum_losses},
     };
     for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)
         if (seen[i].count == 0)
             return seen[i].name;
+    if (request->count >= RARE_SEEDS && counters->unclean_elections == 0)
+        return "unclean election";
+    if (request->count >= RARE_SEEDS && request->options.moves &&
+        (counters->moves_ended == 0 || counters->moves_cancelled == 0))
+        return "end or cancellation of a move";
     return NULL;
 }
 
@@ -214,6 +230,8 @@ static void tell_repeat(const struct command_line *line, int argc, char **argv, 
     printf("repeat it with: simulate --seed %llu --trace", (unsigned long long)seed);
     if (line->request.options.lossy)
         printf(" --lossy");
+    if (line->request.options.moves)
+        printf(" --moves");
     if (line->request.options.flush)
         printf(" --flush");
     for (int i = 1; i + 1 < argc; i++)

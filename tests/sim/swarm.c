@@ -112,7 +112,8 @@ static void take_aim(struct swarm *swarm, struct prng *prng)
     swarm->min_insync_replicas = 1;
     swarm->safety_ms = 9000;
     swarm->produce_ms = prng_between(prng, 20, 80);
-    swarm->replica_lag_time_max_ms = prng_between(prng, 200, 400);
+    swarm->replica_lag_time_max_ms =
+        max_i64(prng_between(prng, 200, 400), swarm_append_way_ms(swarm) + REST_MIN_MS);
     swarm->session_timeout_ms = prng_between(prng, 800, 1200);
     swarm->tick_ms = 50;
     swarm->orderly_stop_every_ms = swarm->expire_every_ms = swarm->pause_every_ms = 0;
@@ -123,10 +124,34 @@ static void take_aim(struct swarm *swarm, struct prng *prng)
     swarm->lose_one_in = swarm->straggle_one_in = 0;
     swarm->lose_answer_one_in = swarm->cut_one_in = 0;
     swarm->cut_every_ms = prng_between(prng, 300, 1000);
+    swarm->move_every_ms = swarm->elect_every_ms = swarm->grow_every_ms = swarm->configure_every_ms = 0;
+    swarm->quorum_loss_every_ms = swarm->depose_every_ms = 0;
     if (swarm->aim == AIM_LATE_PROPOSAL)
         swarm->duplicate_one_in = 0; /* nothing comes a second time after its answer */
     if (swarm->aim == AIM_LATE_PROPOSAL)
         swarm->proposal_timeout_ms = prng_between(prng, 200, 400);
+}
+
+/* Behind all else again: what operators do, and what befalls ZooKeeper. */
+static void draw_operators(struct swarm *swarm, struct prng *prng, bool with_moves)
+{
+    int64_t moves = prng_between(prng, 200, 2000), elections = prng_between(prng, 200, 2000);
+    int64_t growth = prng_between(prng, 500, 3000), settings = prng_between(prng, 300, 2000);
+    int64_t quorum = prng_between(prng, 1000, 5000), depose = prng_between(prng, 500, 4000);
+    /* Not with deletions: what has moved away and is not told so before its topic goes stays on the disk. */
+    if (prng_one_in(prng, 4) && with_moves && !swarm->topics_without_id && swarm->delete_topic_ms == 0)
+        swarm->move_every_ms = moves;
+    if (prng_one_in(prng, 4))
+        swarm->elect_every_ms = elections;
+    if (prng_one_in(prng, 6) && swarm->topics * (swarm->partitions_each + 1) <= SIM_PARTITIONS_MAX)
+        swarm->grow_every_ms = growth;
+    if (prng_one_in(prng, 5))
+        swarm->configure_every_ms = settings;
+    swarm->unclean = prng_one_in(prng, 4);
+    if (prng_one_in(prng, 6))
+        swarm->quorum_loss_every_ms = quorum;
+    if (prng_one_in(prng, 6))
+        swarm->depose_every_ms = depose;
 }
 
 static void draw_aim(struct swarm *swarm, struct prng *prng, bool lossy)
@@ -136,7 +161,6 @@ static void draw_aim(struct swarm *swarm, struct prng *prng, bool lossy)
     if (lossy || drawn >= ARRAY_SIZE(aims))
         return;
     swarm->aim = aims[drawn];
-    take_aim(swarm, prng);
 }
 
 int64_t swarm_append_way_ms(const struct swarm *swarm)
@@ -159,6 +183,10 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
     if (swarm->flush_messages == 1)
         swarm->min_insync_replicas = min_insync_replicas;
     draw_aim(swarm, &prng, options->lossy);
+    draw_operators(swarm, &prng, options->moves);
+    if (swarm->aim != AIM_NONE)
+        take_aim(swarm, &prng);
+    swarm->slots_each = swarm->partitions_each + (swarm->grow_every_ms > 0);
     swarm->replica_lag_time_max_ms =
         max_i64(swarm->replica_lag_time_max_ms, swarm_append_way_ms(swarm) + REST_MIN_MS);
 }
@@ -199,6 +227,11 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "consume_ms", swarm->consume_ms);
     tell_time(out, "delete_ms", swarm->delete_ms);
     tell_time(out, "retention_bytes", swarm->retention_bytes);
+    tell_time(out, "move_every_ms", swarm->move_every_ms);
+    tell_time(out, "elect_every_ms", swarm->elect_every_ms);
+    tell_time(out, "grow_every_ms", swarm->grow_every_ms);
+    tell_time(out, "configure_every_ms", swarm->configure_every_ms);
+    buffer_append_string(out, swarm->unclean ? " unclean" : "");
     buffer_append_string(out, "\n  faults:");
     tell_time(out, "crash_every_ms", swarm->crash_every_ms);
     tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);
@@ -208,6 +241,7 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "pause_every_ms", swarm->pause_every_ms);
     tell_time(out, "expire_every_ms", swarm->expire_every_ms);
     tell_time(out, "depose_every_ms", swarm->depose_every_ms);
+    tell_time(out, "quorum_loss_every_ms", swarm->quorum_loss_every_ms);
     tell_time(out, "clog_every_ms", swarm->clog_every_ms);
     tell_time(out, "cut_every_ms", swarm->cut_every_ms);
     tell_time(out, "down_ms", swarm->down_ms);

@@ -28,6 +28,7 @@ struct sim_options {
     bool lossy; /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
                    flush.messages=1 of any */
     bool flush; /* flush.messages=1 in all seeds */
+    bool moves; /* operators move replicas too */
     bool trace; /* the story to standard output */
 };
 
@@ -47,6 +48,7 @@ struct swarm {
     int brokers;
     int topics;
     int partitions_each; /* partitions of a topic */
+    int slots_each;      /* with those that it may get later */
     int replication_factor;
     int32_t min_insync_replicas;
     int zookeeper_servers;
@@ -75,6 +77,12 @@ struct swarm {
     int64_t consume_ms;
     int64_t delete_topic_ms; /* between two deletions of topics; 0: never */
     int64_t delete_ms;       /* between two DeleteRecords; 0: never */
+    /* Between two wishes of operators; 0: never. */
+    int64_t move_every_ms;
+    int64_t elect_every_ms;
+    int64_t grow_every_ms;
+    int64_t configure_every_ms;
+    bool unclean; /* they ask for unclean elections too */
     int producers;
 
     /* Mean times between two of a kind, over the whole cluster; 0: never. */
@@ -85,10 +93,11 @@ struct swarm {
     int64_t orderly_stop_every_ms;
     int64_t pause_every_ms;
     int64_t expire_every_ms;
-    int64_t depose_every_ms; /* a tool removes /controller */
-    int64_t clog_every_ms;   /* one way between two brokers, for a while */
-    int64_t cut_every_ms;    /* likewise, nothing gets through */
-    int64_t down_ms;         /* how long a dead broker stays away, at most */
+    int64_t depose_every_ms;      /* a tool removes /controller */
+    int64_t quorum_loss_every_ms; /* ZooKeeper serves nobody for a while */
+    int64_t clog_every_ms;        /* one way between two brokers, for a while */
+    int64_t cut_every_ms;         /* likewise, nothing gets through */
+    int64_t down_ms;              /* how long a dead broker stays away, at most */
     /* Once in n messages; 0: never. */
     uint32_t lose_one_in;
     uint32_t duplicate_one_in;

@@ -16,23 +16,23 @@
 
 static struct sim_partition *first_partition(struct world *world, int32_t topic)
 {
-    return &world->partitions[topic * world->swarm.partitions_each];
+    return &world->partitions[topic * world->swarm.slots_each];
 }
 
 struct sim_topic *topic_of(struct world *world, int32_t partition)
 {
-    return &world->topics[partition / world->swarm.partitions_each];
+    return &world->topics[partition / world->swarm.slots_each];
 }
 
 bool topic_is_stable(const struct world *world, int32_t partition)
 {
-    const struct sim_topic *topic = &world->topics[partition / world->swarm.partitions_each];
+    const struct sim_topic *topic = &world->topics[partition / world->swarm.slots_each];
     return topic->exists && !topic->deleting;
 }
 
 bool topic_is_of(const struct world *world, int32_t partition, struct uuid topic_id)
 {
-    const struct sim_topic *topic = &world->topics[partition / world->swarm.partitions_each];
+    const struct sim_topic *topic = &world->topics[partition / world->swarm.slots_each];
     return world->swarm.topics_without_id || uuid_equals(topic->id, topic_id);
 }
 
@@ -42,13 +42,15 @@ void topics_define(struct world *world)
     for (int t = 0; t < swarm->topics; t++) {
         struct sim_topic *topic = &world->topics[t];
         snprintf(topic->path, sizeof(topic->path), "/brokers/topics/t%d", t);
-        for (int p = 0; p < swarm->partitions_each; p++) {
+        topic->min_insync_replicas = swarm->min_insync_replicas;
+        for (int p = 0; p < swarm->slots_each; p++) {
             struct sim_partition *partition = &world->partitions[world->partition_count++];
             snprintf(partition->topic, sizeof(partition->topic), "t%d", t);
             partition->number = p;
             snprintf(partition->state_path, sizeof(partition->state_path),
                      "/brokers/topics/t%d/partitions/%d/state", t, p);
             int first = (int)prng_below(&world->workload, (uint64_t)swarm->brokers);
+            partition->replicas_count = (size_t)swarm->replication_factor;
             for (int r = 0; r < swarm->replication_factor; r++)
                 partition->replicas[r] = (first + r) % swarm->brokers + 1;
             partition->leader = NO_LEADER;
@@ -62,6 +64,8 @@ static void forget(struct world *world, int32_t number)
 {
     struct sim_partition *partition = &world->partitions[number];
     partition->has_state = false;
+    partition->exists = partition->moving = false;
+    partition->unclean_asked = partition->voided = false;
     partition->leader = NO_LEADER;
     partition->leader_epoch = -1;
     partition->isr_count = 0;
@@ -90,10 +94,10 @@ static void create(struct world *world, int32_t number)
     node.has_topic_id = !world->swarm.topics_without_id;
     if (node.has_topic_id)
         node.topic_id = topic->id;
-    for (int p = 0; p < world->swarm.partitions_each; p++) {
-        node_topic_add_partition(&node, first[p].replicas, (size_t)world->swarm.replication_factor);
-        forget(world, number * world->swarm.partitions_each + p);
-    }
+    for (int p = 0; p < world->swarm.partitions_each; p++)
+        node_topic_add_partition(&node, first[p].replicas, first[p].replicas_count);
+    for (int p = 0; p < world->swarm.slots_each; p++)
+        forget(world, number * world->swarm.slots_each + p);
     buffer_clear(&world->scratch);
     node_topic_encode(&node, &world->scratch);
     world_note(world, "topic %lld is made", TRACE_OF(number));
@@ -114,6 +118,44 @@ static void create_again(struct world *world, int32_t broker, void *data)
     struct sim_topic *topic = data;
     (void)broker;
     create(world, (int32_t)(topic - world->topics));
+}
+
+/* What ZooKeeper says of one partition's replicas now; NULL: there is no such partition. */
+static void take_assignment(struct world *world, struct sim_partition *partition,
+                            const struct node_assignment *assignment)
+{
+    if (assignment == NULL || assignment->replicas.count > SIM_BROKERS_MAX)
+        return;
+    bool moving = assignment->adding.count + assignment->removing.count > 0;
+    world->counters.partitions_grown +=
+        !partition->exists && partition->number >= world->swarm.partitions_each;
+    world->counters.moves_ended += partition->moving && !moving;
+    partition->exists = true;
+    partition->moving = moving;
+    partition->replicas_count = assignment->replicas.count;
+    int64_t ids = 0;
+    for (size_t i = 0; i < assignment->replicas.count; i++) {
+        partition->replicas[i] = assignment->replicas.ids[i];
+        ids = ids * 10 + assignment->replicas.ids[i];
+    }
+    world_note(world, "ZooKeeper: partition %lld has the replicas %lld (moving: %lld)",
+               TRACE_OF(partition - world->partitions, ids, moving));
+}
+
+void topics_on_written(struct world *world, const char *path, struct slice data)
+{
+    for (int32_t t = 0; t < world->swarm.topics; t++) {
+        struct node_topic node;
+        if (strcmp(path, world->topics[t].path) != 0)
+            continue;
+        if (node_topic_decode(data, &node, NULL) != 0) {
+            world_fail(world, "I36", "the znode of topic %lld cannot be read", TRACE_OF(t));
+            return;
+        }
+        for (int p = 0; p < world->swarm.slots_each; p++)
+            take_assignment(world, first_partition(world, t) + p, node_topic_find(&node, p));
+        node_topic_release(&node);
+    }
 }
 
 void topics_on_removed(struct world *world, const char *path)

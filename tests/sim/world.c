@@ -15,10 +15,12 @@
 #define LIVENESS_BOUND_MS 30000
 /* ... is looked at this often, */
 #define LIVENESS_LOOK_MS 200
-/* ... when the latest of the messages that faults held up have come, */
-#define STRAGGLERS_MS 3500
-/* and then rests for so long without anybody writing to ZooKeeper. */
-#define QUIET_MS 4000
+/* ... when the latest of the messages that faults held up have come, refused proposals have been made again,
+ * and nobody has written to ZooKeeper for a while, */
+#define SETTLING_MS 3000
+#define SETTLED_MS 1000
+/* and then rests for so long without anybody writing there. */
+#define QUIET_MS 2500
 /* More than a sound seed ever needs: something runs in circles. */
 #define STEPS_MAX 2000000
 
@@ -72,6 +74,8 @@ static void on_committed(void *context, int64_t zxid, int64_t session, const str
             check_controller_epoch_written(world, changes[i].data);
         if (changes[i].kind == ZK_OPERATION_DELETE)
             topics_on_removed(world, changes[i].path);
+        else if (changes[i].kind != ZK_OPERATION_CHECK)
+            topics_on_written(world, changes[i].path, changes[i].data);
         for (int32_t p = 0; p < world->partition_count; p++)
             if (changes[i].kind != ZK_OPERATION_DELETE &&
                 strcmp(changes[i].path, world->partitions[p].state_path) == 0)
@@ -90,6 +94,7 @@ static int64_t zookeeper_delay(void *context, const struct fake_client *client, 
 static void open_zookeeper(struct world *world)
 {
     struct fake_zookeeper_options options = {.seed = prng_next(&world->random),
+                                             .wall_ms = SIM_WALL_MS,
                                              .session_timeout_ms = world->swarm.session_timeout_ms,
                                              .servers = world->swarm.zookeeper_servers,
                                              .lose_answer_one_in = world->swarm.lose_answer_one_in,
@@ -129,6 +134,7 @@ struct world *world_new(uint64_t seed, const struct sim_options *options)
     topics_init(world);
     clients_init(world);
     faults_init(world);
+    operator_init(world);
     return world;
 }
 
@@ -234,12 +240,13 @@ static bool run_until(struct world *world, int64_t until_ms)
 
 static bool wait_until_healthy(struct world *world)
 {
-    int64_t from_ms = world->now_ms + STRAGGLERS_MS;
+    int64_t from_ms = max_i64(world->now_ms + SETTLING_MS, world->messages_until_ms);
     int64_t deadline_ms = world->now_ms + LIVENESS_BOUND_MS;
     const char *why = "";
     int32_t partition = -1;
     while (run_until(world, world->now_ms + LIVENESS_LOOK_MS)) {
-        if (world->now_ms >= from_ms && check_is_healthy(world, &why, &partition))
+        bool settled = world->now_ms >= max_i64(from_ms, world->zookeeper_written_ms + SETTLED_MS);
+        if (settled && check_is_healthy(world, &why, &partition))
             return true;
         if (world->now_ms >= deadline_ms) {
             world_fail(world, "liveness", why, TRACE_OF(partition));

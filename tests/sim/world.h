@@ -12,6 +12,7 @@
  *   following.c    followers' fetches
  *   clients.c      producers and consumers
  *   topics.c       topics that come and go
+ *   operator.c     what operators ask for: moves, elections, partitions, settings
  *   faults.c       who is struck when
  *   aimed.c        chains of faults that chance alone hardly ever makes
  *   check_steps.c  judges after every step; check_end.c  at the end
@@ -88,8 +89,9 @@ struct sim_broker {
 struct sim_topic {
     char path[32];
     struct uuid id;
-    bool exists;   /* in ZooKeeper */
-    bool deleting; /* a tool has asked for it: nothing that it held is promised any more */
+    bool exists;                 /* in ZooKeeper */
+    bool deleting;               /* a tool has asked for it: nothing that it held is promised any more */
+    int32_t min_insync_replicas; /* the lowest that was ever asked for */
 };
 
 /* A partition as ZooKeeper has it, and its history. */
@@ -97,7 +99,13 @@ struct sim_partition {
     char topic[16];
     int32_t number;
     char state_path[64];
+    bool exists;                       /* in the topic's znode, with these replicas */
+    bool moving;                       /* the replicas are the union of the former and the wanted ones */
     int32_t replicas[SIM_BROKERS_MAX]; /* ids */
+    size_t replicas_count;
+    bool unclean_asked;   /* an operator has put up with losses, at some time */
+    bool voided;          /* and there was such an election: what was promised before it ... */
+    int32_t voided_epoch; /* ... or by replicas of an epoch before this one, counts no more */
     bool has_state;
     int32_t leader;
     int32_t leader_epoch;
@@ -143,7 +151,9 @@ struct violation {
 /* How often something worth seeing has happened; printed, so that nobody believes a blind simulator. */
 struct sim_counters {
     uint64_t acknowledged, observed, deletions, truncations, elections, isr_changes, crashes, pauses,
-        expiries, power_cuts, orderly_stops, topics_deleted, healed, deposed, late_proposals;
+        expiries, power_cuts, orderly_stops, topics_deleted, healed, deposed, late_proposals, moves_asked,
+        moves_cancelled, moves_ended, elections_asked, unclean_elections, partitions_grown, settings_changed,
+        quorum_losses;
 };
 
 /* Where an aimed chain of faults stands. */
@@ -170,7 +180,8 @@ struct world {
     struct prng random; /* what processes draw */
     int64_t now_ms;
     uint64_t steps;
-    bool safety; /* the first phase: there are faults */
+    bool safety;               /* the first phase: there are faults */
+    int64_t messages_until_ms; /* when the latest of the messages on their way comes */
     struct task_heap tasks;
     struct fake_zookeeper *zookeeper;
     int64_t zookeeper_written_ms; /* when anything was last changed there */
@@ -178,7 +189,7 @@ struct world {
     struct sim_broker brokers[SIM_BROKERS_MAX];
     struct sim_topic topics[SIM_PARTITIONS_MAX];
     struct sim_partition partitions[SIM_PARTITIONS_MAX];
-    int partition_count;
+    int partition_count; /* those included that are to come */
     struct sim_producer producers[SIM_PRODUCERS_MAX];
     struct sim_consumer consumers[SIM_CONSUMERS];
     struct aimed aimed;
@@ -285,6 +296,8 @@ void clients_release(struct world *world);
 
 void topics_define(struct world *world);
 void topics_init(struct world *world);
+/* A znode was written: perhaps a topic's. */
+void topics_on_written(struct world *world, const char *path, struct slice data);
 /* A znode was removed: perhaps a topic's. */
 void topics_on_removed(struct world *world, const char *path);
 struct sim_topic *topic_of(struct world *world, int32_t partition);
@@ -292,6 +305,10 @@ struct sim_topic *topic_of(struct world *world, int32_t partition);
 bool topic_is_stable(const struct world *world, int32_t partition);
 /* The partition's present topic has this id. */
 bool topic_is_of(const struct world *world, int32_t partition, struct uuid topic_id);
+
+/* ---- operator.c ---- */
+
+void operator_init(struct world *world);
 
 /* ---- faults.c ---- */
 

@@ -111,13 +111,19 @@ static void tell_committed(struct fake_zookeeper *zookeeper, int64_t session)
     free(changes);
 }
 
+/* What the servers' clocks say. */
+static int64_t wall_ms(const struct fake_zookeeper *zookeeper)
+{
+    return zookeeper->options.wall_ms + zookeeper->now_ms;
+}
+
 /* Takes over the steps. */
 static void commit(struct fake_zookeeper *zookeeper, int64_t session, struct fake_step *steps, size_t count)
 {
     zookeeper->history = memory_grow(zookeeper->history, zookeeper->history_count,
                                      &zookeeper->history_capacity, sizeof(*zookeeper->history));
     zookeeper->history[zookeeper->history_count++] =
-        (struct fake_transaction){zookeeper->zxid, zookeeper->now_ms, steps, count};
+        (struct fake_transaction){zookeeper->zxid, wall_ms(zookeeper), steps, count};
     tell_committed(zookeeper, session);
     fake_server_catch_up(zookeeper, 0, zookeeper->zxid);
 }
@@ -134,7 +140,7 @@ enum zk_result fake_history_write(struct fake_zookeeper *zookeeper, int64_t sess
         result = fake_tree_prepare(&zookeeper->scratch, &operations[done], session, &steps[done]);
         if (result != ZK_OK)
             break;
-        fake_tree_apply(&zookeeper->scratch, &steps[done], zookeeper->zxid, zookeeper->now_ms);
+        fake_tree_apply(&zookeeper->scratch, &steps[done], zookeeper->zxid, wall_ms(zookeeper));
         const struct fake_node *node = fake_tree_find(&zookeeper->scratch, steps[done].path);
         if (outcomes != NULL && steps[done].kind == ZK_OPERATION_SET)
             outcomes[done].stat = fake_node_stat(node);
@@ -178,6 +184,8 @@ void fake_history_end_session(struct fake_zookeeper *zookeeper, int64_t session)
 
 static void end_orphans(struct fake_zookeeper *zookeeper)
 {
+    if (zookeeper->without_quorum)
+        return;
     for (size_t i = 0; i < zookeeper->orphan_count;) {
         struct fake_orphan orphan = zookeeper->orphans[i];
         if (orphan.ends_ms > zookeeper->now_ms) {
@@ -219,6 +227,20 @@ static size_t possibilities(struct fake_zookeeper *zookeeper, size_t chosen)
         }
     }
     return count;
+}
+
+void fake_zookeeper_set_quorum(struct fake_zookeeper *zookeeper, bool has_quorum)
+{
+    zookeeper->without_quorum = !has_quorum;
+    for (size_t i = 0; has_quorum && i < zookeeper->orphan_count; i++)
+        zookeeper->orphans[i].ends_ms = zookeeper->now_ms + zookeeper->options.session_timeout_ms;
+    list_for_each(node, &zookeeper->clients)
+    {
+        struct fake_client *client = container_of(node, struct fake_client, node);
+        if (!has_quorum)
+            fake_client_cut(client);
+        fake_client_quorum_changed(client);
+    }
 }
 
 bool fake_zookeeper_step(struct fake_zookeeper *zookeeper, int64_t now_ms)
@@ -263,7 +285,7 @@ int64_t fake_zookeeper_next_due(const struct fake_zookeeper *zookeeper)
     for (int i = 1; i < zookeeper->server_count; i++)
         if (fake_server_lags(zookeeper, i))
             due = min_i64(due, zookeeper->now_ms);
-    for (size_t i = 0; i < zookeeper->orphan_count; i++)
+    for (size_t i = 0; !zookeeper->without_quorum && i < zookeeper->orphan_count; i++)
         due = min_i64(due, zookeeper->orphans[i].ends_ms);
     return due;
 }

@@ -35,6 +35,7 @@ struct fake_change {
 
 struct fake_zookeeper_options {
     uint64_t seed;
+    int64_t wall_ms;            /* the servers' wall clock at time 0 */
     int64_t session_timeout_ms; /* 0: 6000 */
     int servers;                /* 0: 1, which never lags */
     /* Each once in n, 0 never: a write is applied or not by a coin and answered ZK_UNKNOWN; or the connection
@@ -69,6 +70,10 @@ size_t fake_zookeeper_run(struct fake_zookeeper *zookeeper, int64_t now_ms, size
 /* Faults on and off in the middle of a run: as in the options. */
 void fake_zookeeper_set_faults(struct fake_zookeeper *zookeeper, uint32_t lose_answer_one_in,
                                uint32_t cut_one_in);
+
+/* Without a quorum nobody is connected and no session ends; when it is back, all sessions have their whole
+ * timeout again. */
+void fake_zookeeper_set_quorum(struct fake_zookeeper *zookeeper, bool has_quorum);
 
 /* A client that is not connected. `name` is for the dump. */
 struct fake_client *fake_client_new(struct fake_zookeeper *zookeeper, const char *name);

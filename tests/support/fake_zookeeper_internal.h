@@ -27,6 +27,7 @@ struct fake_zookeeper {
     int64_t now_ms;
     int64_t zxid;
     int64_t next_session;
+    bool without_quorum;
     struct fake_tree scratch;    /* the newest state plus the multi in work */
     struct fake_server *servers; /* the first one is always at the newest state */
     int server_count;
@@ -139,6 +140,8 @@ void fake_client_deliver(struct fake_client *client);
 /* What time does to it: giving up roles, expiry, reconnection. */
 void fake_client_timers(struct fake_client *client);
 int64_t fake_client_next_timer(const struct fake_client *client);
+/* Its session does not end while there is no quorum, and has its whole timeout afterwards. */
+void fake_client_quorum_changed(struct fake_client *client);
 /* The connection breaks; everything on its way is unknown. */
 void fake_client_cut(struct fake_client *client);
 /* Puts a notice or an event behind what is on its way to the client. */

@@ -109,7 +109,7 @@ void fake_client_cut(struct fake_client *client)
     while (map_next(client->watches, &position, NULL, &watch))
         ((struct fake_watch *)watch)->armed = ((struct fake_watch *)watch)->confirmed;
     client->lost_at_ms = client->zookeeper->now_ms + client->zookeeper->options.session_timeout_ms;
-    if (client->expires_at_ms == INT64_MAX)
+    if (client->expires_at_ms == INT64_MAX && !client->zookeeper->without_quorum)
         client->expires_at_ms = expiry_from_now(client);
     int64_t again = client->zookeeper->options.reconnect_ms;
     if (again >= 0)
@@ -159,6 +159,10 @@ void fake_client_connect(struct fake_client *client)
     struct fake_zookeeper *zookeeper = client->zookeeper;
     if (client->link_up)
         return;
+    if (zookeeper->without_quorum) {
+        client->reconnect_at_ms = zookeeper->now_ms + max_i64(zookeeper->options.reconnect_ms, 1);
+        return;
+    }
     client->link_up = true;
     client->connection++;
     client->reconnect_at_ms = client->lost_at_ms = client->expires_at_ms = INT64_MAX;
@@ -193,6 +197,13 @@ void fake_client_expire(struct fake_client *client)
     end_session(client);
     fake_client_cut(client);
     client->expires_at_ms = INT64_MAX;
+}
+
+void fake_client_quorum_changed(struct fake_client *client)
+{
+    if (client->session == 0 || client->expired || client->link_up)
+        return;
+    client->expires_at_ms = client->zookeeper->without_quorum ? INT64_MAX : expiry_from_now(client);
 }
 
 void fake_client_pause(struct fake_client *client, bool paused)
