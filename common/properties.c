@@ -52,6 +52,19 @@ static int remove_property(struct properties *properties, const char *key)
     return taken.line;
 }
 
+int64_t properties_number(const struct properties *properties, const char *key)
+{
+    const struct property *property = properties_find(properties, key);
+    int64_t number = property != NULL && property->value[0] != '\0' ? 0 : -1;
+    for (const char *at = number == 0 ? property->value : ""; *at != '\0'; at++) {
+        int digit = *at - '0';
+        if (digit < 0 || digit > 9 || number > (INT64_MAX - digit) / 10)
+            return -1;
+        number = number * 10 + digit;
+    }
+    return number;
+}
+
 void properties_set(struct properties *properties, const char *key, const char *value, int line)
 {
     /* Copied first: they may be those of the property that is replaced. */

@@ -30,6 +30,9 @@ void properties_release(struct properties *properties);
 MUST_CHECK int properties_parse(struct properties *properties, struct slice text, struct buffer *error);
 /* NULL when the key is not there; valid until the next change. */
 const struct property *properties_find(const struct properties *properties, const char *key);
+/* The value as a number from 0 on, in digits alone; -1 when the key is not there or its value is anything
+ * else. */
+int64_t properties_number(const struct properties *properties, const char *key);
 /* Adds the property at the end; one with the same key is taken out. */
 void properties_set(struct properties *properties, const char *key, const char *value, int line);
 /* Appends key=value, escaped so that properties_parse gives it back. */

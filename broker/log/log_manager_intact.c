@@ -23,7 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/log/checkpoint_file.h"
 #include "broker/log/log_manager_private.h"
 #include "common/memory.h"
 #include "common/properties.h"
@@ -39,25 +38,15 @@ static void path_of(const struct log_directory *directory, struct buffer *path)
     buffer_print(path, "%s/" INTACT_FILE, directory->path);
 }
 
-/* A number of the file; -1 where there is none. */
-static int64_t number_of(const struct properties *properties, const char *name)
-{
-    const struct property *property = properties_find(properties, name);
-    struct slice rest = property ? slice_of(property->value) : slice_make(NULL, 0);
-    int64_t value;
-    if (!property || checkpoint_take_number(&rest, 0, INT64_MAX, &value) != 0 || rest.length > 0)
-        return -1;
-    return value;
-}
-
 static struct log_intact parse_mark(const struct log_manager *manager, const struct log_directory *directory,
                                     const struct properties *properties)
 {
-    struct log_intact said = {number_of(properties, "intact.since"), number_of(properties, "last.epoch")};
+    struct log_intact said = {properties_number(properties, "intact.since"),
+                              properties_number(properties, "last.epoch")};
     const struct property *boot = properties_find(properties, "boot.id");
     bool same_boot = boot && manager->boot_id && strcmp(boot->value, manager->boot_id) == 0;
-    if (number_of(properties, "version") != 0 || said.since < 0 || said.until < said.since ||
-        number_of(properties, "directories") != (int64_t)manager->directories_count ||
+    if (properties_number(properties, "version") != 0 || said.since < 0 || said.until < said.since ||
+        properties_number(properties, "directories") != (int64_t)manager->directories_count ||
         !(directory->was_clean || same_boot))
         return NOTHING_KNOWN;
     return said;

@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "broker/log/checkpoint_file.h"
 #include "common/properties.h"
 
 #define META_BYTES_MAX ((size_t)64 * 1024)
@@ -47,9 +46,7 @@ static int check_broker(const struct properties *properties, int32_t broker_id, 
     const struct property *broker = properties_find(properties, "broker.id");
     if (!broker)
         return 0;
-    struct slice text = slice_of(broker->value);
-    int64_t id;
-    if (checkpoint_take_number(&text, 0, INT32_MAX, &id) == 0 && text.length == 0 && id == broker_id)
+    if (properties_number(properties, "broker.id") == broker_id)
         return 0;
     buffer_append_string(error, "says broker.id=");
     say_value(error, broker->value);

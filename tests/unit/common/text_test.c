@@ -57,6 +57,7 @@ static void test_properties_are_javas(void **state)
     assert_string_equal(value_of(&properties, "equals"), "= x");
     assert_string_equal(value_of(&properties, "split"), "value");
     assert_string_equal(value_of(&properties, "last"), "end");
+    assert_int_equal(properties_number(&properties, "comment"), -1);
     assert_null(properties_find(&properties, "comment"));
     const struct property *twice = properties_find(&properties, "a");
     assert_string_equal(twice->value, "again");
