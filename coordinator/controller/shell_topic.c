@@ -336,7 +336,8 @@ static void request_read(struct controller *controller, void *payload, const str
         add_delete(deletion, zk_path_delete_topic(&deletion->arena, name));
         send_next(controller, deletion);
     } else if (!topic->deleting) {
-        deletion->busy = false; /* the request stands: now it can begin */
+        deletion->begun = false; /* the request stands, and was seen: now it can begin */
+        deletion->busy = false;
     } else {
         zk_children(controller->zk, zk_path_topic_partitions(&deletion->arena, name), false,
                     step_completion(controller, deletion, partitions_listed));
@@ -399,7 +400,6 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
         /* Another topic of that name. The request may have been carried out, without an answer: it is looked
          * at, lest it be taken for one to delete this topic. */
         carry_out(controller, deletion);
-        deletion->begun = false;
     } else if (!topic->deleting) {
         if (departures_are_told(controller, topic))
             begin(controller, deletion, topic);
