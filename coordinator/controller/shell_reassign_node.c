@@ -142,7 +142,7 @@ static void begin_move(struct controller *controller, struct image_partition *pa
 }
 
 /* An earlier list has asked for another target, and that is still to be written. What asks for the target
- * that stands already is forgotten without a write: nothing would say that the item may be looked at again. */
+ * that stands already is forgotten without a write: nothing would say that the item is to be looked at. */
 static bool moves_away(const struct image_partition *partition)
 {
     const struct image_move *move = partition->move;
@@ -155,8 +155,10 @@ static bool item_goes_on(struct controller *controller, const struct node_partit
 {
     struct image_partition *partition =
         image_partition_of(&controller->image, slice_of(item->topic), item->partition);
-    if (partition == NULL && shell_is_looking(controller, LOOK_TOPIC, slice_of(item->topic), 0))
+    if (partition == NULL && shell_is_looking(controller, LOOK_TOPIC, slice_of(item->topic), 0)) {
+        controller->reassign_node.seen = false; /* that there is no such topic would change nothing else */
         return true;
+    }
     if (partition == NULL || partition->topic->deleting) {
         refuse(controller, item, "the partition does not exist");
         return false;

@@ -477,7 +477,7 @@ static void i38_answers_are_lost(void **state)
 static void i36_is_judged(void **state)
 {
     (void)state;
-    struct world *world = begin((struct world_options){.move_ends_early_fault = true});
+    struct world *world = begin((struct world_options){.faults = {.move_ends_early = true}});
     world->complain_only = true;
     (void)alter(world, "t", 3, to_1_2_3, 3);
     (void)alter(world, "t", 3, to_5_1, 2);

@@ -115,9 +115,10 @@ static void i29_a_deposed_controller_writes_nothing(void **state)
 static int seats_after_bounce(bool skip_reconciliation)
 {
     struct world *world =
-        begin((struct world_options){.brokers = 3, .skip_reconciliation_fault = skip_reconciliation});
+        begin((struct world_options){.brokers = 3, .faults = {.skip_reconciliation = skip_reconciliation}});
     struct world_broker *controller = world_controller_broker(world), *victim = bystander(world);
     int seats = 0;
+    world->complain_only = skip_reconciliation; /* the judge sees it too */
     world_kill(world, victim->id);
     world_start(world, victim->id);
     world_run(world, 2000, never);

@@ -14,6 +14,8 @@
 #include "tests/unit/controller/world_broker.h"
 
 #define MESSAGE_TIMEOUT_MS 1000
+/* Of one call of world_run: far more than any honest run takes. */
+#define STEPS_MAX 500000
 
 static struct world_broker *broker_of(struct world *world, int32_t id)
 {
@@ -47,11 +49,30 @@ static void post(struct world *world, struct world_message *message)
     list_push_back(&world->messages, &message->node);
 }
 
+int32_t world_message_epochs(const struct control_request *request, int64_t *broker_epoch)
+{
+    switch (request->kind) {
+    case CONTROL_LEADER_AND_ISR:
+        *broker_epoch = request->leader_and_isr.broker_epoch;
+        return request->leader_and_isr.controller_epoch;
+    case CONTROL_UPDATE_METADATA:
+        *broker_epoch = request->update_metadata.broker_epoch;
+        return request->update_metadata.controller_epoch;
+    case CONTROL_STOP_REPLICA:
+        *broker_epoch = request->stop_replica.broker_epoch;
+        return request->stop_replica.controller_epoch;
+    default:
+        UNREACHABLE();
+    }
+}
+
 static void transport_send(void *context, const struct control_broker *to, uint64_t token,
                            const struct control_request *request)
 {
     struct world_broker *from = context;
+    world_judge_sent(from, request, to->id);
     struct world_message *message = memory_allocate_zeroed(1, sizeof(*message));
+    message->controller_epoch = world_message_epochs(request, &message->broker_epoch);
     const struct world_broker *target = broker_of(from->world, to->id);
     message->from = from->id;
     message->from_life = from->life;
@@ -187,6 +208,7 @@ void world_start(struct world *world, int32_t id)
     if (!world->options.keep_intact)
         broker->intact_since = -1;
     broker->client = fake_client_new(world->zookeeper, name);
+    world_spy_begin(broker);
     broker->listener = (struct zk_listener){.connected = on_connected, .session_lost = on_session_lost};
     struct controller_options options = {
         .broker_id = id,
@@ -199,10 +221,10 @@ void world_start(struct world *world, int32_t id)
         .delete_topic_enable = true,
         .auto_leader_rebalance = world->options.auto_leader_rebalance,
         .leader_imbalance_percentage = world->options.leader_imbalance_percentage,
-        .faults = {.unclean_always = world->options.unclean_always_fault,
-                   .isr_by_id = world->options.isr_by_id_fault,
-                   .skip_reconciliation = world->options.skip_reconciliation_fault,
-                   .move_ends_early = world->options.move_ends_early_fault},
+        .leader_imbalance_check_ms = world->options.leader_imbalance_check_ms,
+        .min_insync_replicas = world->options.min_insync_replicas,
+        .unclean_leader_election = world->options.unclean_leader_election,
+        .faults = world->options.faults,
     };
     broker->controller = controller_new(&options);
     zk_client_add_listener(options.zk, &broker->listener);
@@ -223,6 +245,17 @@ void world_kill(struct world *world, int32_t id)
     world_replicas_clear(broker->metadata);
 }
 
+static int64_t zookeeper_delay(void *context, const struct fake_client *client, bool to_server)
+{
+    struct world *world = context;
+    int64_t most = world->options.zookeeper_delay_ms;
+    (void)client;
+    (void)to_server;
+    if (most > 0 && prng_one_in(&world->prng, 40))
+        most *= 10;
+    return (int64_t)prng_below(&world->prng, (uint64_t)most + 1);
+}
+
 struct world *world_new(const struct world_options *options)
 {
     struct world *world = memory_allocate_zeroed(1, sizeof(*world));
@@ -232,13 +265,25 @@ struct world *world_new(const struct world_options *options)
                                                .session_timeout_ms = 6000,
                                                .servers = options->zookeeper_servers,
                                                .reconnect_ms = 50,
+                                               .lose_answer_one_in = options->lose_answer_one_in,
+                                               .cut_one_in = options->cut_one_in,
+                                               .delay_ms =
+                                                   options->zookeeper_delay_ms > 0 ? zookeeper_delay : NULL,
+                                               .delay_context = world,
                                                .committed = world_judge,
                                                .committed_context = world};
     world->zookeeper = fake_zookeeper_new(&zookeeper);
-    world->ghosts = map_new(1);
+    world->written = map_new(1);
     world->led = map_new(1);
+    world->may_unclean = map_new(1);
+    world->odd_min_isr = map_new(1);
+    world->tallies = map_new(1);
+    world->last_replicas = map_new(1);
+    list_init(&world->proposals);
+    world->newest = map_new(1);
     fake_zookeeper_put_persistent_paths(world->zookeeper);
     list_init(&world->messages);
+    world->lose_message_one_in = options->lose_message_one_in;
     world->logger = options->log ? logger_new(2, LOG_DEBUG, "world") : NULL;
     world->broker_count = options->brokers;
     for (int i = 0; i < world->broker_count; i++) {
@@ -269,15 +314,24 @@ void world_free(struct world *world)
         world_replicas_clear(broker->metadata);
         map_free(broker->replicas);
         map_free(broker->metadata);
+        free(broker->registrations);
     }
     list_for_each_safe(node, after, &world->messages)
         message_free(container_of(node, struct world_message, node));
     fake_zookeeper_free(world->zookeeper);
+    struct list *proposal;
+    while ((proposal = list_pop_front(&world->proposals)) != NULL)
+        free(container_of(proposal, struct world_proposal, node));
     size_t position = 0;
-    void *ghost;
-    while (map_next(world->ghosts, &position, NULL, &ghost))
-        free(ghost);
-    map_free(world->ghosts);
+    void *tally;
+    while (map_next(world->tallies, &position, NULL, &tally))
+        free(tally);
+    map_free(world->tallies);
+    map_free(world->newest);
+    map_free(world->last_replicas);
+    map_free(world->written);
+    map_free(world->may_unclean);
+    map_free(world->odd_min_isr);
     map_free(world->led);
     logger_free(world->logger);
     free(world);
@@ -311,6 +365,8 @@ static void deliver_request(struct world *world, struct world_message *message)
     back->from = message->to;
     back->to = message->from;
     back->to_life = message->from_life;
+    back->controller_epoch = message->controller_epoch;
+    back->broker_epoch = message->broker_epoch;
     buffer_init(&back->body);
     list_init(&back->node);
     if (to == NULL || !to->alive || to->life != message->to_life)
@@ -400,8 +456,10 @@ bool world_run(struct world *world, int64_t ms, bool (*until)(struct world *worl
             return until(world);
         }
         world_step(world);
-        steps++;
-        CHECK(steps < 3000000);
+        if (++steps >= STEPS_MAX) {
+            world_complain(world, "so many steps, and no rest", "");
+            return false;
+        }
     }
     return true;
 }
