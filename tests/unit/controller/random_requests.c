@@ -129,8 +129,8 @@ static void deleted(struct world_ask *ask, int16_t error, struct slice body)
     struct byte_reader reader;
     struct arena arena;
     const struct world_tally *now = world_tally(ask->world, slice_of(ask->topic));
-    bool asked =
-        ask->deleting || now->delete_asked > ask->before.delete_asked || now->deleted > ask->before.deleted;
+    bool asked = ask->deleting || !ask->existed || now->delete_asked > ask->before.delete_asked ||
+                 now->deleted > ask->before.deleted;
     if (error != KAFKA_NONE)
         return;
     arena_init(&arena, ARENA_NO_BUDGET);

@@ -82,6 +82,8 @@ static void settle(struct world *world)
         world_catch_up(world);
         over = world_run(world, 500, is_over);
     }
+    if (world_is_blocked_by_departed(world))
+        return;
     if (!over)
         world_complain(world, "I34, I36: does not come to rest", "");
     world_check_converged(world);

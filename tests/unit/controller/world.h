@@ -210,6 +210,9 @@ void world_ask_controller(struct world_broker *to, const struct world_ask *ask, 
 /* As brokers ask for what only they ask for; the answer is only counted. */
 void world_ask_as_broker(struct world_broker *to, const struct control_request *request);
 
+/* A folder of a replica that had left before its topic was deleted is in the way of a topic of the same name:
+ * what the controller's README names under "Not here yet". */
+bool world_is_blocked_by_departed(struct world *world);
 /* ZooKeeper, the image of the controller and what brokers were told agree; stops the process otherwise. */
 void world_check_converged(struct world *world);
 /* Lets every request for writing pass before the judge. */

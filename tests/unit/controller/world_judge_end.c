@@ -138,6 +138,23 @@ static bool has_left_before(const struct world *world, int32_t broker, const str
     return bits != 0 && (bits >> broker & 1) == 0;
 }
 
+bool world_is_blocked_by_departed(struct world *world)
+{
+    for (int i = 0; i < world->broker_count; i++) {
+        const struct world_broker *broker = &world->brokers[i];
+        size_t position = 0;
+        void *value;
+        while (map_next(broker->replicas, &position, NULL, &value)) {
+            const struct world_replica *replica = value;
+            struct uuid id;
+            if (world_topic_id(world, slice_of(replica->topic), &id) && !uuid_equals(id, replica->topic_id) &&
+                has_left_before(world, broker->id, replica))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Everything that brokers hold is of a topic that is there. */
 static void check_nothing_left(struct world *world, const struct world_broker *broker, struct map *map,
                                const char *what)
