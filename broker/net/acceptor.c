@@ -101,12 +101,16 @@ static void refuse(struct listening_socket *socket, int descriptor, const struct
     socket_address_print(peer, text, sizeof(text));
     struct in6_addr address = socket_address_bytes(peer);
     bool by_address = verdict == CONNECTION_TOO_MANY_FROM_ADDRESS;
+    const char *limit = "max.connections";
+    if (by_address)
+        limit = "max.connections.per.ip";
+    else if (verdict == CONNECTION_TOO_FEW_DESCRIPTORS)
+        limit = "the share of connections in the limit of open files (three eighths of ulimit -n)";
     close(descriptor);
     atomic_fetch_add_explicit(&acceptor->refused, 1, memory_order_relaxed);
     notice_write(&acceptor->notices, loop_now_ms(acceptor->loop), by_address ? "per ip" : "all",
                  by_address ? slice_make(&address, sizeof(address)) : slice_of(""),
-                 "refused a connection of %s on %s: %s is reached", text, socket->name,
-                 by_address ? "max.connections.per.ip" : "max.connections");
+                 "refused a connection of %s on %s: %s is reached", text, socket->name, limit);
 }
 
 static void admit(struct listening_socket *socket, int descriptor, const struct sockaddr_storage *peer)

@@ -39,6 +39,7 @@ struct network_server_options {
     size_t request_max_bytes;          /* socket.request.max.bytes: a longer frame costs the connection */
     size_t max_connections;            /* max.connections, over all listeners */
     size_t max_connections_per_ip;     /* max.connections.per.ip */
+    size_t max_connection_descriptors; /* open files that may be connections (ulimit -n); 0: no bound */
     const char *max_connections_per_ip_overrides; /* its overrides, "host:count,..."; NULL: none */
     int64_t connections_max_idle_ms;              /* connections.max.idle.ms; < 0: never */
     /*

@@ -230,8 +230,12 @@ def few_descriptors(trial):
     with trial.during(Stop(trial.bed, broker)):
         pass
     trial.settle()
+    spoken = len(broker.log_text())
     for _ in trial.rounds():
-        spoken = len(broker.log_text())
+        # Its leaderships are back, and who asks it is connected, before the crowd comes, which may keep newcomers out.
+        trial.expect(lambda: any(row["leader"] == broker.id for row in trial.bed.partitions("canary").values()),
+                     RESUME_SECONDS, "%s leads nothing" % broker.host)
+        trial.expect_writes(RESUME_SECONDS, "all are connected")
         waiting = []
         try:
             for _ in range(600):
