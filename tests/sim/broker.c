@@ -165,6 +165,12 @@ static void host_topic_settings(struct replica_host *host, const struct control_
             *min_insync_replicas = slice_is(settings[i].value, "1") ? 1 : 2;
 }
 
+static void host_log_failed(struct replica_host *host, struct partition *partition)
+{
+    (void)partition;
+    disks_directories_changed(container_of(host, struct sim_broker, host));
+}
+
 static void fill_random(void *context, void *bytes, size_t length)
 {
     struct sim_broker *broker = context;
@@ -209,6 +215,7 @@ static void tick(struct world *world, int32_t index, void *data)
     (void)data;
     registration_tick(broker->registration, broker_now_ms(broker));
     replica_manager_tick(broker->replicas, broker_now_ms(broker));
+    disks_tick(broker);
     world_later(world, index, world->swarm.tick_ms, tick, NULL, NULL);
 }
 
@@ -250,7 +257,7 @@ static void checkpoint(struct world *world, int32_t index, void *data)
     int error = replica_manager_checkpoint_high_watermarks(broker->replicas, LOG_DIRECTORIES_ALL);
     if (error == 0)
         error = replica_manager_checkpoint_recovery(broker->replicas, LOG_DIRECTORIES_ALL);
-    if (error != 0 && broker_acts(broker))
+    if (error != 0 && broker_acts(broker) && disks_are_sound(broker))
         world_fail(world, "I7", "broker %lld cannot write its checkpoints: %lld",
                    TRACE_OF(broker->id, error));
     world_later(world, index, prng_between(&world->schedule, 1, 2 * world->swarm.checkpoint_ms), checkpoint,
@@ -273,15 +280,23 @@ static void keep_clean_mark(struct sim_broker *broker)
         world_note(broker->world, "broker %lld has no directory yet", TRACE_OF(broker->id));
 }
 
+static void on_directories_changed(void *context)
+{
+    disks_directories_changed(context);
+}
+
 static bool open_logs(struct world *world, struct sim_broker *broker)
 {
-    static const char *const directories[] = {"/data"};
+    const char *const *directories;
+    size_t directories_count = disks_directories(world, &directories);
     struct log_manager_options options = {.files = memory_files_system(broker->disk),
                                           .directories = directories,
-                                          .directories_count = ARRAY_SIZE(directories),
+                                          .directories_count = directories_count,
                                           .broker_id = broker->id,
                                           .cluster_id = "AAAAAAAAAAAAAAAAAAAAAA",
                                           .recovery_threads = 0,
+                                          .directories_changed = on_directories_changed,
+                                          .directories_context = broker,
                                           .wall_clock_ms = wall_clock_of_broker,
                                           .wall_clock_context = broker,
                                           .seed = prng_next(&world->random) | 1};
@@ -290,7 +305,9 @@ static bool open_logs(struct world *world, struct sim_broker *broker)
     struct buffer error;
     buffer_init(&error);
     int result = log_manager_open(&options, &broker->logs, &error);
-    if (result != 0) {
+    if (result != 0 && !disks_are_sound(broker)) {
+        world_note(world, "broker %lld cannot open its logs, its disk is not sound", TRACE_OF(broker->id));
+    } else if (result != 0) {
         world_fail(world, "I7", "broker %lld cannot open its logs: %lld", TRACE_OF(broker->id, result));
         fprintf(stderr, "%s\n", buffer_string(&error));
     }
@@ -304,6 +321,7 @@ static void make_replicas(struct world *world, struct sim_broker *broker)
                                          .unfollow = host_unfollow,
                                          .proposal_wanted = host_proposal_wanted,
                                          .flush_wanted = host_flush_wanted,
+                                         .log_failed = host_log_failed,
                                          .topic_settings = host_topic_settings};
     struct replica_manager_options options = {.broker_id = broker->id,
                                               .logs = broker->logs,
@@ -352,6 +370,14 @@ static void begin_registration(struct world *world, struct sim_broker *broker)
     node_broker_release(&node);
 }
 
+static void start_again(struct world *world, int32_t broker, void *data)
+{
+    struct sim_broker *dead = data;
+    (void)broker;
+    if (!dead->alive)
+        broker_start(world, dead->index);
+}
+
 void broker_start(struct world *world, int32_t index)
 {
     struct sim_broker *broker = &world->brokers[index];
@@ -360,8 +386,12 @@ void broker_start(struct world *world, int32_t index)
     memory_files_set_time(broker->disk, broker_wall_ms(broker));
     if (world->options.world_faults.clean_mark_kept)
         keep_clean_mark(broker);
-    if (!open_logs(world, broker))
+    broker->directories_changed = broker->directories_telling = false;
+    if (!open_logs(world, broker)) {
+        world_later(world, -1, prng_between(&world->faults, 1, world->swarm.down_ms), start_again, NULL,
+                    broker);
         return;
+    }
     broker->alive = true;
     broker->paused = false;
     world_note(world, "broker %lld starts, life %lld", TRACE_OF(broker->id, (int64_t)broker->life));
@@ -377,14 +407,6 @@ void broker_start(struct world *world, int32_t index)
                 NULL, NULL);
 }
 
-static void start_again(struct world *world, int32_t broker, void *data)
-{
-    struct sim_broker *dead = data;
-    (void)broker;
-    if (!dead->alive)
-        broker_start(world, dead->index);
-}
-
 /* Everything that lives in the process's memory. */
 static void tear_down(struct world *world, int32_t index, bool orderly)
 {
@@ -394,9 +416,13 @@ static void tear_down(struct world *world, int32_t index, bool orderly)
     registration_free(broker->registration);
     controller_free(broker->controller);
     replica_manager_free(broker->replicas);
-    if (orderly && log_manager_close(broker->logs) != 0)
+    bool sound = disks_are_sound(broker);
+    if (broker->disk_struck)
+        broker->intact_since = -1;
+    if (orderly && log_manager_close(broker->logs) != 0 && sound && disks_are_sound(broker))
         world_fail(world, "I8", "broker %lld cannot stop cleanly", TRACE_OF(broker->id));
     log_manager_free(broker->logs);
+    broker->logs = NULL;
     if (orderly)
         fake_client_close(broker->client);
     else
@@ -436,7 +462,8 @@ void broker_stop(struct world *world, int32_t index)
     check_remember(world, index);
     memory_files_stop_after(broker->disk, UINT64_MAX); /* no crash half-way: another fault */
     controller_stop(broker->controller);
-    if (replica_manager_checkpoint_high_watermarks(broker->replicas, LOG_DIRECTORIES_ALL) != 0)
+    if (replica_manager_checkpoint_high_watermarks(broker->replicas, LOG_DIRECTORIES_ALL) != 0 &&
+        disks_are_sound(broker))
         world_fail(world, "I8", "broker %lld cannot write its checkpoint", TRACE_OF(broker->id));
     broker->dying = true;
     tear_down(world, index, true);

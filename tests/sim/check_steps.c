@@ -20,7 +20,7 @@ static struct partition_log *find_log(struct world *world, int32_t index, int32_
 static bool seat_is_good(const struct world *world, int32_t id, int64_t broker_epoch)
 {
     int64_t intact_since = world->brokers[id - 1].intact_since;
-    return !world->options.lossy || (intact_since >= 0 && intact_since <= broker_epoch);
+    return !swarm_damages(&world->swarm) || (intact_since >= 0 && intact_since <= broker_epoch);
 }
 
 /*
@@ -49,14 +49,15 @@ static void check_isr_holds_committed(struct world *world, int32_t number)
     }
 }
 
-static bool had_seat(const struct sim_partition *partition, int32_t id)
+/* It was in the ISR or eligible; `good`: with a log that has lost nothing since. */
+static bool had_seat(const struct world *world, const struct sim_partition *partition, int32_t id, bool good)
 {
     for (size_t i = 0; i < partition->elr_count; i++)
         if (partition->elr[i] == id)
-            return true;
+            return !good || seat_is_good(world, id, partition->elr_broker_epochs[i]);
     for (size_t i = 0; i < partition->isr_count; i++)
         if (partition->isr[i] == id)
-            return true;
+            return !good || seat_is_good(world, id, partition->isr_broker_epochs[i]);
     return false;
 }
 
@@ -91,10 +92,11 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
     if (state->leader_epoch == partition->leader_epoch && state->leader != partition->leader)
         world_fail(world, "I13", "partition %lld has two leaders in epoch %lld: %lld and %lld",
                    TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
-    bool stranger = partition->has_state && state->leader != NO_LEADER && !had_seat(partition, state->leader);
-    if (stranger && partition->unclean_asked)
+    /* Who had a seat and lost its log may be elected only by those who put up with it. */
+    bool appointed = partition->has_state && state->leader != NO_LEADER && state->leader != partition->leader;
+    if (appointed && partition->unclean_asked && !had_seat(world, partition, state->leader, true))
         void_promises(world, number, state->leader_epoch);
-    else if (stranger)
+    else if (appointed && !had_seat(world, partition, state->leader, false))
         world_fail(world, "I27", "broker %lld leads partition %lld, epoch %lld, and was not in the ISR",
                    TRACE_OF(state->leader, number, state->leader_epoch));
     if (state->leader != partition->leader)
@@ -134,15 +136,18 @@ void check_state_written(struct world *world, int32_t number, struct slice data,
         has_leader = has_leader || state.isr[i] == state.leader;
     }
     partition->elr_count = 0;
+    int64_t eligible = 0;
     for (size_t i = 0; i < state.elr_count && i < SIM_BROKERS_MAX; i++) {
         partition->elr_broker_epochs[partition->elr_count] =
             state.elr_broker_epochs != NULL ? state.elr_broker_epochs[i] : NO_BROKER_EPOCH;
         partition->elr[partition->elr_count++] = state.elr[i];
+        eligible = eligible * 10 + state.elr[i];
     }
     world->counters.isr_changes++;
     world_note(world,
-               "ZooKeeper: partition %lld has leader %lld, leader epoch %lld, ISR %lld, partition epoch %lld",
-               TRACE_OF(number, state.leader, state.leader_epoch, members, version));
+               "ZooKeeper: partition %lld has leader %lld, leader epoch %lld, ISR %lld, eligible %lld, "
+               "partition epoch %lld",
+               TRACE_OF(number, state.leader, state.leader_epoch, members, eligible, version));
     if (state.isr_count == 0 || !has_leader)
         world_fail(world, "I26", "the ISR of partition %lld is %lld, its leader %lld",
                    TRACE_OF(number, members, state.leader));
@@ -196,7 +201,7 @@ static void check_new_leader(struct world *world, int32_t index, int32_t number,
     struct partition_log *log = find_log(world, index, number);
     if (!log_scan_log(&world->scan, log, partition_log_start_offset(log), INT64_MAX)) {
         /* Opening a file to look into it may have been the operation in which its process dies. */
-        if (broker_acts(&world->brokers[index]))
+        if (broker_acts(&world->brokers[index]) && disks_are_sound(&world->brokers[index]))
             world_fail(world, "I3", "broker %lld: the log of partition %lld cannot be read",
                        TRACE_OF(index + 1, number));
         return;
@@ -400,6 +405,9 @@ void check_remember(struct world *world, int32_t index)
 
 void check_broker(struct world *world, int32_t index)
 {
-    if (broker_acts(&world->brokers[index]))
-        check_remember(world, index);
+    if (!broker_acts(&world->brokers[index]))
+        return;
+    world->judging = true;
+    check_remember(world, index);
+    world->judging = false;
 }

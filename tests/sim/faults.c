@@ -194,10 +194,28 @@ static int64_t cut_every_ms(const struct swarm *swarm)
     return swarm->cut_every_ms;
 }
 
+static int64_t disk_full_every_ms(const struct swarm *swarm)
+{
+    return swarm->disk_full_every_ms;
+}
+
+static int64_t disk_failure_every_ms(const struct swarm *swarm)
+{
+    return swarm->disk_failure_every_ms;
+}
+
 static const struct fault_kind kinds[] = {
-    {crash_every_ms, crash},  {power_cut_every_ms, cut_power},  {orderly_stop_every_ms, stop},
-    {pause_every_ms, freeze}, {expire_every_ms, expire},        {clog_every_ms, clog_link},
-    {cut_every_ms, cut_link}, {depose_every_ms, faults_depose}, {quorum_loss_every_ms, lose_quorum},
+    {crash_every_ms, crash},
+    {power_cut_every_ms, cut_power},
+    {orderly_stop_every_ms, stop},
+    {pause_every_ms, freeze},
+    {expire_every_ms, expire},
+    {clog_every_ms, clog_link},
+    {cut_every_ms, cut_link},
+    {depose_every_ms, faults_depose},
+    {quorum_loss_every_ms, lose_quorum},
+    {disk_full_every_ms, disks_fill},
+    {disk_failure_every_ms, disks_fail},
 };
 
 static void strike(struct world *world, int32_t broker, void *data)
@@ -226,6 +244,7 @@ void faults_end(struct world *world)
     world_note(world, "faults end", TRACE_OF(0));
     fake_zookeeper_set_faults(world->zookeeper, 0, 0);
     fake_zookeeper_set_quorum(world->zookeeper, true);
+    disks_end(world);
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         struct sim_broker *broker = &world->brokers[b];
         for (int32_t other = 0; other < world->swarm.brokers; other++)

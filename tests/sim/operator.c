@@ -220,7 +220,7 @@ static void configure(struct world *world)
         return;
     struct sim_topic *topic = topic_of(world, number);
     const char *name = world->partitions[number].topic;
-    if (world->options.lossy)
+    if (world->options.lossy || world->swarm.disk_failure_every_ms > 0)
         min_isr = (int32_t)max_i64(min_isr, world->swarm.min_insync_replicas);
     topic->min_insync_replicas = (int32_t)min_i64(topic->min_insync_replicas, min_isr);
     for (int32_t p = 0; p < world->partition_count; p++)

@@ -55,6 +55,9 @@ static void add_counters(struct sim_counters *sum, const struct sim_counters *co
     sum->partitions_grown += counters->partitions_grown;
     sum->settings_changed += counters->settings_changed;
     sum->quorum_losses += counters->quorum_losses;
+    sum->directories_full += counters->directories_full;
+    sum->disks_failed += counters->disks_failed;
+    sum->disks_replaced += counters->disks_replaced;
 }
 
 static void tell_failure(struct world *world, struct buffer *report)

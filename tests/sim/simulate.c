@@ -187,6 +187,9 @@ static void tell_counters(const struct sim_counters *counters)
            (unsigned long long)counters->moves_ended, (unsigned long long)counters->elections_asked,
            (unsigned long long)counters->unclean_elections, (unsigned long long)counters->partitions_grown,
            (unsigned long long)counters->settings_changed, (unsigned long long)counters->quorum_losses);
+    printf("directories full %llu, disks failed %llu, replaced %llu,\n",
+           (unsigned long long)counters->directories_full, (unsigned long long)counters->disks_failed,
+           (unsigned long long)counters->disks_replaced);
     printf("controllers deposed %llu, late proposals %llu\n", (unsigned long long)counters->deposed,
            (unsigned long long)counters->late_proposals);
 }
@@ -213,6 +216,9 @@ static const char *blind_spot(const struct run_request *request, const struct si
         {"partition that was added", counters->partitions_grown},
         {"change of settings", counters->settings_changed},
         {"loss of quorum", counters->quorum_losses},
+        {"directory without room", counters->directories_full},
+        {"disk that fails", counters->disks_failed},
+        {"disk that was exchanged", counters->disks_replaced},
     };
     for (size_t i = 0; request->count >= BLIND_SEEDS && i < ARRAY_SIZE(seen); i++)
         if (seen[i].count == 0)

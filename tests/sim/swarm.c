@@ -154,6 +154,33 @@ static void draw_operators(struct swarm *swarm, struct prng *prng, bool with_mov
         swarm->depose_every_ms = depose;
 }
 
+/*
+ * Behind that: disks. Not with power cuts in the same seed: there may be one broker that cannot say it has
+ * lost nothing.
+ */
+static void draw_disks(struct swarm *swarm, struct prng *prng)
+{
+    int64_t full = prng_between(prng, 500, 4000), failure = prng_between(prng, 500, 5000);
+    int victim = (int)prng_below(prng, (uint64_t)swarm->brokers);
+    bool fills = prng_one_in(prng, 4), fails = prng_one_in(prng, 4), two = prng_one_in(prng, 2);
+    fills = fills && swarm->aim == AIM_NONE;
+    fails = fails && swarm->aim == AIM_NONE && swarm->power_cut_every_ms == 0;
+    swarm->two_directories = two && (fills || fails);
+    if (fills)
+        swarm->disk_full_every_ms = full;
+    if (!fails)
+        return;
+    swarm->disk_failure_every_ms = failure;
+    swarm->disk_victim = victim;
+    swarm->min_insync_replicas = 2;
+    swarm->tells_intact = true;
+}
+
+bool swarm_damages(const struct swarm *swarm)
+{
+    return swarm->power_cut_every_ms > 0 || swarm->disk_failure_every_ms > 0;
+}
+
 static void draw_aim(struct swarm *swarm, struct prng *prng, bool lossy)
 {
     static const enum sim_aim aims[] = {AIM_LATE_PROPOSAL, AIM_DEPOSED_CONTROLLER};
@@ -184,6 +211,7 @@ void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *op
         swarm->min_insync_replicas = min_insync_replicas;
     draw_aim(swarm, &prng, options->lossy);
     draw_operators(swarm, &prng, options->moves);
+    draw_disks(swarm, &prng);
     if (swarm->aim != AIM_NONE)
         take_aim(swarm, &prng);
     swarm->slots_each = swarm->partitions_each + (swarm->grow_every_ms > 0);
@@ -231,12 +259,17 @@ void swarm_tell(const struct swarm *swarm, struct buffer *out)
     tell_time(out, "elect_every_ms", swarm->elect_every_ms);
     tell_time(out, "grow_every_ms", swarm->grow_every_ms);
     tell_time(out, "configure_every_ms", swarm->configure_every_ms);
+    buffer_append_string(out, swarm->two_directories ? " two_directories" : "");
     buffer_append_string(out, swarm->unclean ? " unclean" : "");
     buffer_append_string(out, "\n  faults:");
     tell_time(out, "crash_every_ms", swarm->crash_every_ms);
     tell_time(out, "power_cut_every_ms", swarm->power_cut_every_ms);
     if (swarm->power_cut_every_ms > 0 && swarm->power_victim >= 0)
         buffer_print(out, " of broker %d", swarm->power_victim + 1);
+    tell_time(out, "disk_full_every_ms", swarm->disk_full_every_ms);
+    tell_time(out, "disk_failure_every_ms", swarm->disk_failure_every_ms);
+    if (swarm->disk_failure_every_ms > 0)
+        buffer_print(out, " of broker %d", swarm->disk_victim + 1);
     tell_time(out, "orderly_stop_every_ms", swarm->orderly_stop_every_ms);
     tell_time(out, "pause_every_ms", swarm->pause_every_ms);
     tell_time(out, "expire_every_ms", swarm->expire_every_ms);

@@ -90,6 +90,10 @@ struct swarm {
     int64_t power_cut_every_ms;
     int power_victim; /* index of the one broker that loses power: fewer than min.insync.replicas logs are
                          damaged; -1: any, as with flush.messages=1 nothing that counts is */
+    int64_t disk_full_every_ms; /* of any broker */
+    int64_t disk_failure_every_ms;
+    int disk_victim;      /* whose; min.insync.replicas is 2 then */
+    bool two_directories; /* in log.dirs of each broker */
     int64_t orderly_stop_every_ms;
     int64_t pause_every_ms;
     int64_t expire_every_ms;
@@ -112,6 +116,8 @@ struct swarm {
 void swarm_draw(struct swarm *swarm, uint64_t seed, const struct sim_options *options);
 /* How long it takes at most, without faults, until a record is on a follower's disk and the leader knows. */
 int64_t swarm_append_way_ms(const struct swarm *swarm);
+/* What a broker has written may be gone: lost power, or its disk. */
+bool swarm_damages(const struct swarm *swarm);
 /* All of it, for a failure's report. */
 void swarm_tell(const struct swarm *swarm, struct buffer *out);
 

@@ -246,6 +246,7 @@ static bool wait_until_healthy(struct world *world)
     int32_t partition = -1;
     while (run_until(world, world->now_ms + LIVENESS_LOOK_MS)) {
         bool settled = world->now_ms >= max_i64(from_ms, world->zookeeper_written_ms + SETTLED_MS);
+        settled = settled && world->aimed.stage == AIMED_WAITING; /* its stop may be to come */
         if (settled && check_is_healthy(world, &why, &partition))
             return true;
         if (world->now_ms >= deadline_ms) {

@@ -14,6 +14,7 @@
  *   topics.c       topics that come and go
  *   operator.c     what operators ask for: moves, elections, partitions, settings
  *   faults.c       who is struck when
+ *   disks.c        disks that are full or fail
  *   aimed.c        chains of faults that chance alone hardly ever makes
  *   check_steps.c  judges after every step; check_end.c  at the end
  *   ghost.c        what was acknowledged and observed
@@ -80,6 +81,12 @@ struct sim_broker {
     int32_t heard_controller_epoch; /* the highest of the messages that this life has accepted */
     int64_t intact_since;           /* the broker epoch since which its disk has lost nothing; -1: none yet */
     struct task_heap held;          /* what waits for the end of a pause */
+    bool disk_full;                 /* for a while */
+    uint32_t disk_failing;          /* the operations (bits) that fail; 0: none */
+    const char *disk_failing_path;  /* in this log directory */
+    bool disk_struck;               /* one has failed since the disk was last repaired */
+    bool directories_changed;       /* the controller is to be told */
+    bool directories_telling;       /* that is on its way */
     struct follow_loop loops[SIM_PARTITIONS_MAX];
     bool proposal_wanted[SIM_PARTITIONS_MAX];
     struct message *proposal; /* in flight */
@@ -153,7 +160,7 @@ struct sim_counters {
     uint64_t acknowledged, observed, deletions, truncations, elections, isr_changes, crashes, pauses,
         expiries, power_cuts, orderly_stops, topics_deleted, healed, deposed, late_proposals, moves_asked,
         moves_cancelled, moves_ended, elections_asked, unclean_elections, partitions_grown, settings_changed,
-        quorum_losses;
+        quorum_losses, directories_full, disks_failed, disks_replaced;
 };
 
 /* Where an aimed chain of faults stands. */
@@ -180,6 +187,7 @@ struct world {
     struct prng random; /* what processes draw */
     int64_t now_ms;
     uint64_t steps;
+    bool judging;              /* a judge looks: no disk fails by that */
     bool safety;               /* the first phase: there are faults */
     int64_t messages_until_ms; /* when the latest of the messages on their way comes */
     struct task_heap tasks;
@@ -317,6 +325,26 @@ void faults_init(struct world *world);
 void faults_depose(struct world *world);
 /* Faults end, everybody is there again. */
 void faults_end(struct world *world);
+
+/* ---- disks.c ---- */
+
+/* Strikes: a disk is full for a while; a log directory of the seed's victim fails until it is repaired. */
+void disks_fill(struct world *world);
+void disks_fail(struct world *world);
+/* The disk is sound again, or (`replace`) another one, empty; the broker is killed if it has seen an error.
+ */
+void disks_repair(struct world *world, int32_t index, bool replace);
+/* All disks are sound and have room. */
+void disks_end(struct world *world);
+/* No operation fails, and none has that the broker's present life knows of: it has to succeed in all it does.
+ */
+bool disks_are_sound(const struct sim_broker *broker);
+/* log.dirs; their number. */
+size_t disks_directories(const struct world *world, const char *const **directories);
+/* From the log manager, or a partition: the controller is told, or the process ends. */
+void disks_directories_changed(struct sim_broker *broker);
+/* Looks whether there is room again. */
+void disks_tick(struct sim_broker *broker);
 
 /* ---- aimed.c ---- */
 
