@@ -57,11 +57,12 @@ static bool names_us(const struct api_context *context, const struct update_meta
 static void update_metadata(struct api_context *context, const struct update_metadata_request *update,
                             struct control_response *response)
 {
-    response->error =
-        replica_manager_check_epochs(context->replicas, update->controller_epoch, update->broker_epoch);
+    response->error = replica_manager_check_epochs(context->replicas, update->controller_epoch,
+                                                   update->broker_epoch, update->sequence);
     if (response->error != KAFKA_NONE)
         return;
     metadata_cache_update(context->metadata, update);
+    replica_manager_set_strays_aside(context->replicas, update);
     for (size_t i = 0; i < update->topics_count; i++) {
         if (update->topics[i].partitions_count > 0)
             replica_manager_configure(context->replicas, &update->topics[i]);

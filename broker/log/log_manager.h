@@ -99,6 +99,13 @@ MUST_CHECK int log_manager_obtain(struct log_manager *manager, struct slice topi
  */
 MUST_CHECK int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition);
 /*
+ * Likewise, where nobody can say that the log is not missed: the folder is renamed to
+ * <topic>-<partition>.<hex>-stray, which no start opens and nobody removes but the operator. `aside` gets its
+ * path appended. Where the disk has no room for the name, nothing is done.
+ */
+MUST_CHECK int log_manager_set_stray(struct log_manager *manager, struct slice topic, int32_t partition,
+                                     struct buffer *aside);
+/*
  * Removes the folders whose time has come: file.delete.delay.ms after their log was deleted, at once what an
  * earlier life of the broker left behind. For a thread that may wait for the disk; one at a time. The wall
  * clock when the next one is due, INT64_MAX where there is none.

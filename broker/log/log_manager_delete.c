@@ -36,12 +36,14 @@ struct deletion {
     struct buffer from; /* the folder */
     struct buffer path; /* where it is then */
     bool aside;         /* it is there */
+    bool stray;         /* it is kept */
 };
 
-static void deletion_init(struct deletion *deletion, struct log_manager *manager, struct managed_log *managed)
+static void deletion_init(struct deletion *deletion, struct log_manager *manager, struct managed_log *managed,
+                          bool stray)
 {
     uint8_t unique[16];
-    *deletion = (struct deletion){.managed = managed};
+    *deletion = (struct deletion){.managed = managed, .stray = stray};
     buffer_init(&deletion->from);
     buffer_init(&deletion->path);
     for (size_t i = 0; i < sizeof(unique); i++)
@@ -49,7 +51,10 @@ static void deletion_init(struct deletion *deletion, struct log_manager *manager
     buffer_print(&deletion->from, "%s/", managed->directory->path);
     buffer_append(&deletion->path, deletion->from.data, deletion->from.length);
     log_folder_name_format(&deletion->from, slice_of(managed->topic), managed->partition);
-    log_folder_name_format_delete(&deletion->path, slice_of(managed->topic), managed->partition, unique);
+    if (stray)
+        log_folder_name_format_stray(&deletion->path, slice_of(managed->topic), managed->partition, unique);
+    else
+        log_folder_name_format_delete(&deletion->path, slice_of(managed->topic), managed->partition, unique);
 }
 
 static void deletion_release(struct deletion *deletion)
@@ -176,7 +181,7 @@ static void note_unwritten(struct managed_log *managed)
 static int delete_folder(struct deletion *deletion)
 {
     int error = set_folder_aside(deletion);
-    if (lacks_room(error) && !deletion->aside)
+    if (lacks_room(error) && !deletion->aside && !deletion->stray)
         error = remove_at_once(deletion);
     if (error && !log_directory_is_offline(deletion->managed->directory))
         log_manager_directory_error(deletion->managed->directory, error, "deleting a log");
@@ -185,7 +190,8 @@ static int delete_folder(struct deletion *deletion)
     return error;
 }
 
-int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition)
+/* `aside`: the log is stray, and the path that it is kept under goes there; NULL: it is deleted. */
+static int take_out(struct log_manager *manager, struct slice topic, int32_t partition, struct buffer *aside)
 {
     struct deletion deletion;
     pthread_mutex_lock(&manager->mutex);
@@ -195,7 +201,7 @@ int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t 
         error = -EIO;
     if (!error) {
         managed->busy = true;
-        deletion_init(&deletion, manager, managed);
+        deletion_init(&deletion, manager, managed, aside != NULL);
     }
     pthread_mutex_unlock(&manager->mutex);
     if (error)
@@ -206,7 +212,9 @@ int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t 
     pthread_mutex_lock(&manager->mutex);
     if (!error) /* a topic of the same name must not inherit it */
         free(map_remove(manager->high_watermarks, log_manager_key(&key, topic, partition)));
-    if (!error && deletion.aside)
+    if (!error && aside)
+        buffer_append(aside, deletion.path.data, deletion.path.length);
+    else if (!error && deletion.aside)
         log_manager_remove_later(manager, managed->directory, buffer_string(&deletion.path),
                                  log_manager_now_ms(manager) + manager->defaults.file_delete_delay_ms);
     log_manager_settled(manager, managed, !error);
@@ -216,6 +224,17 @@ int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t 
     buffer_release(&key);
     deletion_release(&deletion);
     return error;
+}
+
+int log_manager_delete(struct log_manager *manager, struct slice topic, int32_t partition)
+{
+    return take_out(manager, topic, partition, NULL);
+}
+
+int log_manager_set_stray(struct log_manager *manager, struct slice topic, int32_t partition,
+                          struct buffer *aside)
+{
+    return take_out(manager, topic, partition, aside);
 }
 
 /* ---- what was set aside ---- */

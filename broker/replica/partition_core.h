@@ -72,7 +72,8 @@ struct partition_faults {
     bool high_watermark_too_high; /* breaks I19: by two records, for one is on its way */
     bool no_truncation;           /* breaks I15: nobody notices that logs part; acted on by the shell */
     bool ignore_topic_id;         /* breaks I35: a topic is known by its name */
-    bool forget_deleted;          /* breaks I36: a late message makes a replica of a deleted topic */
+    bool keep_strays;             /* breaks I36: logs of topics that are no more stay */
+    bool accept_overtaken;        /* breaks I36: a message counts that a later one has overtaken */
 };
 
 /* What a leader knows of another replica. */

@@ -79,7 +79,6 @@ void replica_manager_free(struct replica_manager *manager)
     }
     map_free(manager->partitions);
     replica_manager_release_departed(manager);
-    deleted_topics_release(&manager->deleted);
     pthread_rwlock_destroy(&manager->lock);
     free(manager);
 }
@@ -105,13 +104,21 @@ int64_t replica_manager_broker_epoch(struct replica_manager *manager)
 }
 
 int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t controller_epoch,
-                                     int64_t broker_epoch)
+                                     int64_t broker_epoch, int64_t sequence)
 {
     if (controller_epoch < manager->controller_epoch && !manager->faults.ignore_controller_epoch)
         return KAFKA_STALE_CONTROLLER_EPOCH;
     if (broker_epoch != atomic_load(&manager->broker_epoch) && !manager->faults.ignore_broker_epoch)
         return KAFKA_STALE_BROKER_EPOCH;
+    /* Overtaken: its sender has given it up, and what we were told since may take back what it says. The
+     * switch of the partition epochs is one of this too, which would hide it. */
+    if (controller_epoch == manager->controller_epoch && sequence > 0 && sequence < manager->sequence &&
+        !manager->faults.accept_overtaken && !manager->faults.ignore_partition_epoch)
+        return KAFKA_STALE_CONTROLLER_EPOCH;
+    if (controller_epoch != manager->controller_epoch)
+        manager->sequence = 0;
     manager->controller_epoch = controller_epoch;
+    manager->sequence = max_i64(manager->sequence, sequence);
     return KAFKA_NONE;
 }
 
@@ -154,12 +161,6 @@ static void apply_throttled(const struct replica_manager *manager, struct partit
             as_follower = named;
     }
     partition_set_throttled(partition, as_leader, as_follower);
-}
-
-static bool is_deleted_topic(const struct replica_manager *manager, struct uuid topic_id)
-{
-    return deleted_topics_contains(&manager->deleted, topic_id, manager->now_ms) &&
-           !manager->faults.forget_deleted;
 }
 
 /* Opens or makes the log and puts the partition into the table. A Kafka error code; *partition is referenced.
@@ -259,9 +260,7 @@ static int16_t apply_partition(struct replica_manager *manager, const struct con
     replica_manager_forget_departed(manager, topic->name, state->partition);
     struct partition *partition = replica_manager_find(manager, topic->name, state->partition);
     int16_t error = KAFKA_NONE;
-    if (partition == NULL && is_deleted_topic(manager, topic->topic_id))
-        error = KAFKA_INCONSISTENT_TOPIC_ID;
-    else if (partition == NULL)
+    if (partition == NULL)
         error = create_partition(manager, topic, state, &partition);
     else if (is_other_topic(manager, partition_topic_id(partition), topic->topic_id))
         error = KAFKA_INCONSISTENT_TOPIC_ID;
@@ -298,7 +297,8 @@ void replica_manager_leader_and_isr(struct replica_manager *manager,
                                     struct arena *arena, struct control_response *response)
 {
     *response = (struct control_response){
-        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
+        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch,
+                                              request->sequence)};
     manager->now_ms = now_ms;
     if (response->error != KAFKA_NONE)
         return;
@@ -330,6 +330,17 @@ static int16_t look_for_another_topic(struct replica_manager *manager,
     return error == 0 || error == -ENOENT ? KAFKA_NONE : KAFKA_KAFKA_STORAGE_ERROR;
 }
 
+void replica_manager_remove(struct replica_manager *manager, struct partition *partition)
+{
+    uint8_t key[KEY_MAX];
+    pthread_rwlock_wrlock(&manager->lock);
+    map_remove(manager->partitions,
+               partition_key(key, partition_topic(partition), partition_number(partition)));
+    pthread_rwlock_unlock(&manager->lock);
+    partition_close(partition);
+    partition_release(partition);
+}
+
 static int16_t delete_partition(struct replica_manager *manager, struct slice topic, int32_t number,
                                 struct partition *partition)
 {
@@ -337,14 +348,8 @@ static int16_t delete_partition(struct replica_manager *manager, struct slice to
      * stays in the table, for the sake of its errors. */
     if (log_manager_log_is_offline(manager->logs, topic, number))
         return KAFKA_KAFKA_STORAGE_ERROR;
-    if (partition != NULL) {
-        uint8_t key[KEY_MAX];
-        pthread_rwlock_wrlock(&manager->lock);
-        map_remove(manager->partitions, partition_key(key, topic, number));
-        pthread_rwlock_unlock(&manager->lock);
-        partition_close(partition);
-        partition_release(partition); /* the table's reference */
-    }
+    if (partition != NULL)
+        replica_manager_remove(manager, partition);
     int error = log_manager_delete(manager->logs, topic, number);
     if (error == 0 || error == -ENOENT)
         return KAFKA_NONE;
@@ -365,8 +370,6 @@ int16_t replica_manager_stop_partition(struct replica_manager *manager,
         if (error == KAFKA_NONE)
             manager->host->unfollow(manager->host, partition);
     }
-    if (stop->delete_log && stop->leader_epoch == STOP_REPLICA_TOPIC_DELETED)
-        deleted_topics_add(&manager->deleted, stop->topic_id, manager->now_ms);
     bool elsewhere = false;
     if (error == KAFKA_NONE && stop->delete_log)
         error = look_for_another_topic(manager, stop, &elsewhere);
@@ -380,7 +383,8 @@ void replica_manager_stop_replica(struct replica_manager *manager, const struct 
                                   struct arena *arena, struct control_response *response)
 {
     *response = (struct control_response){
-        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch)};
+        .error = replica_manager_check_epochs(manager, request->controller_epoch, request->broker_epoch,
+                                              request->sequence)};
     if (response->error != KAFKA_NONE || allocate_answers(arena, request->partitions_count, response) == NULL)
         return;
     for (size_t i = 0; i < request->partitions_count; i++) {

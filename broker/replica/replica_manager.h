@@ -66,11 +66,12 @@ int64_t replica_manager_broker_epoch(struct replica_manager *manager);
 void replica_manager_leave(struct replica_manager *manager);
 
 /*
- * Whether a message with these epochs may be carried out: KAFKA_NONE, KAFKA_STALE_CONTROLLER_EPOCH,
- * KAFKA_STALE_BROKER_EPOCH. Remembers the highest controller epoch.
+ * Whether a message with these epochs and this number may be carried out: KAFKA_NONE,
+ * KAFKA_STALE_CONTROLLER_EPOCH (also where the same controller's later message came first), or
+ * KAFKA_STALE_BROKER_EPOCH. Remembers the highest controller epoch, and in it the highest number.
  */
 int16_t replica_manager_check_epochs(struct replica_manager *manager, int32_t controller_epoch,
-                                     int64_t broker_epoch);
+                                     int64_t broker_epoch, int64_t sequence);
 
 /*
  * Carries out the message. The response's partitions are allocated in `arena`; its slices point into the
@@ -88,6 +89,14 @@ void replica_manager_stop_replica(struct replica_manager *manager, const struct 
  * this broker becomes a replica again.
  */
 void replica_manager_drop_departed(struct replica_manager *manager, const struct control_topic *topic);
+/*
+ * Sets aside the logs of topics that are no more: their replicas had left this broker, and the topics were
+ * deleted before it heard of either. Only by a full and complete metadata update, and only logs with a topic
+ * id, which it does not name. Each gets one line; the folders, renamed to -stray, are opened by no start and
+ * are the operator's to remove.
+ */
+void replica_manager_set_strays_aside(struct replica_manager *manager,
+                                      const struct update_metadata_request *update);
 /* New settings of topics, from a metadata update. */
 void replica_manager_configure(struct replica_manager *manager, const struct control_topic *topic);
 

@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "broker/replica/deleted_topics.h"
 #include "broker/replica/replica_manager.h"
 #include "common/map.h"
 
@@ -36,9 +35,9 @@ struct replica_manager {
     atomic_llong broker_epoch; /* any thread reads; the coordinator sets it after registration */
     atomic_bool leaving;
     /* The replica worker's: */
-    int32_t controller_epoch; /* the highest seen */
-    int64_t now_ms;           /* as it was last told */
-    struct deleted_topics deleted;
+    int32_t controller_epoch;                       /* the highest seen */
+    int64_t sequence;                               /* of its messages: the highest seen */
+    int64_t now_ms;                                 /* as it was last told */
     struct departed_replica departed[DEPARTED_MAX]; /* replica_manager_departed.c */
     size_t departed_count;
     int64_t departed_due_ms;
@@ -52,6 +51,10 @@ bool replica_manager_is_replica(const struct replica_manager *manager, const str
 /* Carries out what a stop-replica message says of one partition. The replica worker's. A Kafka error. */
 int16_t replica_manager_stop_partition(struct replica_manager *manager,
                                        const struct stop_replica_partition *stop);
+
+/* Takes the partition, which nobody leads or follows any more, out of the table and closes it. The table's
+ * reference goes. */
+void replica_manager_remove(struct replica_manager *manager, struct partition *partition);
 
 /* replica_manager_departed.c: replicas that have moved away and could not be removed are tried again. */
 void replica_manager_retry_departed(struct replica_manager *manager);

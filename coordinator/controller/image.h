@@ -132,6 +132,8 @@ struct image {
     struct list dirty;  /* others to be decided */
     struct list moving; /* image_topic whose moves are to be looked at */
     size_t partition_count;
+    /* In this term a topic could not be read, or had no id: there are topics of which the id is not here. */
+    bool is_partial;
     /* Brokers that are about to stop, with the epoch that is; their leaderships move away. Memory only: a new
      * controller is asked again. */
     struct image_shutdown {

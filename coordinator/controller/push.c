@@ -11,6 +11,7 @@ void push_channel_init(struct push_channel *channel, int32_t broker_id, int64_t 
 {
     *channel = (struct push_channel){.broker_id = broker_id, .broker_epoch = broker_epoch, .full = true};
     channel->stop_pending = true;
+    channel->complete_owed = true;
 }
 
 /* The broker is to hear of this partition's leader and ISR. */
@@ -50,10 +51,10 @@ static bool leader_isr_pending(struct image *image, struct push_channel *channel
     return pending;
 }
 
+/* Every broker is told: one that is not among the replicas may have been, and have missed that it is not. */
 static bool stop_concerns(const struct image_partition *partition, int32_t broker_id)
 {
-    return node_replicas_contains(&partition->assignment.replicas, broker_id) &&
-           !push_is_deleted(partition, broker_id);
+    return !push_is_deleted(partition, broker_id);
 }
 
 /* The broker has forgotten the topic and may remove its replicas. */
@@ -87,6 +88,8 @@ enum control_kind push_next(struct image *image, struct push_channel *channel)
 {
     if (channel->in_flight != CONTROL_NONE)
         return CONTROL_NONE;
+    if (channel->complete_owed && channel->complete_possible)
+        channel->full = true;
     if (channel->full)
         return CONTROL_UPDATE_METADATA;
     /* Leaders that were told come into the metadata before the next are: thousands may change one after the
@@ -292,6 +295,25 @@ static void build_leader_and_isr(struct image *image, struct push_channel *chann
         build_topics(arena, channel->broker_id, partitions, count, image, UINT64_MAX, &request->topics_count);
 }
 
+/* Topics that exist, and of which the message tells nothing. */
+static void build_unlisted(const struct image *image, struct arena *arena,
+                           struct update_metadata_request *request)
+{
+    size_t position = 0;
+    void *value;
+    request->unlisted =
+        arena_allocate_array(arena, max_size(map_size(image->topics), 1), sizeof(*request->unlisted));
+    CHECK(request->unlisted != NULL);
+    while (map_next(image->topics, &position, NULL, &value)) {
+        const struct image_topic *topic = value;
+        bool listed = false;
+        for (size_t i = 0; !topic->deleting && i < topic->partition_count; i++)
+            listed = listed || topic->partitions[i]->has_state;
+        if (!listed)
+            request->unlisted[request->unlisted_count++] = topic->topic_id;
+    }
+}
+
 static void build_metadata(struct image *image, struct push_channel *channel, struct arena *arena,
                            struct update_metadata_request *request)
 {
@@ -299,6 +321,10 @@ static void build_metadata(struct image *image, struct push_channel *channel, st
     uint64_t told = channel->full ? 0 : channel->metadata_told;
     struct image_partition **partitions = collect(image, channel, told, false, arena, &count);
     request->full = channel->full;
+    request->complete = channel->full && channel->complete_possible;
+    channel->complete_in_flight = request->complete;
+    if (request->complete)
+        build_unlisted(image, arena, request);
     request->brokers = build_brokers(arena, image, NULL, 0, &request->brokers_count);
     request->topics = build_topics(arena, channel->broker_id, partitions, count, image,
                                    channel->full ? UINT64_MAX : told, &request->topics_count);
@@ -346,6 +372,7 @@ void push_succeeded(struct push_channel *channel)
         channel->metadata_told = channel->in_flight_sequence;
         channel->full = false;
         channel->leaders_owed = false;
+        channel->complete_owed = channel->complete_owed && !channel->complete_in_flight;
     }
     channel->in_flight = CONTROL_NONE;
 }
@@ -361,6 +388,7 @@ void push_failed(struct push_channel *channel)
 {
     channel->in_flight = CONTROL_NONE;
     channel->full = true;
+    channel->complete_owed = true;
     channel->metadata_told = 0;
     channel->leader_isr_told = 0;
     channel->stop_pending = true;
@@ -373,6 +401,22 @@ bool push_has_told(struct image *image, struct push_channel *channel, uint64_t s
     if (channel->leader_isr_told >= sequence)
         return true;
     return channel->in_flight != CONTROL_LEADER_AND_ISR && !leader_isr_pending(image, channel);
+}
+
+bool push_has_stopped(const struct push_channel *channel, const struct image_topic *topic)
+{
+    for (size_t i = 0; i < topic->partition_count; i++)
+        if (!push_is_deleted(topic->partitions[i], channel->broker_id))
+            return false;
+    return true;
+}
+
+void push_note_forgotten(struct push_channel *channel, const struct image_topic *topic)
+{
+    if (topic->deleting && push_has_stopped(channel, topic))
+        return;
+    channel->complete_owed = true;
+    channel->complete_in_flight = false; /* it still says that the topic is there */
 }
 
 void push_note_deleted(struct image_partition *partition, int32_t broker_id)

@@ -13,8 +13,8 @@
  * stream of other changes does not keep them waiting.
  *
  * The first only at the beginning and after any doubt (an unanswered message, an error), and then everything
- * is told again (I33). A partition whose state does not fit the live brokers is left out of leader-and-ISR
- * until it has been decided (I31). Pure.
+ * is told again (I33); and where the broker may have missed the end of a topic. A partition whose state does
+ * not fit the live brokers is left out of leader-and-ISR until it has been decided (I31). Pure.
  */
 #ifndef COORDINATOR_CONTROLLER_PUSH_H
 #define COORDINATOR_CONTROLLER_PUSH_H
@@ -32,12 +32,20 @@ struct push_channel {
     bool leaders_owed; /* the last leader-and-ISR is not in its metadata yet */
     bool stop_pending; /* replicas of deleted topics are to be removed */
     bool stop_held;    /* not now: the broker has just failed to */
+    /* Since the last message that was full and complete, a topic may have gone without its knowledge: it may
+     * have logs of which it will hear no more. */
+    bool complete_owed;
+    bool complete_possible;  /* now: the image has all topics that exist, with their ids */
+    bool complete_in_flight; /* the message in flight is */
     enum control_kind in_flight;
     uint64_t in_flight_sequence; /* of the image when the message was made */
 };
 
 void push_channel_init(struct push_channel *channel, int32_t broker_id, int64_t broker_epoch);
 
+/* The image forgets the topic. A broker that has not said that it has nothing of it may have a replica that
+ * had left it before. */
+void push_note_forgotten(struct push_channel *channel, const struct image_topic *topic);
 /* The kind of message that should go now; CONTROL_NONE: nothing to tell, or one is in flight. */
 enum control_kind push_next(struct image *image, struct push_channel *channel);
 /* Builds it; everything lies in the arena or is borrowed from the image. The channel is then in flight. */
@@ -58,6 +66,8 @@ bool push_has_told(struct image *image, struct push_channel *channel, uint64_t s
 /* A replica of a topic in deletion has been removed. */
 void push_note_deleted(struct image_partition *partition, int32_t broker_id);
 bool push_is_deleted(const struct image_partition *partition, int32_t broker_id);
+/* The broker has said that it has nothing of the topic, which is in deletion, any more. */
+bool push_has_stopped(const struct push_channel *channel, const struct image_topic *topic);
 /* All replicas of the topic have been removed. */
 bool push_deletion_is_complete(const struct image_topic *topic);
 

@@ -312,6 +312,8 @@ int64_t shell_channels_deadline(const struct controller *controller);
 void shell_channel_recheck(struct controller *controller, int32_t broker_id);
 /* All live brokers that take messages have been told of everything up to the sequence. */
 bool shell_all_told(struct controller *controller, uint64_t sequence);
+/* All brokers that take messages have said that they have nothing of the topic, which is in deletion. */
+bool shell_all_stopped(const struct controller *controller, const struct image_topic *topic);
 
 /* shell_directory.c */
 void shell_apply_directory_events(struct controller *controller, const struct zk_response *response);

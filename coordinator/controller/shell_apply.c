@@ -136,6 +136,7 @@ static void apply_topics(struct controller *controller, const struct look *look,
             buffer_append_string(&error, "not a legal topic name");
             log_skipped(controller, ZK_PATH_TOPICS "/", name, &error);
             buffer_release(&error);
+            controller->image.is_partial = true;
         } else if (image_find_topic(&controller->image, name) == NULL) {
             look_like(controller, look, LOOK_TOPIC, name, 0);
         }
@@ -153,6 +154,8 @@ void shell_forget_topic(struct controller *controller, struct image_topic *topic
 {
     for (size_t i = 0; i < topic->partition_count; i++)
         shell_alters_fail(controller, topic->partitions[i], KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
+    for (size_t i = 0; i < controller->channel_count; i++)
+        push_note_forgotten(&controller->channels[i].push, topic);
     image_remove_topic(&controller->image, topic);
 }
 
@@ -165,6 +168,7 @@ static bool repair_topic(struct controller *controller, const struct image_topic
 {
     bool changed = false;
     if (!node->has_topic_id) {
+        controller->image.is_partial = true; /* its logs may have the id that it had */
         node->has_topic_id = true;
         node->topic_id = topic != NULL && topic->has_id ? topic->topic_id : (struct uuid){{0}};
         while (!uuid_is_usable(node->topic_id)) {
@@ -237,6 +241,7 @@ static void apply_topic(struct controller *controller, const struct look *look,
     if (node_topic_decode(response->data, &node, &error) != 0) {
         log_skipped(controller, ZK_PATH_TOPICS "/", name, &error);
         buffer_release(&error);
+        controller->image.is_partial = true;
         return;
     }
     buffer_release(&error);
@@ -416,6 +421,8 @@ static void apply_state(struct controller *controller, const struct look *look,
 
 void shell_apply_unreadable(struct controller *controller, const struct look *look)
 {
+    if (look->kind == LOOK_TOPIC)
+        controller->image.is_partial = true;
     struct image_partition *partition =
         look->kind == LOOK_STATE ? image_partition_of(&controller->image, slice_of(look->name), look->number)
                                  : NULL;

@@ -56,6 +56,18 @@ void shell_channels_clear(struct controller *controller)
     controller->channel_count = controller->channel_capacity = 0;
 }
 
+/* A later message has a higher number, so that a broker can tell one that comes late. */
+static void number_message(struct control_request *request, uint64_t number)
+{
+    int64_t sequence = (int64_t)number;
+    if (request->kind == CONTROL_LEADER_AND_ISR)
+        request->leader_and_isr.sequence = sequence;
+    else if (request->kind == CONTROL_UPDATE_METADATA)
+        request->update_metadata.sequence = sequence;
+    else
+        request->stop_replica.sequence = sequence;
+}
+
 static void send(struct controller *controller, struct channel *channel, enum control_kind kind)
 {
     struct arena arena;
@@ -70,6 +82,7 @@ static void send(struct controller *controller, struct channel *channel, enum co
     struct control_broker broker;
     push_build_broker(&arena, member, &broker);
     channel->token = ++controller->last_token;
+    number_message(&request, channel->token);
     controller->options.transport.send(controller->options.transport.context, &broker, channel->token,
                                        &request);
     arena_release(&arena);
@@ -89,8 +102,39 @@ static void trim(struct controller *controller)
     image_trim_removed(&controller->image, told);
 }
 
+/* The image has all topics that exist, by their ids: what is being looked at may be another one, or one that
+ * was taken for gone. */
+static bool knows_all_topics(struct controller *controller)
+{
+    size_t position = 0;
+    void *value;
+    bool all = !controller->image.is_partial;
+    while (all && map_next(controller->looks, &position, NULL, &value)) {
+        const struct look *look = value;
+        all = look->kind != LOOK_TOPIC && look->kind != LOOK_TOPICS;
+    }
+    return all;
+}
+
+static bool is_complete_owed(const struct controller *controller)
+{
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (controller->channels[i].push.complete_owed)
+            return true;
+    return false;
+}
+
+bool shell_all_stopped(const struct controller *controller, const struct image_topic *topic)
+{
+    for (size_t i = 0; i < controller->channel_count; i++)
+        if (!controller->channels[i].failing && !push_has_stopped(&controller->channels[i].push, topic))
+            return false;
+    return true;
+}
+
 void shell_channels_pump(struct controller *controller)
 {
+    bool complete = is_complete_owed(controller) && knows_all_topics(controller);
     for (size_t i = 0; i < controller->channel_count; i++) {
         struct channel *channel = &controller->channels[i];
         if (channel->repeats && channel->repeat_at_ms <= controller->now_ms) {
@@ -99,6 +143,7 @@ void shell_channels_pump(struct controller *controller)
         }
         if (channel->not_before_ms > controller->now_ms)
             continue;
+        channel->push.complete_possible = complete;
         channel->push.stop_held = channel->stop_not_before_ms > controller->now_ms;
         enum control_kind kind = push_next(&controller->image, &channel->push);
         if (kind != CONTROL_NONE)
@@ -199,7 +244,9 @@ static void note_partition_errors(struct controller *controller, struct channel 
         channel->complained = false;
 }
 
-/* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again. */
+/* Replicas that are gone, or never were there, count as removed; for the others the broker is asked again, if
+ * it is among the replicas. One that is not has hardly anything, and the deletion does not wait for its disk:
+ * what it has all the same it sets aside later. */
 static void stopped(struct controller *controller, struct channel *channel,
                     const struct control_response *response)
 {
@@ -211,7 +258,8 @@ static void stopped(struct controller *controller, struct channel *channel,
             image_partition_of(&controller->image, item->topic, item->partition);
         if (partition == NULL || !partition->topic->deleting)
             continue;
-        if (item->error == KAFKA_NONE || item->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
+        if (item->error == KAFKA_NONE || item->error == KAFKA_UNKNOWN_TOPIC_OR_PARTITION ||
+            !node_replicas_contains(&partition->assignment.replicas, channel->push.broker_id))
             push_note_deleted(partition, channel->push.broker_id);
         else
             again = true;

@@ -4,9 +4,9 @@
  *
  * Deletion is as far as ZooKeeper says, so any controller carries on where the last one stopped (I36):
  *
- *   /admin/delete_topics/<t> appears -> brokers forget the topic -> its replicas are removed; a replica whose
- *   broker is down is waited for -> the znodes go bottom-up -> last, in one multi if it fits: the topic, its
- *   settings, the request
+ *   /admin/delete_topics/<t> appears -> brokers forget the topic -> its replicas are removed, by all that
+ * take messages (a move may have left one behind); a replica whose broker is down is waited for -> the znodes
+ * go bottom-up -> last, in one multi if it fits: the topic, its settings, the request
  *
  * Every multi checks that the request is still there: by the time a lost answer is made good, another topic
  * of that name may have been created. A request for an unknown topic, or while delete.topic.enable is off, is
@@ -403,7 +403,8 @@ static void pump_one(struct controller *controller, struct deletion *deletion)
     } else if (!topic->deleting) {
         if (departures_are_told(controller, topic))
             begin(controller, deletion, topic);
-    } else if (push_deletion_is_complete(topic) || controller->options.faults.stop_part_way) {
+    } else if ((push_deletion_is_complete(topic) && shell_all_stopped(controller, topic)) ||
+               controller->options.faults.stop_part_way) {
         carry_out(controller, deletion);
     }
 }

@@ -7,7 +7,9 @@
  * Fencing (invariants I31, I32): a message from the controller carries the controller epoch and the epoch of
  * the broker it is meant for, as this controller has reconciled it; a receiver refuses a controller epoch
  * lower than the highest it has seen, a broker epoch that is not its own, a leader epoch lower than the one
- * it knows, and at an equal leader epoch a lower partition epoch.
+ * it knows, and at an equal leader epoch a lower partition epoch. What one controller tells one broker is
+ * numbered besides (`sequence`, rising; 0: without a number): a message that was given up, and arrives when a
+ * later one has been carried out, is refused whole. So nothing that a later message has taken away comes back.
  *
  * Ownership: everything that a decoded message points to lies in the arena it was decoded with, slices may
  * point into the input. To encode, the caller fills the structs with memory of its own.
@@ -98,6 +100,7 @@ struct leader_and_isr_request {
     int32_t controller_id;
     int32_t controller_epoch;
     int64_t broker_epoch; /* of the receiver */
+    int64_t sequence;
     struct control_broker *brokers;
     size_t brokers_count; /* those that lead one of the partitions */
     struct control_topic *topics;
@@ -109,7 +112,14 @@ struct update_metadata_request {
     int32_t controller_id;
     int32_t controller_epoch;
     int64_t broker_epoch;
+    int64_t sequence;
     bool full;
+    /* Only of a full one: the controller knows all topics that exist, by id. Each is in `topics`, or among
+     * the `unlisted`: those that are being deleted, or have no state yet. Any other topic id is of a topic
+     * that is no more. */
+    bool complete;
+    struct uuid *unlisted;
+    size_t unlisted_count;
     struct control_broker *brokers; /* always all live brokers */
     size_t brokers_count;
     struct control_topic
@@ -133,6 +143,7 @@ struct stop_replica_request {
     int32_t controller_id;
     int32_t controller_epoch;
     int64_t broker_epoch;
+    int64_t sequence;
     struct stop_replica_partition *partitions;
     size_t partitions_count;
 };

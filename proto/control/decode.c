@@ -81,6 +81,13 @@ static int64_t take_broker_epoch(struct decoder *decoder, int64_t value)
     return value;
 }
 
+static int64_t take_sequence(struct decoder *decoder, int64_t value)
+{
+    if (value < 0)
+        fail(decoder, -EBADMSG);
+    return value;
+}
+
 static int16_t take_error(struct decoder *decoder, int32_t value)
 {
     return (int16_t)take_int32(decoder, value, INT16_MIN, INT16_MAX);
@@ -208,6 +215,7 @@ static void take_leader_and_isr(struct decoder *decoder, const Control__LeaderAn
     to->controller_id = take_number(decoder, from->controller_id);
     to->controller_epoch = take_number(decoder, from->controller_epoch);
     to->broker_epoch = take_broker_epoch(decoder, from->broker_epoch);
+    to->sequence = take_sequence(decoder, from->sequence);
     to->brokers = take_brokers(decoder, from->brokers, from->n_brokers);
     to->brokers_count = from->n_brokers;
     to->topics = take_topics(decoder, from->topics, from->n_topics);
@@ -220,7 +228,13 @@ static void take_update_metadata(struct decoder *decoder, const Control__UpdateM
     to->controller_id = take_number(decoder, from->controller_id);
     to->controller_epoch = take_number(decoder, from->controller_epoch);
     to->broker_epoch = take_broker_epoch(decoder, from->broker_epoch);
+    to->sequence = take_sequence(decoder, from->sequence);
     to->full = from->full;
+    to->complete = from->complete;
+    to->unlisted_count = from->n_unlisted;
+    to->unlisted = take_array(decoder, from->n_unlisted, TOPICS_MAX, sizeof(*to->unlisted));
+    for (size_t i = 0; to->unlisted != NULL && i < from->n_unlisted; i++)
+        to->unlisted[i] = take_id(decoder, from->unlisted[i]);
     to->brokers = take_brokers(decoder, from->brokers, from->n_brokers);
     to->brokers_count = from->n_brokers;
     to->topics = take_topics(decoder, from->topics, from->n_topics);
@@ -233,6 +247,7 @@ static void take_stop_replica(struct decoder *decoder, const Control__StopReplic
     to->controller_id = take_number(decoder, from->controller_id);
     to->controller_epoch = take_number(decoder, from->controller_epoch);
     to->broker_epoch = take_broker_epoch(decoder, from->broker_epoch);
+    to->sequence = take_sequence(decoder, from->sequence);
     to->partitions_count = from->n_partitions;
     to->partitions = take_array(decoder, from->n_partitions, PARTITIONS_MAX, sizeof(*to->partitions));
     for (size_t i = 0; to->partitions != NULL && i < from->n_partitions; i++) {

@@ -127,6 +127,7 @@ static Control__LeaderAndIsrRequest *mirror_leader_and_isr(struct arena *arena,
     to->controller_id = from->controller_id;
     to->controller_epoch = from->controller_epoch;
     to->broker_epoch = from->broker_epoch;
+    to->sequence = from->sequence;
     to->n_brokers = from->brokers_count;
     to->brokers = mirror_brokers(arena, from->brokers, from->brokers_count);
     to->n_topics = from->topics_count;
@@ -142,7 +143,13 @@ static Control__UpdateMetadataRequest *mirror_update_metadata(struct arena *aren
     to->controller_id = from->controller_id;
     to->controller_epoch = from->controller_epoch;
     to->broker_epoch = from->broker_epoch;
+    to->sequence = from->sequence;
     to->full = from->full;
+    to->complete = from->complete;
+    to->n_unlisted = from->unlisted_count;
+    to->unlisted = mirror_allocate(arena, from->unlisted_count, sizeof(*to->unlisted));
+    for (size_t i = 0; i < from->unlisted_count; i++)
+        to->unlisted[i] = lend_id(&from->unlisted[i]);
     to->n_brokers = from->brokers_count;
     to->brokers = mirror_brokers(arena, from->brokers, from->brokers_count);
     to->n_topics = from->topics_count;
@@ -158,6 +165,7 @@ static Control__StopReplicaRequest *mirror_stop_replica(struct arena *arena,
     to->controller_id = from->controller_id;
     to->controller_epoch = from->controller_epoch;
     to->broker_epoch = from->broker_epoch;
+    to->sequence = from->sequence;
     to->n_partitions = from->partitions_count;
     to->partitions = mirror_allocate(arena, from->partitions_count, sizeof(*to->partitions));
     for (size_t i = 0; i < from->partitions_count; i++) {

@@ -365,14 +365,20 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
         check_isr_holds_committed(world, number);
 }
 
-/* A deletion that has ended has ended everywhere (I36), and the next topic of that name is another (I35). */
-static void check_of_this_topic(struct world *world, int32_t index, int32_t number,
+/* A deletion that has ended has ended on all replicas (I36), and the next topic of that name is another (I35).
+ * Only who had moved away may not have heard: it hears before the end. */
+static bool check_of_this_topic(struct world *world, int32_t index, int32_t number,
                                 const struct partition *partition)
 {
-    if (topic_of(world, number)->exists && topic_is_of(world, number, partition_topic_id(partition)))
-        return;
-    world_fail(world, "I36", "broker %lld has a replica of partition %lld, of a topic that was deleted",
-               TRACE_OF(index + 1, number));
+    struct replica_memory *memory = &world->brokers[index].memories[number];
+    if (topic_of(world, number)->exists && topic_is_of(world, number, partition_topic_id(partition))) {
+        memory->may_linger = false;
+        return true;
+    }
+    if (!memory->may_linger)
+        world_fail(world, "I36", "broker %lld has a replica of partition %lld, of a topic that was deleted",
+                   TRACE_OF(index + 1, number));
+    return false;
 }
 
 /* A replica that has moved away and is gone says nothing any more, should it ever come back. */
@@ -392,12 +398,12 @@ void check_remember(struct world *world, int32_t index)
         struct partition *partition = broker_partition(world, index, p);
         if (partition == NULL) {
             forget_departed(world, index, p);
+            world->brokers[index].memories[p].may_linger = false;
             continue;
         }
         struct partition_status status;
         partition_status(partition, &status);
-        check_of_this_topic(world, index, p, partition);
-        if (topic_is_stable(world, p))
+        if (check_of_this_topic(world, index, p, partition) && topic_is_stable(world, p))
             check_replica(world, index, p, &status);
         partition_release(partition);
     }

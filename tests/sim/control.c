@@ -71,6 +71,7 @@ static void tell_partition_errors(struct world *world, const struct sim_broker *
 /* Of what clients are told, the replicas want the settings, and to know what has moved away. */
 static void take_metadata(struct sim_broker *broker, const struct update_metadata_request *update)
 {
+    replica_manager_set_strays_aside(broker->replicas, update);
     for (size_t i = 0; i < update->topics_count; i++) {
         if (update->topics[i].partitions_count > 0)
             replica_manager_configure(broker->replicas, &update->topics[i]);
@@ -94,7 +95,8 @@ static void carry_out(struct world *world, struct sim_broker *broker, const stru
     case CONTROL_UPDATE_METADATA:
         answer->response = (struct control_response){
             .error = replica_manager_check_epochs(broker->replicas, request->update_metadata.controller_epoch,
-                                                  request->update_metadata.broker_epoch)};
+                                                  request->update_metadata.broker_epoch,
+                                                  request->update_metadata.sequence)};
         if (answer->response.error == KAFKA_NONE)
             take_metadata(broker, &request->update_metadata);
         break;

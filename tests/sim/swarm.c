@@ -138,8 +138,7 @@ static void draw_operators(struct swarm *swarm, struct prng *prng, bool with_mov
     int64_t moves = prng_between(prng, 200, 2000), elections = prng_between(prng, 200, 2000);
     int64_t growth = prng_between(prng, 500, 3000), settings = prng_between(prng, 300, 2000);
     int64_t quorum = prng_between(prng, 1000, 5000), depose = prng_between(prng, 500, 4000);
-    /* Not with deletions: what has moved away and is not told so before its topic goes stays on the disk. */
-    if (prng_one_in(prng, 4) && with_moves && !swarm->topics_without_id && swarm->delete_topic_ms == 0)
+    if (prng_one_in(prng, 4) && with_moves && !swarm->topics_without_id)
         swarm->move_every_ms = moves;
     if (prng_one_in(prng, 4))
         swarm->elect_every_ms = elections;

@@ -158,6 +158,18 @@ void topics_on_written(struct world *world, const char *path, struct slice data)
     }
 }
 
+/* A broker that had left the replicas, and has not heard of it, does not hear of the deletion either. */
+static void note_departed(struct world *world, int32_t number)
+{
+    const struct sim_partition *partition = &world->partitions[number];
+    for (int32_t b = 0; b < world->swarm.brokers; b++) {
+        bool assigned = false;
+        for (size_t i = 0; i < partition->replicas_count; i++)
+            assigned = assigned || partition->replicas[i] == b + 1;
+        world->brokers[b].memories[number].may_linger = !assigned;
+    }
+}
+
 void topics_on_removed(struct world *world, const char *path)
 {
     for (int32_t t = 0; t < world->swarm.topics; t++) {
@@ -166,6 +178,8 @@ void topics_on_removed(struct world *world, const char *path)
             continue;
         world_note(world, "topic %lld is gone from ZooKeeper", TRACE_OF(t));
         topic->exists = false;
+        for (int32_t p = 0; p < world->swarm.slots_each; p++)
+            note_departed(world, t * world->swarm.slots_each + p);
         if (!topic->deleting)
             world_fail(world, "I36", "topic %lld was removed, and nobody has asked for it", TRACE_OF(t));
         world->counters.topics_deleted++;

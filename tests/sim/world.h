@@ -56,6 +56,7 @@ struct replica_memory {
     int64_t high_watermark;
     int64_t end_offset;
     enum partition_role role;
+    bool may_linger; /* of a topic that is no more, which it had left before */
 };
 
 struct message;

@@ -330,6 +330,64 @@ static void i40_an_epoch_is_written_before_anything_is_read_in_it(void **state)
     }
 }
 
+/* What the next message is, carried out at once. */
+static struct update_metadata_request told(struct image *image, struct push_channel *channel,
+                                           enum control_kind kind, struct arena *arena)
+{
+    struct control_request request;
+    assert_int_equal(push_next(image, channel), kind);
+    push_build(image, channel, kind, 1, 1, arena, &request);
+    push_succeeded(channel);
+    return request.update_metadata;
+}
+
+/* A broker that is no replica is told of a deletion like the others: it may have been one. Who has not said
+ * that it has nothing of the topic, when that is gone, is told of all topics that exist; as soon as they are
+ * known, and not before. */
+static void i36_who_missed_the_end_of_a_topic_is_told_all_topics(void **state)
+{
+    (void)state;
+    for (int stopped = 0; stopped < 2; stopped++) {
+        struct image image;
+        struct push_channel channel;
+        struct control_request request;
+        struct arena arena;
+        image_init(&image);
+        arena_init(&arena, ARENA_NO_BUDGET);
+        cluster_add_broker(&image, 2, 20, 20, NULL);
+        struct image_partition *partition = cluster_add_topic(&image, (int32_t[]){1}, 1);
+        struct image_topic *topic = partition->topic;
+        push_channel_init(&channel, 2, 20);
+        assert_false(told(&image, &channel, CONTROL_UPDATE_METADATA, &arena).complete);
+        assert_int_equal(push_next(&image, &channel), CONTROL_NONE);
+        channel.complete_possible = true; /* by now */
+        struct update_metadata_request first = told(&image, &channel, CONTROL_UPDATE_METADATA, &arena);
+        assert_true(first.full && first.complete && first.unlisted_count == 1); /* it has no state yet */
+        assert_true(uuid_equals(first.unlisted[0], topic->topic_id));
+        assert_int_equal(push_next(&image, &channel), CONTROL_NONE);
+
+        image_begin_deletion(&image, topic);
+        channel.stop_pending = true;
+        assert_false(told(&image, &channel, CONTROL_UPDATE_METADATA, &arena).full);
+        assert_int_equal(push_next(&image, &channel), CONTROL_STOP_REPLICA);
+        push_build(&image, &channel, CONTROL_STOP_REPLICA, 1, 1, &arena, &request);
+        assert_int_equal(request.stop_replica.partitions_count, 1);
+        if (stopped)
+            push_note_deleted(partition, 2);
+        push_succeeded(&channel);
+        assert_true(push_has_stopped(&channel, topic) == stopped);
+        push_note_forgotten(&channel, topic);
+        image_remove_topic(&image, topic);
+        if (!stopped) {
+            struct update_metadata_request last = told(&image, &channel, CONTROL_UPDATE_METADATA, &arena);
+            assert_true(last.full && last.complete && last.unlisted_count == 0);
+        }
+        assert_int_equal(push_next(&image, &channel), CONTROL_NONE);
+        arena_release(&arena);
+        image_release(&image);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -339,6 +397,7 @@ int main(void)
         cmocka_unit_test(i33_what_was_lost_is_said_again),
         cmocka_unit_test(i34_who_loses_a_race_looks_again),
         cmocka_unit_test(i35_every_forced_change_raises_the_leader_epoch),
+        cmocka_unit_test(i36_who_missed_the_end_of_a_topic_is_told_all_topics),
         cmocka_unit_test(i37_a_thawed_controller_is_out_of_office_first),
         cmocka_unit_test(i40_an_epoch_is_written_before_anything_is_read_in_it),
     };

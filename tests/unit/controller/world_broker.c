@@ -151,8 +151,36 @@ static void drop_departed(struct world_broker *broker, const struct control_topi
         replica_remove(broker->replicas, topic->name, partition->partition);
 }
 
+static bool names_topic(const struct update_metadata_request *request, struct uuid topic_id)
+{
+    for (size_t i = 0; i < request->topics_count; i++)
+        if (uuid_equals(request->topics[i].topic_id, topic_id))
+            return true;
+    for (size_t i = 0; i < request->unlisted_count; i++)
+        if (uuid_equals(request->unlisted[i], topic_id))
+            return true;
+    return false;
+}
+
+/* Replicas of topics that are no more go, as replica_manager_set_strays_aside does it. */
+static void set_strays_aside(struct world_broker *broker, const struct update_metadata_request *request)
+{
+    size_t position = 0;
+    struct slice key;
+    void *value;
+    while (map_next(broker->replicas, &position, &key, &value)) {
+        struct world_replica *replica = value;
+        if (!names_topic(request, replica->topic_id)) {
+            map_remove(broker->replicas, key);
+            replica_free(replica);
+        }
+    }
+}
+
 static void receive_metadata(struct world_broker *broker, const struct update_metadata_request *request)
 {
+    if (request->full && request->complete)
+        set_strays_aside(broker, request);
     broker->metadata_accepted++;
     if (request->full)
         world_replicas_clear(broker->metadata);
