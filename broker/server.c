@@ -256,7 +256,7 @@ static int bind_listeners(struct server *server, struct buffer *error)
         .request_max_bytes = (size_t)config->socket_request_max_bytes,
         .max_connections = (size_t)config->max_connections,
         .max_connections_per_ip = (size_t)config->max_connections_per_ip,
-        .max_connection_descriptors = file_raise_descriptor_limit() / 8 * 3,
+        .open_files_max = file_raise_descriptor_limit(),
         .max_connections_per_ip_overrides = config->max_connections_per_ip_overrides,
         .connections_max_idle_ms = config->connections_max_idle_ms,
         .queued_max_request_bytes = queued_bytes_bound(config),
@@ -354,7 +354,7 @@ static int open_logs(struct server *server, const char *cluster_id, struct buffe
         .directories_count = config->log_dirs_count,
         .broker_id = config->broker_id,
         .cluster_id = cluster_id,
-        /* Of the other half three quarters are for connections, the rest for what is open for a moment. */
+        /* The other half is for connections, and for files that are open for a moment. */
         .open_segments_max = file_raise_descriptor_limit() / 2,
         .recovery_threads = config->num_recovery_threads_per_data_dir,
         .boot_id = boot_id,

@@ -18,6 +18,8 @@
 #define ACCEPTS_PER_WAKE_UP 64
 /* How long accepting rests when descriptors or memory of the system are used up. */
 #define REST_MS 100
+/* So many files may be opened beside connections, where the limit is wide enough. */
+#define FILES_MIN 256
 
 struct listening_socket {
     struct acceptor *acceptor;
@@ -39,11 +41,19 @@ struct acceptor {
     struct connection_limits *limits;
     struct loop_timer rest_timer;
     int spare_descriptor;          /* given up when there are no others left */
+    size_t descriptors_max;        /* connections stay below this number of open files; 0: no bound */
     atomic_uint_fast64_t accepted; /* written by the acceptor's thread, read by any */
     atomic_uint_fast64_t refused;
     size_t socket_count;
     struct listening_socket sockets[];
 };
+
+/* An eighth of the open files stays for what is opened for a moment and for segments; a quarter where that is
+ * few. */
+static size_t descriptors_for_connections(size_t open_files_max)
+{
+    return open_files_max - max_size(open_files_max / 8, min_size(open_files_max / 4, FILES_MIN));
+}
 
 static void watch_all(struct acceptor *acceptor, unsigned events)
 {
@@ -93,33 +103,36 @@ static struct reactor *choose_reactor(struct acceptor *acceptor)
     return best;
 }
 
+/* `reached`: the limit, for the log; lines about one address come apart from those about all. */
 static void refuse(struct listening_socket *socket, int descriptor, const struct sockaddr_storage *peer,
-                   enum connection_verdict verdict)
+                   bool by_address, const char *reached)
 {
     struct acceptor *acceptor = socket->acceptor;
     char text[SOCKET_ADDRESS_TEXT_BYTES];
     socket_address_print(peer, text, sizeof(text));
     struct in6_addr address = socket_address_bytes(peer);
-    bool by_address = verdict == CONNECTION_TOO_MANY_FROM_ADDRESS;
-    const char *limit = "max.connections";
-    if (by_address)
-        limit = "max.connections.per.ip";
-    else if (verdict == CONNECTION_TOO_FEW_DESCRIPTORS)
-        limit = "the share of connections in the limit of open files (three eighths of ulimit -n)";
     close(descriptor);
     atomic_fetch_add_explicit(&acceptor->refused, 1, memory_order_relaxed);
     notice_write(&acceptor->notices, loop_now_ms(acceptor->loop), by_address ? "per ip" : "all",
-                 by_address ? slice_make(&address, sizeof(address)) : slice_of(""),
-                 "refused a connection of %s on %s: %s is reached", text, socket->name, limit);
+                 by_address ? slice_make(&address, sizeof(address)) : slice_of(reached),
+                 "refused a connection of %s on %s: %s is reached", text, socket->name, reached);
 }
 
 static void admit(struct listening_socket *socket, int descriptor, const struct sockaddr_storage *peer)
 {
     struct acceptor *acceptor = socket->acceptor;
+    /* Descriptors are the lowest free numbers: at this one, so many files are open. */
+    if (acceptor->descriptors_max > 0 && (size_t)descriptor >= acceptor->descriptors_max) {
+        refuse(socket, descriptor, peer, false,
+               "what connections may take of the limit of open files (ulimit -n)");
+        return;
+    }
     struct in6_addr address = socket_address_bytes(peer);
     enum connection_verdict verdict = connection_limits_enter(acceptor->limits, &address);
     if (verdict != CONNECTION_ADMITTED) {
-        refuse(socket, descriptor, peer, verdict);
+        bool by_address = verdict == CONNECTION_TOO_MANY_FROM_ADDRESS;
+        refuse(socket, descriptor, peer, by_address,
+               by_address ? "max.connections.per.ip" : "max.connections");
         return;
     }
     int on = 1;
@@ -176,6 +189,7 @@ int acceptor_new(const struct network_server_options *options, struct reactor **
     acceptor->loop = loop_new();
     acceptor->rest_timer.fire = on_rest_end;
     acceptor->spare_descriptor = open_spare();
+    acceptor->descriptors_max = descriptors_for_connections(options->open_files_max);
     atomic_init(&acceptor->accepted, 0);
     atomic_init(&acceptor->refused, 0);
     for (size_t i = 0; i < options->listener_count; i++) {

@@ -4,8 +4,10 @@
  * connections that come before acceptor_start wait in the kernel's queue. An accepted connection goes to the
  * reactor that has the fewest; one that exceeds a limit is closed at once, with a limited line in the log.
  *
- * When the process has no descriptors left, a spare one is given up to take the next connection off the queue
- * and close it, so that its peer hears of it, and accepting rests for a moment.
+ * Connections leave the process some descriptors for files that it must open (open_files_max); one
+ * that would take them is closed as well. When there are none left all the same, a spare one is given up to
+ * take the next connection off the queue and close it, so that its peer hears of it, and accepting rests for
+ * a moment.
  *
  * All functions belong to the thread that owns the server.
  */

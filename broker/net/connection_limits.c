@@ -19,20 +19,17 @@ struct connection_limits {
     pthread_mutex_t mutex;
     size_t max_connections;
     size_t max_connections_per_ip;
-    size_t descriptors;     /* SIZE_MAX: no bound */
     struct map *overrides;  /* address -> bound + 1, as a pointer's value; constant once threads run */
     size_t count;           /* guarded by mutex */
     struct map *by_address; /* guarded by mutex: address -> count, as a pointer's value */
 };
 
-struct connection_limits *connection_limits_new(size_t max_connections, size_t max_connections_per_ip,
-                                                size_t descriptors)
+struct connection_limits *connection_limits_new(size_t max_connections, size_t max_connections_per_ip)
 {
     struct connection_limits *limits = memory_allocate_zeroed(1, sizeof(*limits));
     pthread_mutex_init(&limits->mutex, NULL);
     limits->max_connections = max_connections;
     limits->max_connections_per_ip = max_connections_per_ip;
-    limits->descriptors = descriptors > 0 ? descriptors : SIZE_MAX;
     limits->by_address = map_new(random_u64());
     limits->overrides = map_new(random_u64());
     return limits;
@@ -116,8 +113,6 @@ enum connection_verdict connection_limits_enter(struct connection_limits *limits
     uintptr_t from_address = (uintptr_t)map_get(limits->by_address, key);
     if (limits->count >= limits->max_connections) {
         verdict = CONNECTION_TOO_MANY;
-    } else if (limits->count >= limits->descriptors) {
-        verdict = CONNECTION_TOO_FEW_DESCRIPTORS;
     } else if (from_address >= bound_of(limits, key)) {
         verdict = CONNECTION_TOO_MANY_FROM_ADDRESS;
     } else {

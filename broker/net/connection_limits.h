@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How many connections there are, in all and from each address (max.connections, max.connections.per.ip and
- * its overrides), and how many the limit of open files leaves room for. The acceptor takes a place, the
- * reactor that closes the connection gives it back. Any thread; a mutex guards it, which is taken only when
- * connections come and go.
+ * its overrides). The acceptor takes a place, the reactor that closes the connection gives it back. Any
+ * thread; a mutex guards it, which is taken only when connections come and go.
  */
 #ifndef BROKER_NET_CONNECTION_LIMITS_H
 #define BROKER_NET_CONNECTION_LIMITS_H
@@ -16,16 +15,9 @@
 
 struct connection_limits;
 
-enum connection_verdict {
-    CONNECTION_ADMITTED,
-    CONNECTION_TOO_MANY,
-    CONNECTION_TOO_MANY_FROM_ADDRESS,
-    CONNECTION_TOO_FEW_DESCRIPTORS
-};
+enum connection_verdict { CONNECTION_ADMITTED, CONNECTION_TOO_MANY, CONNECTION_TOO_MANY_FROM_ADDRESS };
 
-/* `descriptors`: how many of the process's open files may be connections; 0: no bound. */
-struct connection_limits *connection_limits_new(size_t max_connections, size_t max_connections_per_ip,
-                                                size_t descriptors);
+struct connection_limits *connection_limits_new(size_t max_connections, size_t max_connections_per_ip);
 /*
  * Other bounds for single addresses: "host:count,...", each host an address (IPv6 with or without brackets)
  * or a name, whose addresses are all meant. Before threads start. 0; or -EINVAL, and what is wrong is

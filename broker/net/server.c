@@ -57,8 +57,7 @@ int network_server_new(const struct network_server_options *options, struct netw
     shared->logger = options->logger;
     shared->handler = options->handler;
     request_memory_init(&shared->memory, options->queued_max_request_bytes);
-    shared->limits = connection_limits_new(options->max_connections, options->max_connections_per_ip,
-                                           options->max_connection_descriptors);
+    shared->limits = connection_limits_new(options->max_connections, options->max_connections_per_ip);
     server->listener_count = options->listener_count;
     for (; server->reactor_count < options->reactor_count; server->reactor_count++)
         server->reactors[server->reactor_count] = reactor_new(server->reactor_count, shared);

@@ -40,6 +40,7 @@ struct network_server_options {
     size_t max_connections;            /* max.connections, over all listeners */
     size_t max_connections_per_ip;     /* max.connections.per.ip */
     size_t max_connection_descriptors; /* open files that may be connections (ulimit -n); 0: no bound */
+    size_t open_files_max; /* of the process (ulimit -n): connections leave some of them; 0: not known */
     const char *max_connections_per_ip_overrides; /* its overrides, "host:count,..."; NULL: none */
     int64_t connections_max_idle_ms;              /* connections.max.idle.ms; < 0: never */
     /*

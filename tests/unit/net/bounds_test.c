@@ -126,6 +126,33 @@ static void test_max_connections(void **state)
     fixture_release(&fixture);
 }
 
+/* Connections leave some descriptors to files; who would take them is turned away, who is there is served. */
+static void test_reserved_descriptors(void **state)
+{
+    (void)state;
+    struct network_fixture fixture;
+    fixture_init(&fixture);
+    /* A quarter is left for files where the limit is low. Both ends of a connection are in this process. */
+    int next = dup(0), most = next + 60;
+    fixture.options.open_files_max = (size_t)most * 4 / 3;
+    close(next);
+    fixture_start(&fixture);
+    int peers[60], served = 0;
+    int port = network_server_port(fixture.server, 0);
+    while (served < 60 && (peers[served] = dial(port)) < most - 1) {
+        expect_served(peers[served]);
+        served++;
+    }
+    assert_in_range(served, 1, 59);
+    expect_closed(peers[served]);
+    assert_true(fixture_logged(&fixture, "limit of open files"));
+    for (int i = 0; i < served; i++)
+        expect_served(peers[i]);
+    for (int i = 0; i <= served; i++)
+        close(peers[i]);
+    fixture_release(&fixture);
+}
+
 /* No descriptors left: the next one is turned away, later ones are served. */
 static void test_no_descriptors(void **state)
 {
@@ -599,6 +626,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_per_address),
         cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_reserved_descriptors),
         cmocka_unit_test(test_no_descriptors),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_bad_input),
