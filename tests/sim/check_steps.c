@@ -365,8 +365,8 @@ static void check_replica(struct world *world, int32_t index, int32_t number,
         check_isr_holds_committed(world, number);
 }
 
-/* A deletion that has ended has ended on all replicas (I36), and the next topic of that name is another (I35).
- * Only who had moved away may not have heard: it hears before the end. */
+/* A deletion that has ended has ended on all replicas (I36), and the next topic of that name is another
+ * (I35). Only who had moved away may not have heard: it hears before the end. */
 static bool check_of_this_topic(struct world *world, int32_t index, int32_t number,
                                 const struct partition *partition)
 {

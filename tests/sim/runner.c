@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -24,7 +25,10 @@ struct shared_worker {
     volatile uint64_t seed; /* under way */
     volatile uint64_t done;
     volatile int64_t processor_ms;
+    volatile uint64_t next; /* place of the seed that comes then */
     bool found;
+    size_t failed_count; /* with keep_going: the seeds that failed */
+    uint64_t failed[FAILED_SEEDS_MAX];
     struct sim_counters counters;
     size_t report_length;
     char report[REPORT_MAX];
@@ -102,23 +106,34 @@ static int64_t processor_ms(void)
            (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
 }
 
-static _Noreturn void work(const struct run_request *request, int number, struct shared_worker *shared)
+static void note_failed(struct shared_worker *shared, uint64_t seed)
+{
+    if (shared->failed_count < FAILED_SEEDS_MAX)
+        shared->failed[shared->failed_count++] = seed;
+}
+
+static _Noreturn void work(const struct run_request *request, struct shared_worker *shared)
 {
     struct buffer report;
     buffer_init(&report);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* no worker outlives the run */
-    for (uint64_t i = (uint64_t)number; i < request->count && !shared->found; i += (uint64_t)request->jobs) {
+    while (shared->next < request->count && (request->keep_going || !shared->found)) {
+        uint64_t i = shared->next;
         bool found;
         shared->processor_ms = processor_ms();
         if (request->at_most_ms > 0 && shared->processor_ms >= request->at_most_ms / request->jobs)
             break;
         shared->seed = request->first + i;
+        shared->next = i + (uint64_t)request->jobs;
         run_seed(request->first + i, &request->options, &found, &report, &shared->counters);
-        if (found) {
+        if (found)
+            note_failed(shared, shared->seed);
+        if (found && !shared->found) {
             shared->report_length = min_size(report.length, REPORT_MAX);
             memcpy(shared->report, report.data, shared->report_length);
             shared->found = true;
         }
+        buffer_clear(&report);
         shared->done++;
     }
     shared->processor_ms = processor_ms();
@@ -127,19 +142,21 @@ static _Noreturn void work(const struct run_request *request, int number, struct
     _exit(shared->found ? 1 : 0);
 }
 
-/* Takes a failure over, if it is the one with the lowest seed so far. */
-static void take_failure(struct run_result *result, const struct shared_worker *shared, int status)
+/* Takes a failure over, if it is the one with the lowest seed so far; `ended`: the seed ended its process. */
+static void take_failure(struct run_result *result, const struct shared_worker *shared, bool ended,
+                         int status)
 {
-    if (result->found && result->seed < shared->seed)
+    uint64_t seed = ended ? shared->seed : shared->failed[0];
+    if (result->found && result->seed < seed)
         return;
     result->found = true;
-    result->seed = shared->seed;
+    result->seed = seed;
     buffer_clear(&result->report);
-    if (shared->found)
+    if (!ended)
         buffer_append(&result->report, shared->report, shared->report_length);
     else
         buffer_print(&result->report, "seed %llu ended its process (%s %d): see what it printed above\n",
-                     (unsigned long long)shared->seed, WIFSIGNALED(status) ? "signal" : "exit code",
+                     (unsigned long long)seed, WIFSIGNALED(status) ? "signal" : "exit code",
                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
@@ -153,6 +170,17 @@ static void show_progress(const struct shared_worker *shared, int jobs, double s
     fflush(stderr);
 }
 
+/* A seed has ended its process: another one goes on behind it. */
+static pid_t go_on(const struct run_request *request, struct shared_worker *shared)
+{
+    note_failed(shared, shared->seed);
+    shared->done++;
+    pid_t pid = fork();
+    if (pid == 0)
+        work(request, shared);
+    return pid;
+}
+
 /* Waits for the workers; after a failure those that are left are ended. */
 static void wait_for_workers(const struct run_request *request, struct shared_worker *shared, pid_t *pids,
                              int64_t started_ms, struct run_result *result)
@@ -164,12 +192,17 @@ static void wait_for_workers(const struct run_request *request, struct shared_wo
             if (pids[w] <= 0 || waitpid(pids[w], &status, WNOHANG) != pids[w])
                 continue;
             pids[w] = 0;
-            left--;
             bool stopped = result->found && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
-            if (status != 0 && !stopped)
-                take_failure(result, &shared[w], status);
+            bool ended = WIFSIGNALED(status) || (status != 0 && !shared[w].found);
+            if (shared[w].found && !stopped)
+                take_failure(result, &shared[w], false, status);
+            if (ended && !stopped)
+                take_failure(result, &shared[w], true, status);
+            if (request->keep_going && ended)
+                pids[w] = go_on(request, &shared[w]);
+            left -= pids[w] <= 0;
         }
-        for (int w = 0; result->found && w < request->jobs; w++)
+        for (int w = 0; result->found && !request->keep_going && w < request->jobs; w++)
             if (pids[w] > 0)
                 kill(pids[w], SIGTERM);
         double seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
@@ -181,6 +214,12 @@ static void wait_for_workers(const struct run_request *request, struct shared_wo
     }
     if (request->progress)
         fprintf(stderr, "\n");
+}
+
+static int compare_seeds(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
 }
 
 int run_seeds(const struct run_request *request, struct run_result *result)
@@ -197,10 +236,12 @@ int run_seeds(const struct run_request *request, struct run_result *result)
     pid_t pids[JOBS_MAX];
     int64_t started_ms = clock_monotonic_ms();
     fflush(stdout);
+    for (int w = 0; w < request->jobs; w++)
+        shared[w].next = (uint64_t)w;
     for (int w = 0; w < request->jobs; w++) {
         pids[w] = fork();
         if (pids[w] == 0)
-            work(request, w, &shared[w]);
+            work(request, &shared[w]);
         if (pids[w] < 0) {
             int error = -errno;
             while (w-- > 0) {
@@ -215,9 +256,12 @@ int run_seeds(const struct run_request *request, struct run_result *result)
     result->seconds = (double)(clock_monotonic_ms() - started_ms) / 1000.0;
     for (int w = 0; w < request->jobs; w++) {
         result->seeds += shared[w].done;
+        for (size_t i = 0; i < shared[w].failed_count && result->failed_count < FAILED_SEEDS_MAX; i++)
+            result->failed[result->failed_count++] = shared[w].failed[i];
         result->processor_seconds += (double)shared[w].processor_ms / 1000.0;
         add_counters(&result->counters, &shared[w].counters);
     }
+    qsort(result->failed, result->failed_count, sizeof(*result->failed), compare_seeds);
     munmap(shared, size);
     return 0;
 }

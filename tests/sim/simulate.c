@@ -31,6 +31,7 @@ static const char usage[] =
     "  --flush          flush.messages=1 in all seeds: with --lossy any broker loses power, and nothing\n"
     "                   that was acknowledged is lost\n"
     "  --moves          operators move replicas too\n"
+    "  --keep-going     a failure does not end the run; all seeds that failed are listed\n"
     "  --trace          with --seed: tells the whole story\n"
     "  --table          switches off each rule in turn, from several starts (--starts N, 5; --jobs), and\n"
     "                   prints how many seeds found it; fails when one is not found in 60 s of one core\n"
@@ -118,6 +119,9 @@ static bool take_option(struct command_line *line, int option, char *value)
     case 'm':
         request->options.moves = true;
         return true;
+    case 'k':
+        request->keep_going = true;
+        return true;
     case 't':
         request->options.trace = true;
         return true;
@@ -139,13 +143,21 @@ static void tell_usage(void)
 static bool parse_command_line(struct command_line *line, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"seeds", required_argument, NULL, 'n'},
-        {"start", required_argument, NULL, 'b'}, {"jobs", required_argument, NULL, 'j'},
-        {"fault", required_argument, NULL, 'f'}, {"expect-found", no_argument, NULL, 'e'},
-        {"lossy", no_argument, NULL, 'l'},       {"flush", no_argument, NULL, 'u'},
-        {"moves", no_argument, NULL, 'm'},       {"trace", no_argument, NULL, 't'},
-        {"table", no_argument, NULL, 'T'},       {"starts", required_argument, NULL, 'S'},
-        {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
+        {"seed", required_argument, NULL, 's'},
+        {"seeds", required_argument, NULL, 'n'},
+        {"start", required_argument, NULL, 'b'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"fault", required_argument, NULL, 'f'},
+        {"expect-found", no_argument, NULL, 'e'},
+        {"lossy", no_argument, NULL, 'l'},
+        {"flush", no_argument, NULL, 'u'},
+        {"moves", no_argument, NULL, 'm'},
+        {"trace", no_argument, NULL, 't'},
+        {"table", no_argument, NULL, 'T'},
+        {"starts", required_argument, NULL, 'S'},
+        {"keep-going", no_argument, NULL, 'k'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.request = {.first = 1, .count = 1000, .jobs = 1}, .starts = 5};
     line->request.progress = isatty(STDERR_FILENO) != 0;
@@ -263,6 +275,15 @@ static int run_one(const struct command_line *line)
     return found == line->expect_found ? 0 : 1;
 }
 
+static void tell_failed(const struct run_result *result)
+{
+    printf("%zu%s of %llu seeds failed:", result->failed_count,
+           result->failed_count == FAILED_SEEDS_MAX ? " or more" : "", (unsigned long long)result->seeds);
+    for (size_t i = 0; i < result->failed_count; i++)
+        printf(" %llu", (unsigned long long)result->failed[i]);
+    printf("\n");
+}
+
 static int run_many(const struct command_line *line, int argc, char **argv)
 {
     struct run_result result;
@@ -275,6 +296,8 @@ static int run_many(const struct command_line *line, int argc, char **argv)
     if (result.found) {
         fputs(buffer_string(&result.report), stdout);
         tell_repeat(line, argc, argv, result.seed);
+        if (line->request.keep_going)
+            tell_failed(&result);
         printf("found by seed %llu, after %llu seeds, %.0f seeds/s\n", (unsigned long long)result.seed,
                (unsigned long long)(result.seed - line->request.first + 1), rate);
     } else {
