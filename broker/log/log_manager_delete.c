@@ -272,13 +272,27 @@ static int64_t later(int64_t now_ms)
     return now_ms > INT64_MAX - REMOVE_AGAIN_MS ? INT64_MAX : now_ms + REMOVE_AGAIN_MS;
 }
 
+/* Before the last trace of a deletion goes, the checkpoint says no more that the log is here: a start that
+ * finds neither takes it for lost (log_manager_load.c). 0, or -errno. */
+static int forget_entry(struct log_manager *manager, struct log_directory *directory)
+{
+    log_manager_lock_checkpoints(directory);
+    int error = directory->unwritten & LOG_CHECKPOINT_RECOVERY
+                    ? log_manager_write_checkpoints(manager, directory, LOG_CHECKPOINT_RECOVERY)
+                    : 0;
+    log_manager_unlock_checkpoints(directory);
+    /* Where the disk is full, what is to be removed is what makes room. */
+    return lacks_room(error) ? 0 : error;
+}
+
 static int64_t remove_due(struct log_manager *manager, const struct log_directory *directory, int64_t now_ms)
 {
     struct due_removal *due;
     int64_t next_ms;
     while ((due = take_due(manager, directory, now_ms, &next_ms))) {
-        int error =
-            log_directory_is_offline(due->directory) ? 0 : file_system_remove_tree(manager->files, due->path);
+        int error = log_directory_is_offline(due->directory) ? 0 : forget_entry(manager, due->directory);
+        if (!error && !log_directory_is_offline(due->directory))
+            error = file_system_remove_tree(manager->files, due->path);
         if (error && error != -ENOENT) {
             log_manager_directory_error(due->directory, error, "removing a deleted log");
             pthread_mutex_lock(&manager->mutex);

@@ -12,8 +12,9 @@
  * there are as many as named, and each either was stopped cleanly or belongs to the same boot: a process that
  * is killed leaves all it has written in the page cache, a machine that loses power does not. Lives after
  * last.epoch it does not vouch for: a directory restored from an older copy knows nothing of them. A
- * directory that is new, was exchanged or left away, is offline, leaves a log out, or had to be cut by
- * recovery ends it; so does one that fails (I6): then the files are removed at once.
+ * directory that is new, was exchanged or left away, is offline, leaves a log out, misses one that a
+ * checkpoint tells of, or had to be cut by recovery ends it; so does one that fails (I6): then the files are
+ * removed at once.
  *
  * A file that is not believed is removed durably before anything is written, so that a clean stop before the
  * next registration does not make it true again. One that is believed is written anew with the present boot.

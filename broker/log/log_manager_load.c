@@ -2,6 +2,12 @@
 /*
  * Finding all logs at start: every folder of every directory is looked at once; what was being deleted is to
  * be removed after the start; the checkpoints are read. A directory that refuses goes offline here, alone.
+ *
+ * A log that a checkpoint tells of has a folder, or somebody took it away while the broker was down: what is
+ * made in its place is empty, and this broker's logs do not count as whole any more (log_manager_intact.c).
+ * A clean stop writes the recovery points of the logs that are there, and of no other. After a crash the file
+ * may still name logs that were deleted, or have moved to another directory, since it was written: the folder
+ * has a -delete name then (the file is written before that folder goes), or the log lies elsewhere.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -38,6 +44,14 @@ static void add_log(struct folder_visit *visit, const struct log_folder_name *na
     buffer_release(&key);
 }
 
+static void note_deleted(struct directory_load *load, const struct log_folder_name *name)
+{
+    struct buffer key;
+    buffer_init(&key);
+    map_put(load->deleted, log_manager_key(&key, name->topic, name->partition), load);
+    buffer_release(&key);
+}
+
 static void add_future(struct folder_visit *visit, const char *name)
 {
     struct log_manager *manager = visit->manager;
@@ -60,6 +74,7 @@ static int visit_folder(void *context, const char *name, bool is_directory)
         add_log(visit, &folder);
         return 0;
     case LOG_FOLDER_DELETE:
+        note_deleted(visit->load, &folder);
         buffer_init(&path);
         buffer_print(&path, "%s/%s", directory->path, name);
         log_manager_remove_later(visit->manager, directory, buffer_string(&path), INT64_MIN);
@@ -118,9 +133,25 @@ void log_manager_each_future(struct log_manager *manager,
 
 /* ---- checkpoints ---- */
 
-static void apply_checkpoint(struct log_manager *manager, struct log_directory *directory,
+/* The recovery points name a log of this directory that has no folder. `key`: as of log_manager_key. */
+static void miss_log(struct log_manager *manager, const struct directory_load *load, struct slice key)
+{
+    struct log_directory *directory = load->directory;
+    if (!directory->was_clean && (map_get(load->deleted, key) || map_get(manager->logs, key)))
+        return;
+    log_warn(manager->logger, "log",
+             "%s/%.*s was here at the last stop and is gone: until it has registered anew, no log of this "
+             "broker counts as whole",
+             directory->path, SLICE_ARGUMENTS(key));
+    atomic_store(&directory->health.has_cut, true);
+    /* At once: after a crash on the way, a checkpoint without that line may be all that is left to tell. */
+    log_manager_forget_intact(manager);
+}
+
+static void apply_checkpoint(struct log_manager *manager, const struct directory_load *load,
                              const struct checkpoint *checkpoint, enum log_checkpoint which)
 {
+    struct log_directory *directory = load->directory;
     struct buffer key;
     buffer_init(&key);
     for (size_t i = 0; i < checkpoint->count; i++) {
@@ -130,6 +161,8 @@ static void apply_checkpoint(struct log_manager *manager, struct log_directory *
             log_manager_find_in(manager, directory, slice_of(entry->topic), entry->partition);
         if (!managed) { /* of a log that was deleted, or has moved away: a namesake does not inherit it */
             directory->unwritten |= which;
+            if (which == LOG_CHECKPOINT_RECOVERY)
+                miss_log(manager, load, key_text);
             continue;
         }
         if (which == LOG_CHECKPOINT_HIGH_WATERMARK && managed == map_get(manager->logs, key_text)) {
@@ -151,8 +184,9 @@ static void apply_checkpoint(struct log_manager *manager, struct log_directory *
     buffer_release(&key);
 }
 
-static void read_checkpoints(struct log_manager *manager, struct log_directory *directory)
+static void read_checkpoints(struct log_manager *manager, const struct directory_load *load)
 {
+    struct log_directory *directory = load->directory;
     static const struct {
         const char *name;
         enum log_checkpoint which;
@@ -168,7 +202,7 @@ static void read_checkpoints(struct log_manager *manager, struct log_directory *
         int error =
             checkpoint_read(manager->files, manager->logger, directory->path, files[i].name, &checkpoint);
         if (!error)
-            apply_checkpoint(manager, directory, &checkpoint, files[i].which);
+            apply_checkpoint(manager, load, &checkpoint, files[i].which);
         checkpoint_release(&checkpoint);
         if (error) {
             struct buffer line;
@@ -186,12 +220,13 @@ int log_manager_load(struct log_manager *manager, int threads, struct buffer *er
     int result = 0;
     for (size_t i = 0; i < manager->directories_count && !result; i++) {
         loads[i].directory = &manager->directories[i];
+        loads[i].deleted = map_new(0);
         atomic_init(&loads[i].next, 0);
         if (!log_directory_is_offline(loads[i].directory))
             result = find_logs(manager, &loads[i], error);
     }
     for (size_t i = 0; i < manager->directories_count && !result; i++)
-        read_checkpoints(manager, &manager->directories[i]);
+        read_checkpoints(manager, &loads[i]);
     if (!result)
         result = log_manager_open_logs(manager, loads, threads, error);
     if (!result)
@@ -206,6 +241,8 @@ int log_manager_load(struct log_manager *manager, int threads, struct buffer *er
     for (size_t i = 0; i < manager->directories_count; i++) {
         free(loads[i].logs);
         free(loads[i].seeds);
+        if (loads[i].deleted)
+            map_free(loads[i].deleted);
     }
     free(loads);
     return result;

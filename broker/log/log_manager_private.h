@@ -190,6 +190,7 @@ struct directory_load {
     size_t count;
     size_t capacity;
     atomic_size_t next;
+    struct map *deleted; /* keys of logs whose folders have a -delete name */
 };
 
 /* Opens them all, with `threads` threads for each directory, or on the caller's where that is 0. 0, or -errno

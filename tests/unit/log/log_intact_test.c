@@ -206,6 +206,107 @@ static void test_i25_failed_directory_ends_it(void **state)
     finish(&bench);
 }
 
+static void make_logs(struct bench *bench, int32_t count)
+{
+    for (int32_t i = 0; i < count; i++) {
+        struct log_settings settings;
+        log_settings_init(&settings);
+        struct partition_log *log;
+        assert_int_equal(log_manager_obtain(bench->logs, slice_of("t"), i, true, &settings, &log), 0);
+    }
+    const struct recovery_entry all[] = {{slice_of("t"), 0, 0, 0, 0}, {slice_of("t"), 1, 0, 0, 0}};
+    assert_int_equal(log_manager_checkpoint_recovery(bench->logs, all, ARRAY_SIZE(all)), 0);
+}
+
+static void remove_folder(struct bench *bench, const char *path)
+{
+    assert_int_equal(file_system_remove_tree(memory_files_system(bench->disk), path), 0);
+}
+
+/* What is made in its place is empty: it must not count as what the controller knows of. */
+static void i25_removed_folder_ends_it(void **state)
+{
+    (void)state;
+    for (int killed = 0; killed < 2; killed++) {
+        struct bench bench;
+        bench_init(&bench, 1);
+        start_and_mark(&bench, "boot-1");
+        make_logs(&bench, 2);
+        if (killed)
+            crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+        else
+            stop_cleanly(&bench);
+        remove_folder(&bench, "/a/t-1");
+        start(&bench, "boot-1");
+        assert_int_equal(log_manager_intact(bench.logs).since, -1);
+        stop_cleanly(&bench); /* it had not registered */
+        start(&bench, "boot-1");
+        assert_int_equal(log_manager_intact(bench.logs).since, -1);
+        finish(&bench);
+    }
+}
+
+/* Wherever that start ends: the checkpoint may be written before the marks are looked at. */
+static void i25_removed_folder_ends_it_after_a_start_that_was_cut_short(void **state)
+{
+    (void)state;
+    for (uint64_t after = 0; after < 40; after++) {
+        struct bench bench;
+        bench_init(&bench, 1);
+        start_and_mark(&bench, "boot-1");
+        make_logs(&bench, 2);
+        stop_cleanly(&bench);
+        remove_folder(&bench, "/a/t-1");
+        memory_files_stop_after(bench.disk, after);
+        struct log_manager_options options = {.files = memory_files_system(bench.disk),
+                                              .directories = bench.directories,
+                                              .directories_count = 1,
+                                              .broker_id = 1,
+                                              .cluster_id = "c",
+                                              .boot_id = "boot-1",
+                                              .seed = 1};
+        log_settings_init(&options.defaults);
+        struct buffer error;
+        buffer_init(&error);
+        if (log_manager_open(&options, &bench.logs, &error) == 0)
+            log_manager_free(bench.logs);
+        buffer_release(&error);
+        memory_files_crash(bench.disk, MEMORY_FILES_PROCESS_CRASH);
+        start(&bench, "boot-1");
+        assert_int_equal(log_manager_intact(bench.logs).since, -1);
+        finish(&bench);
+    }
+}
+
+/* Who deletes a log, or sets it aside as a stray, misses nothing: not after a clean stop, and not when it is
+ * killed before the next checkpoint, or after the files went. */
+static void i25_deleted_log_does_not_end_it(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        struct bench bench;
+        bench_init(&bench, 1);
+        start_and_mark(&bench, "boot-1");
+        make_logs(&bench, 2);
+        assert_int_equal(log_manager_delete(bench.logs, slice_of("t"), 1), 0);
+        if (how == 1)
+            log_manager_remove_due(bench.logs, INT64_MAX);
+        if (how == 3)
+            stop_cleanly(&bench);
+        else
+            crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+        start(&bench, "boot-1");
+        assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
+        if (how == 2) { /* the folder goes in the second life, which is killed, too */
+            log_manager_remove_due(bench.logs, INT64_MAX);
+            crash(&bench, MEMORY_FILES_PROCESS_CRASH);
+            start(&bench, "boot-1");
+            assert_int_equal(log_manager_intact(bench.logs).since, SINCE);
+        }
+        finish(&bench);
+    }
+}
+
 static void damage(struct bench *bench, const char *text)
 {
     assert_int_equal(
@@ -249,6 +350,9 @@ int main(void)
         cmocka_unit_test(test_i25_no_life_is_vouched_for_that_was_not_told),
         cmocka_unit_test(test_i25_failed_directory_ends_it),
         cmocka_unit_test(test_i25_damaged_marks_are_not_believed),
+        cmocka_unit_test(i25_removed_folder_ends_it),
+        cmocka_unit_test(i25_removed_folder_ends_it_after_a_start_that_was_cut_short),
+        cmocka_unit_test(i25_deleted_log_does_not_end_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
