@@ -154,7 +154,7 @@ static void take_recovery(struct managed_log *managed, const void *entry)
     managed->recovery_point = min_i64(max_i64(collected->recovery_point, managed->recovery_point),
                                       partition_log_recovery_point(managed->log));
     managed->log_start_offset = min_i64(max_i64(collected->log_start_offset, managed->log_start_offset),
-                                        partition_log_start_offset(managed->log));
+                                        partition_log_start_offset_kept(managed->log));
 }
 
 /* A full directory was told of, and its files of before are still good. 0, or -errno. */

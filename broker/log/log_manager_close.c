@@ -104,7 +104,7 @@ static int finish(struct log_manager *manager, const struct directory_close *clo
         if (!managed->log)
             continue;
         managed->recovery_point = partition_log_recovery_point(managed->log);
-        managed->log_start_offset = partition_log_start_offset(managed->log);
+        managed->log_start_offset = partition_log_start_offset_kept(managed->log);
     }
     unsigned which =
         LOG_CHECKPOINT_RECOVERY | LOG_CHECKPOINT_START | (unsigned)atomic_load(&directory->unsure);

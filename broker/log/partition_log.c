@@ -394,6 +394,12 @@ int64_t partition_log_start_offset(const struct partition_log *log)
     return log->start_offset;
 }
 
+int64_t partition_log_start_offset_kept(const struct partition_log *log)
+{
+    int64_t start_offset = log->start_offset; /* read first, see begin_anew */
+    return max_i64(start_offset, log->start_offset_kept);
+}
+
 int64_t partition_log_end_offset(const struct partition_log *log)
 {
     return log->end_offset;

@@ -147,6 +147,8 @@ const struct log_settings *partition_log_settings(const struct partition_log *lo
 
 /* May be asked without the owner's lock. */
 int64_t partition_log_start_offset(const struct partition_log *log);
+/* The same for a checkpoint: it does not fall while an append begins the log within a batch. */
+int64_t partition_log_start_offset_kept(const struct partition_log *log);
 /* The offset that the next record gets. */
 int64_t partition_log_end_offset(const struct partition_log *log);
 /* Everything below is durable. May lie above the end, before a gap that is about to be crossed. May be asked

@@ -69,6 +69,9 @@ struct partition_log {
     size_t segments_capacity;
     atomic_int_least64_t
         start_offset; /* this and the recovery point: read by the log manager's checkpoints */
+    /* Where the log begins for checkpoints, while it is lower for the moment of an append: it began anew with
+     * a batch that its start lies within (I9). Never above what the start was last, unless it was cut. */
+    atomic_int_least64_t start_offset_kept;
     int64_t end_offset;
     enum log_end_state end_state;
     int64_t size_bytes;

@@ -63,12 +63,17 @@ int partition_log_lower_recovery_point(struct partition_log *log, int64_t offset
  * before a segment goes. Should it say more than the log has after a crash, everything in it would go; should
  * it say less, a log whose segments are gone already, and whose new one has no name yet, would begin and end
  * there, below what it had, and below what it was counted on for.
+ *
+ * An empty log that goes up writes nothing: it has no segment whose loss would matter, a new segment that has
+ * its name tells the start by its base, and nobody is counted on for offsets who is told to go above its end,
+ * for a leader's log starts no higher than its high watermark. A broker gets thousands of such at once.
  */
 static int keep_start(struct partition_log *log, int64_t offset, int64_t start_offset)
 {
     int64_t before = log->start_offset;
     int error = partition_log_lower_recovery_point(log, offset);
-    if (error || !log->keep_checkpoints)
+    bool goes_up = before == log->end_offset && offset > log->end_offset;
+    if (error || !log->keep_checkpoints || goes_up)
         return error;
     log->start_offset = start_offset;
     const struct log_checkpoint_bounds bounds = {0, offset, start_offset, start_offset};
@@ -289,6 +294,8 @@ static int16_t begin_anew(struct partition_log *log, int64_t offset, int64_t sta
     if (partition_log_failure(log))
         return KAFKA_KAFKA_STORAGE_ERROR;
     int64_t before = log->start_offset;
+    /* First: who reads both without the lock sees the lower start only with what it is to return to. */
+    log->start_offset_kept = start_offset > offset ? start_offset : min_i64(log->start_offset_kept, offset);
     int error = keep_start(log, offset, start_offset);
     if (error)
         return partition_log_disk_error(log, error, "writing the recovery point and the log start");

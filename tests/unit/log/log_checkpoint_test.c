@@ -115,6 +115,84 @@ static void a_lowered_start_is_written_at_last(void **state)
     world_release(&world);
 }
 
+static int count_checkpoints(void *context, enum memory_files_operation operation, const char *path)
+{
+    (void)operation;
+    *(size_t *)context += strstr(path, "checkpoint") != NULL;
+    return 0;
+}
+
+/* New replicas of topics whose retention has deleted something come by the thousand: each begins above its
+ * end, and none of them rewrites the file of all for that. */
+static void i7_an_empty_log_that_goes_up_writes_no_start(void **state)
+{
+    (void)state;
+    struct world world;
+    world_init_directories(&world, 19);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = world_make(&world, 0);
+    assert_int_equal(partition_log_truncate_fully(log, 100, 0), KAFKA_NONE); /* may write that it is new */
+    size_t touched = 0;
+    memory_files_set_hook(world.disk, count_checkpoints, &touched);
+    assert_int_equal(partition_log_truncate_fully(log, 200, 0), KAFKA_NONE);
+    memory_files_set_hook(world.disk, NULL, NULL);
+    assert_int_equal(touched, 0);
+    assert_false(world_exists(&world, "/data/a/log-start-offset-checkpoint"));
+    assert_int_equal(follow(&world, log, 200), KAFKA_NONE);
+    world_restart(&world, MEMORY_FILES_PROCESS_CRASH);
+    log = world_obtain(&world, 0, false, 0);
+    assert_int_equal(partition_log_start_offset(log), 200);
+    assert_int_equal(partition_log_end_offset(log), 201);
+    world_release(&world);
+}
+
+struct start_watch {
+    struct world *world;
+    struct partition_log *log;
+    int64_t lowest;
+    int64_t lowest_kept;
+};
+
+static int watch_start(void *context, enum memory_files_operation operation, const char *path)
+{
+    struct start_watch *watch = context;
+    (void)operation;
+    (void)path;
+    watch->lowest = min_i64(watch->lowest, partition_log_start_offset(watch->log));
+    watch->lowest_kept = min_i64(watch->lowest_kept, partition_log_start_offset_kept(watch->log));
+    return 0;
+}
+
+/* The log start of a checkpoint that is written while a log begins within a batch does not fall. */
+static void i9_the_start_on_disk_does_not_fall_while_a_log_begins_within_a_batch(void **state)
+{
+    (void)state;
+    struct world world;
+    struct buffer bytes;
+    world_init_directories(&world, 20);
+    assert_int_equal(world_open(&world), 0);
+    struct partition_log *log = world_make(&world, 0);
+    assert_int_equal(partition_log_truncate_fully(log, 15, 0), KAFKA_NONE);
+    buffer_init(&bytes);
+    struct batch_plan plan = batch_plan_plain(5, NOW_MS);
+    make_batch(&world.prng, &plan, &bytes);
+    record_batch_set_base_offset(bytes.data, 13);
+    record_batch_set_leader_epoch(bytes.data, 1);
+    struct start_watch watch = {&world, log, 15, 15};
+    memory_files_set_hook(world.disk, watch_start, &watch);
+    assert_int_equal(partition_log_append_as_follower(log, bytes.data, bytes.length, NOW_MS, NULL),
+                     KAFKA_NONE);
+    memory_files_set_hook(world.disk, NULL, NULL);
+    assert_int_equal(watch.lowest, 13);
+    assert_int_equal(watch.lowest_kept, 15);
+    assert_int_equal(partition_log_start_offset(log), 15);
+    assert_int_equal(partition_log_truncate_fully(log, 10, 0),
+                     KAFKA_NONE); /* as the leader says: it may fall */
+    assert_int_equal(partition_log_start_offset_kept(log), 10);
+    buffer_release(&bytes);
+    world_release(&world);
+}
+
 /* Recovery found less than the checkpoint promised: the promise is taken back before anything is appended. */
 static void a_start_lowers_the_checkpoint_too(void **state)
 {
@@ -314,6 +392,8 @@ int main(void)
         cmocka_unit_test(a_truncation_lowers_the_checkpoint_first),
         cmocka_unit_test(a_lowered_checkpoint_is_written_at_last),
         cmocka_unit_test(a_lowered_start_is_written_at_last),
+        cmocka_unit_test(i7_an_empty_log_that_goes_up_writes_no_start),
+        cmocka_unit_test(i9_the_start_on_disk_does_not_fall_while_a_log_begins_within_a_batch),
         cmocka_unit_test(a_start_lowers_the_checkpoint_too),
         cmocka_unit_test(an_emptied_log_lowers_both_checkpoints),
         cmocka_unit_test(the_first_roll_makes_an_entry),
