@@ -104,6 +104,7 @@ static void handle_follow(struct fetcher *fetcher, struct partition *partition, 
     follow->not_before_ms = 0;
     follow->pause_ms = FETCHER_PAUSE_MIN_MS;
     follow->leader_high_watermark = -1;
+    follow->damages = 0;
     list_push_back(&follow->link->follows, &follow->node);
     leader_link_kick(follow->link);
 }

@@ -31,6 +31,8 @@ struct follow {
     struct list node; /* in link->follows */
     int64_t not_before_ms;
     int64_t pause_ms;              /* after the next error */
+    int64_t damaged_offset;        /* of the last answer that could not be taken */
+    unsigned damages;              /* in a row, there */
     int64_t leader_high_watermark; /* as the leader told last; -1: not yet. Below it we are behind. */
     /* While the disk takes what was fetched last, the leader is not asked for more: the next fetch is our
      * word that we hold it (flush.messages). The watch tells when; it fires on any thread. */

@@ -234,17 +234,28 @@ static void encode_request(struct leader_link *link, struct buffer *body)
     free(partitions);
 }
 
-/* Once, until it goes on again: nothing gets better until somebody acts. */
+/* Whether that is to be said: the second time, for once may be a flip on the way, and then not again before
+ * following goes on, for nothing gets better until somebody acts. */
+static bool note_damage(struct follow *follow, int64_t offset)
+{
+    follow->damages = follow->damages > 0 && follow->damaged_offset == offset ? follow->damages + 1 : 1;
+    follow->damaged_offset = offset;
+    return follow->damages == 2;
+}
+
 static void say_damage(const struct leader_link *link, const struct asked *asked)
 {
-    log_error(
-        link->fetcher->options->logger, "replica",
-        "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
-        ": this replica cannot go on from there, and asks again every %" PRId64
-        " ms. Look at that log with dump-log; where other replicas are in sync, stop broker %d, remove its "
-        "folder of this partition and start it: the replica is fetched anew",
-        SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition), link->leader,
-        asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms, link->leader);
+    log_error(link->fetcher->options->logger, "replica",
+              "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
+              ": this replica cannot go on from there, and asks again every %" PRId64
+              " ms. Look at that log with dump-log. Where another replica is in sync, stop broker %d in "
+              "order, so that "
+              "one in sync leads; remove the partition's folder there and start it: it says then that the "
+              "folder is "
+              "gone, and fetches the replica anew",
+              SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
+              link->leader, asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms,
+              link->leader);
 }
 
 /* What arrives counts, whether the partition was behind or not. */
@@ -282,6 +293,7 @@ static void take_part(struct leader_link *link, const struct asked *asked,
     switch (outcome) {
     case FOLLOW_CONTINUE:
         follow->pause_ms = FETCHER_PAUSE_MIN_MS;
+        follow->damages = 0;
         follow->leader_high_watermark = data->high_watermark;
         /* Who got records goes to the end of the queue: an answer's size is bounded, all get their turn. */
         if (answer.records.length > 0) {
@@ -293,7 +305,7 @@ static void take_part(struct leader_link *link, const struct asked *asked,
         break;
     case FOLLOW_DAMAGED:
     case FOLLOW_BACKOFF:
-        if (outcome == FOLLOW_DAMAGED && follow->pause_ms == FETCHER_PAUSE_MIN_MS)
+        if (outcome == FOLLOW_DAMAGED && note_damage(follow, asked->position.fetch_offset))
             say_damage(link, asked);
         log_debug(fetcher->options->logger, "replica", "%.*s-%d: leader %d answers %s",
                   SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),

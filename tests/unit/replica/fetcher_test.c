@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -62,6 +63,8 @@ struct fixture {
     int listener;
     int32_t port;
     int connection;
+    struct logger *logger;
+    int lines[2]; /* a pipe of what it says */
 };
 
 /* A fetch as it arrived. */
@@ -74,6 +77,7 @@ struct fetch {
     bool asks[PARTITIONS];
     int64_t offsets[PARTITIONS];
     int64_t high_watermark; /* to be answered */
+    int16_t error;          /* likewise, for the fast one */
 };
 
 static bool find_address(struct address_book *book, int32_t broker_id, char *host, size_t host_size,
@@ -152,11 +156,15 @@ static int setup(void **state)
     fixture->manager = replica_manager_new(&manager);
     assert_int_equal(worker_new("resolver", 1, &fixture->resolver), 0);
     replication_throttles_init(&fixture->throttles, 11, 1000);
+    assert_int_equal(pipe(fixture->lines), 0);
+    assert_int_equal(fcntl(fixture->lines[0], F_SETFL, O_NONBLOCK), 0);
+    fixture->logger = logger_new(fixture->lines[1], LOG_ERROR, "test");
     struct fetcher_options options = {.count = 1,
                                       .broker_id = SELF,
                                       .manager = fixture->manager,
                                       .addresses = &fixture->addresses,
                                       .resolver = fixture->resolver,
+                                      .logger = fixture->logger,
                                       .wait_max_ms = WAIT_MAX_MS,
                                       .min_bytes = MIN_BYTES,
                                       .partition_max_bytes = PARTITION_MAX_BYTES,
@@ -185,6 +193,9 @@ static int teardown(void **state)
     close(fixture->listener);
     if (fixture->connection >= 0)
         close(fixture->connection);
+    logger_free(fixture->logger);
+    close(fixture->lines[0]);
+    close(fixture->lines[1]);
     memory_files_free(fixture->files);
     free(fixture);
     return 0;
@@ -271,6 +282,7 @@ static void answer(struct fixture *fixture, const struct fetch *fetch, const boo
         fetch_response_partition_data_init(data);
         data->partition_index = number;
         data->log_start_offset = 0;
+        data->error_code = number == FAST ? fetch->error : KAFKA_NONE;
         data->high_watermark = fetch->high_watermark;
         data->records.bytes = records[number] ? buffer_slice(&batches[number]) : slice_of("");
     }
@@ -476,6 +488,45 @@ static void test_a_replica_that_is_in_sync_is_not_held_up(void **state)
     assert_true(replication_throttle_wait_ms(&fixture->throttles.follower, clock_monotonic_ms()) > 0);
 }
 
+/* Lines that were said since the last call. */
+static int take_lines(struct fixture *fixture)
+{
+    char text[4096];
+    int lines = 0;
+    ssize_t got;
+    while ((got = read(fixture->lines[0], text, sizeof(text))) > 0)
+        for (ssize_t i = 0; i < got; i++)
+            lines += text[i] == '\n';
+    return lines;
+}
+
+/* The leader calls what the fast one asks for damaged; comes back with its next fetch. */
+static void refuse_as_damaged(struct fixture *fixture, struct fetch *fetch)
+{
+    fetch->error = KAFKA_CORRUPT_MESSAGE;
+    answer(fixture, fetch, nothing);
+    await_fetch_of(fixture, FAST, fetch);
+}
+
+/* Once may be a flip on the way; that it is damage is said the second time, and not again. */
+static void test_damage_is_told_of_once_when_it_stays(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fetch fetch;
+    follow_both(fixture);
+    await_fetch_of(fixture, FAST, &fetch);
+    for (int round = 0; round < 2; round++) {
+        refuse_as_damaged(fixture, &fetch);
+        assert_int_equal(take_lines(fixture), 0);
+        refuse_as_damaged(fixture, &fetch);
+        assert_int_equal(take_lines(fixture), 1);
+        refuse_as_damaged(fixture, &fetch);
+        assert_int_equal(take_lines(fixture), 0);
+        answer(fixture, &fetch, (const bool[]){false, true}); /* it goes on */
+        await_fetch_of(fixture, FAST, &fetch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -485,6 +536,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_requests_are_as_the_settings_say, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_throttle_holds_up_its_partition_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_replica_that_is_in_sync_is_not_held_up, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_is_told_of_once_when_it_stays, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
