@@ -62,7 +62,8 @@ void coordinator_tick_standing(struct coordinator *coordinator)
 {
     if (coordinator->options.standing == NULL)
         return;
-    standing_tick(coordinator->options.standing, clock_monotonic_ms());
+    standing_tick(coordinator->options.standing,
+                  zk_client_is_connected(zk_session_client(coordinator->session)), clock_monotonic_ms());
     ask(coordinator);
 }
 

@@ -12,6 +12,7 @@
 #include "broker/api/api.h"
 #include "broker/api/producer_ids.h"
 #include "broker/api/standing.h"
+#include "broker/boot_id.h"
 #include "broker/cleaner.h"
 #include "broker/coordinator.h"
 #include "broker/log/log_manager.h"
@@ -154,8 +155,9 @@ static void handle_life_mark(struct mail *mail)
 static void on_registered(void *context, int64_t broker_epoch)
 {
     struct server *server = context;
-    replica_manager_set_broker_epoch(server->replicas, broker_epoch);
+    /* First: nothing that is taken in this epoch may pass uncounted. */
     standing_registered(server->standing, broker_epoch, clock_monotonic_ms());
+    replica_manager_set_broker_epoch(server->replicas, broker_epoch);
     bool first = !atomic_exchange(&server->registered, true);
     struct life_mark *mark = memory_allocate(sizeof(*mark));
     *mark = (struct life_mark){{.handle = handle_life_mark}, server, broker_epoch};
@@ -327,26 +329,10 @@ static void on_directories_changed(void *context)
     server->options.failed(server->options.context);
 }
 
-#define BOOT_ID_BYTES_MAX 64
-
-/* The kernel's name for this boot; NULL where it has none. free() it. */
-static char *read_boot_id(void)
-{
-    char id[BOOT_ID_BYTES_MAX] = "";
-    FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
-    if (file == NULL)
-        return NULL;
-    size_t length = fread(id, 1, sizeof(id) - 1, file);
-    fclose(file);
-    while (length > 0 && id[length - 1] == '\n')
-        length--;
-    return length > 0 ? memory_copy_bytes(id, length) : NULL;
-}
-
 static int open_logs(struct server *server, const char *cluster_id, struct buffer *error)
 {
     const struct broker_config *config = server->options.config;
-    char *boot_id = read_boot_id();
+    char *boot_id = boot_id_read();
     struct log_manager_options options = {
         .files = file_system_posix(),
         .logger = server->options.logger,

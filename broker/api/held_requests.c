@@ -15,6 +15,7 @@ struct held_line {
     struct list requests;              /* struct held_request, the first is the oldest */
     struct mail mail;
     atomic_bool posted;
+    unsigned dismissals; /* as of the last look */
 };
 
 struct held_request {
@@ -55,11 +56,23 @@ static struct request *leave(struct held_request *waiting)
     return request;
 }
 
+/* Those who wait have waited in vain. */
+static void dismiss(struct held_line *line)
+{
+    while (!list_is_empty(&line->requests))
+        request_close_connection(leave(container_of(line->requests.next, struct held_request, node)),
+                                 "this broker is not in the cluster yet");
+}
+
 static void go_on(struct mail *mail)
 {
     struct held_line *line = container_of(mail, struct held_line, mail);
     struct held_requests *held = line->held;
     atomic_store(&line->posted, false);
+    unsigned dismissals = standing_dismissals(held->standing);
+    if (dismissals != line->dismissals && !standing_is_open(held->standing))
+        dismiss(line);
+    line->dismissals = dismissals;
     while (!list_is_empty(&line->requests) && standing_is_open(held->standing)) {
         struct request *request = leave(container_of(line->requests.next, struct held_request, node));
         if (standing_is_ended(held->standing))

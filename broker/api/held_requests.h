@@ -20,7 +20,7 @@ struct held_requests *held_requests_new(struct standing *standing, size_t reacto
 void held_requests_free(struct held_requests *held);
 
 /* On the request's reactor: true when it has to wait now, and was taken; it goes on later, or is closed when
- * the broker stops. */
+ * the broker stops or sends away who waits (standing.h). */
 bool held_requests_take(struct held_requests *held, struct request *request, int64_t now_ms);
 
 #endif

@@ -14,6 +14,7 @@ struct standing {
     void *opened_context;
     atomic_bool open;
     atomic_bool ended;
+    atomic_uint dismissals;      /* how often those who wait were sent away */
     atomic_int_fast64_t seen_ms; /* when somebody was last seen at work */
 
     pthread_mutex_t lock; /* guards what follows, and changes of `open` */
@@ -30,6 +31,7 @@ struct standing {
 struct consequence {
     bool opened;
     bool doubted;
+    bool dismissed;
 };
 
 struct standing *standing_new(const struct standing_options *options, int64_t now_ms)
@@ -38,6 +40,7 @@ struct standing *standing_new(const struct standing_options *options, int64_t no
     standing->options = *options;
     atomic_init(&standing->open, false);
     atomic_init(&standing->ended, false);
+    atomic_init(&standing->dismissals, 0);
     atomic_init(&standing->seen_ms, now_ms);
     pthread_mutex_init(&standing->lock, NULL);
     standing->closed_ms = now_ms;
@@ -76,7 +79,7 @@ static void carry_out(struct standing *standing, const struct consequence *conse
     const struct standing_options *options = &standing->options;
     if (consequence->doubted && options->doubted != NULL)
         options->doubted(options->doubt_context);
-    if (consequence->opened && standing->opened != NULL)
+    if ((consequence->opened || consequence->dismissed) && standing->opened != NULL)
         standing->opened(standing->opened_context);
 }
 
@@ -94,7 +97,11 @@ static void notice_gap(struct standing *standing, int64_t now_ms)
     struct consequence consequence = {0};
     pthread_mutex_lock(&standing->lock);
     int64_t gap_ms = now_ms - atomic_load(&standing->seen_ms);
-    bool noticed = gap_ms > standing->options.gap_max_ms && standing->broker_epoch >= 0;
+    bool stood_still = gap_ms > standing->options.gap_max_ms;
+    bool noticed = stood_still && standing->broker_epoch >= 0;
+    /* Nobody could answer meanwhile: that time is not of the patience. */
+    if (stood_still && !atomic_load(&standing->open))
+        standing->closed_ms = now_ms;
     if (noticed)
         begin_doubt(standing, now_ms, &consequence);
     /* Not before `open` is false: who sees the new time must see that, too. */
@@ -196,7 +203,23 @@ void standing_leaders_told(struct standing *standing, int64_t broker_epoch)
     carry_out(standing, &consequence);
 }
 
-void standing_tick(struct standing *standing, int64_t now_ms)
+/* Under the lock: clients have waited for as long as they are to. */
+static void end_patience(struct standing *standing, bool registering, int64_t now_ms,
+                         struct consequence *consequence)
+{
+    if (registering && standing->broker_epoch < 0) {
+        standing->closed_ms = now_ms;
+        atomic_fetch_add(&standing->dismissals, 1);
+        consequence->dismissed = true;
+        return;
+    }
+    standing->in_doubt = false;
+    standing->metadata_told = true;
+    standing->leaders_told = true;
+    follow(standing, now_ms, consequence);
+}
+
+void standing_tick(struct standing *standing, bool registering, int64_t now_ms)
 {
     struct consequence consequence = {0};
     if (standing_is_good(standing, now_ms))
@@ -204,18 +227,25 @@ void standing_tick(struct standing *standing, int64_t now_ms)
     pthread_mutex_lock(&standing->lock);
     bool impatient =
         !atomic_load(&standing->open) && now_ms - standing->closed_ms >= standing->options.patience_ms;
-    if (impatient) {
-        standing->in_doubt = false;
-        standing->metadata_told = true;
-        standing->leaders_told = true;
-        follow(standing, now_ms, &consequence);
-    }
-    pthread_mutex_unlock(&standing->lock);
     if (impatient)
+        end_patience(standing, registering, now_ms, &consequence);
+    pthread_mutex_unlock(&standing->lock);
+    long long patience_ms = (long long)standing->options.patience_ms;
+    if (consequence.dismissed)
+        log_warn(standing->options.logger, "server",
+                 "not registered for %lld ms: the connections of clients that wait are closed, so that they "
+                 "ask another broker",
+                 patience_ms);
+    else if (impatient)
         log_warn(standing->options.logger, "server",
                  "no news of the cluster for %lld ms: clients are answered with what is known here",
-                 (long long)standing->options.patience_ms);
+                 patience_ms);
     carry_out(standing, &consequence);
+}
+
+unsigned standing_dismissals(const struct standing *standing)
+{
+    return atomic_load(&standing->dismissals);
 }
 
 void standing_end(struct standing *standing)

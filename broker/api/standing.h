@@ -13,7 +13,10 @@
  *   - after the session was lost, until it is registered again and told again.
  *
  * Meanwhile requests of clients wait (held_requests.h), but not for longer than the patience: a cluster
- * without a controller, or a broker without ZooKeeper, answers then with what it knows.
+ * without a controller, or a broker without ZooKeeper, answers then with what it knows. A broker that has
+ * never been registered and waits for that (its old registration may stand for a session timeout after it was
+ * killed) knows nothing: it closes the connections of those who wait, and they ask another broker, or come
+ * again and wait anew.
  *
  * Every thread that is seen at work lends its eyes: a gap in which nobody was seen is one of the process. Any
  * thread may call anything here; the callbacks come on the calling thread, outside the lock.
@@ -38,7 +41,8 @@ struct standing_options {
 /* In bad standing, as of a start. `now_ms`: monotonic, as everywhere here. */
 struct standing *standing_new(const struct standing_options *options, int64_t now_ms);
 void standing_free(struct standing *standing);
-/* Who is to hear that requests may go on; once, before requests come. */
+/* Who is to hear that requests may go on, or that those who wait are sent away; once, before requests come.
+ */
 void standing_on_opened(struct standing *standing, void (*opened)(void *context), void *context);
 
 /* Somebody is at work at this time. False: requests of clients are to wait. Cheap. */
@@ -63,8 +67,10 @@ void standing_registered(struct standing *standing, int64_t broker_epoch, int64_
 void standing_metadata_told(struct standing *standing, int64_t broker_epoch, bool leads);
 /* A leader-and-isr message was carried out, likewise. */
 void standing_leaders_told(struct standing *standing, int64_t broker_epoch);
-/* Time passes; every 100 ms or so. */
-void standing_tick(struct standing *standing, int64_t now_ms);
+/* Time passes; every 100 ms or so. `registering`: ZooKeeper is there, a registration is a matter of time. */
+void standing_tick(struct standing *standing, bool registering, int64_t now_ms);
+/* How often those who waited were sent away. */
+unsigned standing_dismissals(const struct standing *standing);
 /* The broker stops: what waits is let go, to find standing_is_ended. */
 void standing_end(struct standing *standing);
 bool standing_is_ended(const struct standing *standing);

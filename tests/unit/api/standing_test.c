@@ -22,6 +22,7 @@ struct bench {
     struct request *resumed[EXCHANGES];
     size_t resumed_count;
     size_t doubts;
+    bool registering; /* ZooKeeper is there */
 };
 
 static void on_doubted(void *context)
@@ -75,7 +76,7 @@ static void join(struct bench *bench, int64_t broker_epoch, int64_t now_ms)
 static void work_until(struct bench *bench, int64_t from_ms, int64_t to_ms)
 {
     for (int64_t now_ms = from_ms; now_ms <= to_ms; now_ms += 100)
-        standing_tick(bench->standing, now_ms);
+        standing_tick(bench->standing, bench->registering, now_ms);
 }
 
 static void a_start_ends_when_everything_was_told(void **state)
@@ -168,6 +169,52 @@ static void doubt_has_an_end(void **state)
     assert_true(standing_is_open(bench->standing));
 }
 
+/* I37: what was sent before a second pause waits for the answer about that one, too. */
+static void i37_time_that_stood_still_is_not_of_the_patience(void **state)
+{
+    struct bench *bench = *state;
+    join(bench, 7, 0);
+    int64_t now_ms = 0;
+    for (size_t i = 1; i <= 2; i++) {
+        now_ms += 2 * PATIENCE_MS;
+        work_until(bench, now_ms, now_ms);
+        assert_int_equal(bench->doubts, i);
+        assert_false(standing_is_open(bench->standing));
+    }
+    work_until(bench, now_ms, now_ms + PATIENCE_MS - 100);
+    assert_false(standing_is_open(bench->standing));
+}
+
+static void i37_a_pause_before_the_registration_is_not_of_the_patience(void **state)
+{
+    struct bench *bench = *state;
+    work_until(bench, 2 * PATIENCE_MS, 3 * PATIENCE_MS - 100);
+    assert_false(standing_is_open(bench->standing));
+    work_until(bench, 3 * PATIENCE_MS, 3 * PATIENCE_MS);
+    assert_true(standing_is_open(bench->standing));
+}
+
+/* Its old registration outlives the patience: it knows nothing that is worth telling. */
+static void who_waits_for_its_registration_sends_clients_away(void **state)
+{
+    struct bench *bench = *state;
+    bench->registering = true;
+    assert_true(held_requests_take(bench->held, &bench->exchanges[0].request, 1));
+    work_until(bench, 100, PATIENCE_MS);
+    loop_run_once(bench->reactor.loop, 0);
+    assert_int_equal(bench->exchanges[0].outcome, EXCHANGE_CLOSED);
+    assert_false(standing_is_open(bench->standing));
+    /* Who comes then waits as long. */
+    assert_true(held_requests_take(bench->held, &bench->exchanges[1].request, PATIENCE_MS + 1));
+    work_until(bench, PATIENCE_MS + 100, 2 * PATIENCE_MS - 100);
+    loop_run_once(bench->reactor.loop, 0);
+    assert_int_equal(bench->exchanges[1].outcome, EXCHANGE_OPEN);
+    join(bench, 7, 2 * PATIENCE_MS - 50);
+    loop_run_once(bench->reactor.loop, 0);
+    assert_int_equal(bench->resumed_count, 1);
+    assert_ptr_equal(bench->resumed[0], &bench->exchanges[1].request);
+}
+
 static void requests_wait_in_their_order(void **state)
 {
     struct bench *bench = *state;
@@ -220,6 +267,9 @@ int main(void)
         TEST(I37_a_new_session_is_told_everything_anew),
         TEST(the_same_epoch_again_needs_no_news),
         TEST(doubt_has_an_end),
+        TEST(i37_time_that_stood_still_is_not_of_the_patience),
+        TEST(i37_a_pause_before_the_registration_is_not_of_the_patience),
+        TEST(who_waits_for_its_registration_sends_clients_away),
         TEST(requests_wait_in_their_order),
         TEST(who_has_left_is_forgotten),
         TEST(a_stop_closes_who_waits),
