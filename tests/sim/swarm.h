@@ -25,11 +25,12 @@ struct sim_options {
     struct partition_faults partition_faults;
     struct controller_faults controller_faults;
     struct world_faults world_faults;
-    bool lossy; /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
-                   flush.messages=1 of any */
-    bool flush; /* flush.messages=1 in all seeds */
-    bool moves; /* operators move replicas too */
-    bool trace; /* the story to standard output */
+    bool lossy;    /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
+                      flush.messages=1 of any */
+    bool flush;    /* flush.messages=1 in all seeds */
+    bool moves;    /* operators move replicas too */
+    bool unhashed; /* nobody asks for the hash of the story */
+    bool trace;    /* the story to standard output */
 };
 
 /*

@@ -5,15 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
-void trace_init(struct trace *trace, bool print)
+void trace_init(struct trace *trace, bool print, bool hashed)
 {
     memset(trace, 0, sizeof(*trace));
     trace->hash = 0xcbf29ce484222325ULL;
     trace->print = print;
+    trace->hashed = hashed;
 }
 
 void trace_mix(struct trace *trace, uint64_t value)
 {
+    if (!trace->hashed)
+        return;
     uint64_t hash = (trace->hash ^ value) * 0x9e3779b97f4a7c15ULL;
     trace->hash = hash ^ (hash >> 29);
 }
@@ -45,7 +48,7 @@ void trace_note(struct trace *trace, const char *format, const int64_t values[TR
     entry->format = format;
     memcpy(entry->values, values, sizeof(entry->values));
     trace_mix(trace, (uint64_t)trace->time_ms);
-    for (const char *at = format; *at != '\0'; at++)
+    for (const char *at = format; trace->hashed && *at != '\0'; at++)
         trace->hash = (trace->hash ^ (uint8_t)*at) * 0x100000001b3ULL;
     for (size_t i = 0; i < TRACE_VALUES; i++)
         trace_mix(trace, (uint64_t)values[i]);

@@ -31,10 +31,12 @@ struct trace {
     uint64_t step;                          /* set by the world */
     int64_t time_ms;                        /* likewise */
     uint64_t hash;
+    bool hashed;
     bool print; /* each note to standard output */
 };
 
-void trace_init(struct trace *trace, bool print);
+/* Without `hashed` the hash stays what it is, and costs nothing. */
+void trace_init(struct trace *trace, bool print, bool hashed);
 void trace_note(struct trace *trace, const char *format, const int64_t values[TRACE_VALUES]);
 /* Mixes a number into the hash, without a note. */
 void trace_mix(struct trace *trace, uint64_t value);

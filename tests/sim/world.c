@@ -116,7 +116,7 @@ struct world *world_new(uint64_t seed, const struct sim_options *options)
     world->options = *options;
     world->safety = true;
     swarm_draw(&world->swarm, seed, options);
-    trace_init(&world->trace, options->trace);
+    trace_init(&world->trace, options->trace, !options->unhashed);
     prng_init(&world->schedule, seed * 4 + 1);
     prng_init(&world->faults, seed * 4 + 2);
     prng_init(&world->workload, seed * 4 + 3);
