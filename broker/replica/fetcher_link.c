@@ -249,10 +249,8 @@ static void say_damage(const struct leader_link *link, const struct asked *asked
               "%.*s-%d: the log of leader %d is damaged at offset %" PRId64
               ": this replica cannot go on from there, and asks again every %" PRId64
               " ms. Look at that log with dump-log. Where another replica is in sync, stop broker %d in "
-              "order, so that "
-              "one in sync leads; remove the partition's folder there and start it: it says then that the "
-              "folder is "
-              "gone, and fetches the replica anew",
+              "order, so that that one leads, remove the partition's folder there and start it: it says then "
+              "that the folder is gone, and fetches the replica anew",
               SLICE_ARGUMENTS(partition_topic(asked->partition)), partition_number(asked->partition),
               link->leader, asked->position.fetch_offset, (int64_t)link->fetcher->options->backoff_ms,
               link->leader);

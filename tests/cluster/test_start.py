@@ -51,6 +51,23 @@ def test_killed_broker_waits_out_its_old_registration(make_cluster):
     broker.wait_ready()
 
 
+def test_killed_broker_sends_clients_away_until_it_is_registered(make_cluster):
+    """
+    Its old registration stands for as long as the old session: longer than clients are kept waiting, and all that
+    time it knows nothing. Whoever asks it is sent to another broker, and never told that a topic does not exist.
+    """
+    cluster = make_cluster(settings={"zookeeper.session.timeout.ms": 16000})
+    cluster.start()
+    cluster.create_topic("known", partitions=3, replicas=3)
+    broker = cluster.brokers[3]
+    broker.kill()
+    broker.start()
+    known = wait_until(lambda: wire.metadata_of(broker.port, ["known"], seconds=30), 60, "no answer")
+    assert known["topics"]["known"]["error"] == 0, known
+    assert "connections of clients that wait are closed" in broker.log_text()
+    cluster.wait_isr("known", 3)
+
+
 def refused(broker, seconds=20):
     """The log of a broker that is expected to give up, with a status other than 0."""
     broker.start()
