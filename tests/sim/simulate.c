@@ -30,7 +30,7 @@ static const char usage[] =
     "  --lossy          brokers lose power too (unsynced writes are lost or torn)\n"
     "  --flush          flush.messages=1 in all seeds: with --lossy any broker loses power, and nothing\n"
     "                   that was acknowledged is lost\n"
-    "  --moves          operators move replicas too\n"
+    "  --moves          operators move replicas in all seeds\n"
     "  --keep-going     a failure does not end the run; all seeds that failed are listed\n"
     "  --trace          with --seed: tells the whole story\n"
     "  --table          switches off each rule in turn, from several starts (--starts N, 5; --jobs), and\n"
@@ -237,8 +237,7 @@ static const char *blind_spot(const struct run_request *request, const struct si
             return seen[i].name;
     if (request->count >= RARE_SEEDS && counters->unclean_elections == 0)
         return "unclean election";
-    if (request->count >= RARE_SEEDS && request->options.moves &&
-        (counters->moves_ended == 0 || counters->moves_cancelled == 0))
+    if (request->count >= RARE_SEEDS && (counters->moves_ended == 0 || counters->moves_cancelled == 0))
         return "end or cancellation of a move";
     return NULL;
 }

@@ -133,12 +133,12 @@ static void take_aim(struct swarm *swarm, struct prng *prng)
 }
 
 /* Behind all else again: what operators do, and what befalls ZooKeeper. */
-static void draw_operators(struct swarm *swarm, struct prng *prng, bool with_moves)
+static void draw_operators(struct swarm *swarm, struct prng *prng, bool all_move)
 {
     int64_t moves = prng_between(prng, 200, 2000), elections = prng_between(prng, 200, 2000);
     int64_t growth = prng_between(prng, 500, 3000), settings = prng_between(prng, 300, 2000);
     int64_t quorum = prng_between(prng, 1000, 5000), depose = prng_between(prng, 500, 4000);
-    if (prng_one_in(prng, 4) && with_moves && !swarm->topics_without_id)
+    if ((prng_one_in(prng, 4) || all_move) && !swarm->topics_without_id)
         swarm->move_every_ms = moves;
     if (prng_one_in(prng, 4))
         swarm->elect_every_ms = elections;

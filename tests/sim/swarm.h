@@ -28,7 +28,7 @@ struct sim_options {
     bool lossy;    /* power cuts too: of one broker of each seed, and min.insync.replicas is 2; or with
                       flush.messages=1 of any */
     bool flush;    /* flush.messages=1 in all seeds */
-    bool moves;    /* operators move replicas too */
+    bool moves;    /* operators move replicas in every seed */
     bool unhashed; /* nobody asks for the hash of the story */
     bool trace;    /* the story to standard output */
 };
