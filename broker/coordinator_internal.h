@@ -35,7 +35,9 @@ struct watched_settings {
     struct node_config node;
     bool reading;
     bool stale; /* to be read again */
-    bool known; /* it has been read once; what cannot be understood counts as that */
+    bool known; /* it has been read once; what cannot be understood, or is not shown, counts as that */
+    int64_t not_before_ms; /* not read by the tick until then: ZooKeeper has refused to show it */
+    struct log_limiter unreadable;
 };
 
 struct coordinator {

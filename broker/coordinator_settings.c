@@ -3,7 +3,8 @@
  * The settings of this broker that live in ZooKeeper: /config/brokers/<id>, over /config/brokers/<default>.
  * Both are read at the first connection of a session and whenever their watch fires, whoever wrote them; what
  * is not there has no settings. A read that failed is tried again with the next connection or tick. The
- * broker registers when both have been read: from then on it copies, and must know how fast it may.
+ * broker registers when both have been read: from then on it copies, and must know how fast it may. A node
+ * that ZooKeeper will not show does not keep it out: that is said in the log, and tried again now and then.
  *
  *     get, watched --there--> told; the watch brings us back
  *         '--not there--> exists, watched --there meanwhile--> get
@@ -14,10 +15,13 @@
 
 #include "broker/coordinator_internal.h"
 #include "common/arena.h"
+#include "common/clock.h"
 #include "common/memory.h"
 #include "coordinator/zk/path.h"
 
 #define CLUSTER_WIDE (-1) /* zk_path_config_broker's <default> */
+/* How long a node that ZooKeeper will not show is left alone. */
+#define REFUSED_PAUSE_MS 5000
 
 static void read_node(struct watched_settings *watched);
 
@@ -28,6 +32,15 @@ static void tell(struct watched_settings *watched)
     if (callbacks->settings_changed != NULL)
         callbacks->settings_changed(callbacks->context, &coordinator->own_settings.node,
                                     &coordinator->cluster_settings.node);
+}
+
+/* All that is to be had of this node is here; with both, the broker joins the cluster. */
+static void now_known(struct watched_settings *watched)
+{
+    struct coordinator *coordinator = watched->coordinator;
+    watched->known = true;
+    if (coordinator->own_settings.known && coordinator->cluster_settings.known)
+        coordinator_register(coordinator);
 }
 
 /* Takes what the node holds; data that cannot be read changes nothing. */
@@ -47,10 +60,23 @@ static void adopt(struct watched_settings *watched, struct slice data)
         node_config_release(&node);
     }
     buffer_release(&problem);
-    watched->known = true;
-    struct coordinator *coordinator = watched->coordinator;
-    if (coordinator->own_settings.known && coordinator->cluster_settings.known)
-        coordinator_register(coordinator);
+    now_known(watched);
+}
+
+/* No answer, or one that shows nothing. It is read again; only the former is worth waiting for. */
+static void not_read(struct watched_settings *watched, enum zk_result result)
+{
+    uint64_t suppressed;
+    watched->stale = true;
+    if (result != ZK_AUTH && result != ZK_ERROR && result != ZK_TOO_BIG)
+        return;
+    int64_t now_ms = clock_monotonic_ms();
+    watched->not_before_ms = now_ms + REFUSED_PAUSE_MS;
+    if (log_limiter_allow(&watched->unreadable, now_ms, &suppressed))
+        log_warn(watched->coordinator->options.logger, "coordinator",
+                 "cannot read the settings in %s: %s; the broker goes on with those it has", watched->path,
+                 zk_result_name(result));
+    now_known(watched);
 }
 
 static void on_exists(void *context, const struct zk_response *response)
@@ -64,7 +90,7 @@ static void on_exists(void *context, const struct zk_response *response)
     else if (response->result == ZK_OK)
         read_node(watched);
     else
-        watched->stale = true;
+        not_read(watched, response->result);
 }
 
 static void on_data(void *context, const struct zk_response *response)
@@ -80,7 +106,7 @@ static void on_data(void *context, const struct zk_response *response)
         zk_exists(zk_session_client(watched->coordinator->session), watched->path, true,
                   zk_completion_make(on_exists, watched));
     } else {
-        watched->stale = true;
+        not_read(watched, response->result);
     }
 }
 
@@ -115,7 +141,7 @@ static void on_watch_event(struct zk_listener *listener, enum zk_event event, co
 
 static void tick_node(struct watched_settings *watched)
 {
-    if (watched->stale && !watched->reading &&
+    if (watched->stale && !watched->reading && clock_monotonic_ms() >= watched->not_before_ms &&
         zk_client_is_connected(zk_session_client(watched->coordinator->session)))
         read_node(watched);
 }

@@ -80,6 +80,7 @@ struct image_partition {
     size_t deleted_on_count;
 
     struct image_move *move; /* asked for and not written yet; NULL: none. See shell_reassign.c */
+    bool owed; /* the znode of old tools still names what a client has replaced: the client waits */
 
     uint64_t sequence;            /* of its last change: metadata */
     uint64_t leader_isr_sequence; /* of its last change that replicas must hear of */

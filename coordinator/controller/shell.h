@@ -118,7 +118,7 @@ struct reassign_node {
     bool there;
     bool busy;    /* a write of it is in flight */
     bool rewrite; /* it holds what has left the list, or is not understood */
-    bool owed;    /* it holds what a client has replaced: that client waits */
+    bool owed;    /* it holds what a client has replaced, of partitions that are marked so */
     bool seen;    /* the pump has looked through it, at this number of changes */
     uint64_t seen_sequence;
     int64_t rests_until_ms; /* a long list is not looked through at each change */
@@ -353,8 +353,6 @@ void shell_reassign_node_clear(struct controller *controller);
 bool shell_reassign_node_is_busy(const struct controller *controller);
 /* A client has asked for moves: what they replace is to leave it at once, however long the list is. */
 void shell_reassign_node_hurry(struct controller *controller);
-/* It still names what a client has replaced: nothing is written for clients yet. */
-bool shell_reassign_node_is_owed(const struct controller *controller);
 
 /* shell_broker.c */
 void shell_alter_pump(struct controller *controller, struct image_partition *partition,

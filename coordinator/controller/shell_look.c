@@ -110,6 +110,14 @@ static bool is_needed(enum look_kind kind)
     return kind == LOOK_BROKERS || kind == LOOK_TOPICS || kind == LOOK_DELETIONS;
 }
 
+/* A state says more than it should while its topic is still to be looked at: a new leader epoch may have been
+ * written together with replicas that are not known yet, and brokers would be told of one without the other.
+ */
+static bool is_too_early(const struct controller *controller, const struct look *look)
+{
+    return look->kind == LOOK_STATE && shell_is_looking(controller, LOOK_TOPIC, slice_of(look->name), 0);
+}
+
 static void look_done(struct controller *controller, void *payload, const struct zk_response *response)
 {
     struct look *look = payload;
@@ -119,9 +127,10 @@ static void look_done(struct controller *controller, void *payload, const struct
     bool unreadable =
         response->result == ZK_TOO_BIG || response->result == ZK_AUTH || response->result == ZK_ERROR;
     bool answered = shown || (unreadable && !is_needed(look->kind));
-    bool again = look->again || !answered;
+    bool early = is_too_early(controller, look);
+    bool again = look->again || !answered || early;
     uint64_t suppressed;
-    if (!shown)
+    if (!shown || early)
         look->not_before_ms = controller->now_ms + controller->options.retry_backoff_ms;
     if (unreadable && log_limiter_allow(&controller->unreadable, controller->now_ms, &suppressed))
         log_error(controller->logger, SHELL_AREA,
@@ -130,9 +139,9 @@ static void look_done(struct controller *controller, void *payload, const struct
     look->again = false;
     if (again)
         list_push_back(&controller->looks_waiting, &look->node);
-    if (shown)
+    if (shown && !early)
         shell_apply(controller, look, response);
-    else if (answered)
+    else if (answered && !early)
         shell_apply_unreadable(controller, look);
     if (again)
         return;

@@ -12,6 +12,8 @@
  * Nobody is told of them until the assignment stands, or word in the new epoch could go out that the replica
  * is none. A controller that dies between the two leaves partitions in a new epoch with the replicas they
  * had: an epoch is spent, and a move that still stands in /admin/reassign_partitions begins with another.
+ * Where nobody knows what has been written, the topic is looked at before its states are (shell_look.c), for
+ * the same reason.
  *
  * How much of a topic goes into one write is counted before it is written: at most what fits into the znode,
  * and so many states as fit into a multi; the rest goes on when that write has ended. What does not fit into
@@ -33,8 +35,9 @@
 /* Partitions of a topic of which replicas leave, or to which some are added, in one write: each is an
  * operation. */
 #define LEAVING_MAX 400
-/* What a check of a state takes, at most, besides the topic's name. */
-#define CHECK_BYTES 120
+/* What an operation takes, at most, besides the topic's name and the data, as zk_operation_bytes counts it;
+ * also the fence. */
+#define CHECK_BYTES 150
 
 /* What a topic's znode takes besides the partitions' lists, at most. */
 #define TOPIC_BYTES 256
@@ -79,7 +82,8 @@ struct plan {
     size_t begun, ended;
     size_t bytes;        /* of the znode, at most */
     size_t states_bytes; /* of the raised states, in a multi */
-    size_t crowded;      /* moves for which the znode has no room */
+    int32_t *crowded;    /* numbers of partitions for whose moves the znode has no room */
+    size_t crowded_count, crowded_capacity;
     struct arena arena;
 };
 
@@ -137,10 +141,11 @@ static void take_states(struct controller *controller, struct image_topic *topic
 }
 
 /* The states that went along are no longer being written; in doubt they are looked at before anything else is
- * done with them. */
+ * done with them: also those that went ahead, if the assignment may have followed them. */
 static void release_states(struct controller *controller, struct image_topic *topic,
-                           const struct move_item *item, bool unclear)
+                           const struct move_item *item, const struct zk_response *response)
 {
+    bool unclear = response->result != ZK_OK && response->culprit == ZK_NO_CULPRIT;
     for (size_t i = 0; i < item->raised_count; i++) {
         const struct raised_state *raised = &item->raised[i];
         struct image_partition *partition = image_find_partition(topic, raised->number);
@@ -148,7 +153,7 @@ static void release_states(struct controller *controller, struct image_topic *to
             continue;
         partition->busy = shell_is_looking(controller, LOOK_STATE, slice_of(topic->name), partition->number);
         image_mark_dirty(&controller->image, partition);
-        if (unclear && raised->version < 0)
+        if (unclear && (raised->version < 0 || response->result == ZK_UNKNOWN))
             shell_look_at_state(controller, partition);
     }
 }
@@ -160,7 +165,10 @@ static void item_refused(struct controller *controller, struct image_topic *topi
     struct slice name = slice_of(topic->name);
     struct zk_path_parts parts;
     if (response->culprit == ZK_NO_CULPRIT) {
-        shell_look_later(controller, LOOK_TOPIC, name, 0);
+        if (response->result == ZK_UNKNOWN)
+            shell_look(controller, LOOK_TOPIC, name, 0);
+        else
+            shell_look_later(controller, LOOK_TOPIC, name, 0);
         return;
     }
     size_t culprit = batch->first + response->culprit;
@@ -203,13 +211,14 @@ static void batch_done(struct controller *controller, void *payload, const struc
         topic->assignment_busy = false;
         if (response->result == ZK_OK)
             note_states(batch, item, response);
-        release_states(controller, topic, item,
-                       response->result != ZK_OK && response->culprit == ZK_NO_CULPRIT);
+        /* what is read is read in this order: the assignment is known before the states are */
         if (response->result == ZK_OK)
             item_written(controller, topic, batch, item, response);
         else
             item_refused(controller, topic, batch, item, response);
-        take_states(controller, topic, item);
+        release_states(controller, topic, item, response);
+        if (response->result != ZK_UNKNOWN)
+            take_states(controller, topic, item);
         image_mark_moving(&controller->image, topic);
     }
 }
@@ -266,14 +275,21 @@ static void send(struct move_batch *batch)
 
 /* ---- planning ---- */
 
-static void refuse_move(struct image_partition *partition, int16_t error)
+static void refuse_move(struct controller *controller, struct image_partition *partition, int16_t error)
 {
     partition->move->error = error;
+    if (!partition->move->by_node)
+        return;
+    /* its item is to leave the list, and nothing else may ever happen in this cluster */
+    controller->reassign_node.seen = false;
+    controller->work_again = true;
 }
 
 /* What was asked for is to be written now: *next is filled. False: not now, or not any more. */
-static bool plan_move(struct image *image, struct image_partition *partition, struct node_assignment *next)
+static bool plan_move(struct controller *controller, struct image_partition *partition,
+                      struct node_assignment *next)
 {
+    struct image *image = &controller->image;
     struct image_move *move = partition->move;
     bool stands = move->cancel ? !reassign_is_running(&partition->assignment)
                                : reassign_has_target(&partition->assignment, &move->target);
@@ -291,7 +307,7 @@ static bool plan_move(struct image *image, struct image_partition *partition, st
     if (!waits && reassign_is_safe(image, partition, next))
         return true;
     if (!waits)
-        refuse_move(partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+        refuse_move(controller, partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
     reassign_release(next);
     return false;
 }
@@ -300,8 +316,8 @@ static bool plan_partition(struct controller *controller, struct image_partition
                            struct node_assignment *next)
 {
     bool asked = partition->move != NULL && partition->move->error == KAFKA_NONE &&
-                 (partition->move->by_node || !shell_reassign_node_is_owed(controller));
-    if (asked && plan_move(&controller->image, partition, next))
+                 (partition->move->by_node || !partition->owed);
+    if (asked && plan_move(controller, partition, next))
         return true;
     bool ends = reassign_next(partition) == REASSIGN_ENDS;
     if (controller->options.faults.move_ends_early)
@@ -343,7 +359,9 @@ static bool take_along(struct controller *controller, const struct image_partiti
     const struct node_assignment *now = &partition->assignment;
     size_t before = reassign_bytes(now), after = reassign_bytes(next);
     if (after > before && plan->bytes + after - before > ZK_DATA_BYTES_MAX) {
-        plan->crowded++;
+        plan->crowded =
+            memory_grow(plan->crowded, plan->crowded_count, &plan->crowded_capacity, sizeof(*plan->crowded));
+        plan->crowded[plan->crowded_count++] = partition->number;
         return false;
     }
     if (plan->leaving_count + plan->raised_count >= LEAVING_MAX)
@@ -391,22 +409,31 @@ static void plan_release(struct plan *plan)
     node_topic_release(&plan->next);
     raised_free(plan->raised, plan->raised_count);
     free(plan->leaving);
+    free(plan->crowded);
     arena_release(&plan->arena);
 }
 
-/* Moves do not fit into the znode, and no end of another will make room. */
-static void refuse_crowded(struct controller *controller, struct image_topic *topic)
+static void refuse_pending(struct controller *controller, struct image_partition *partition)
 {
-    size_t refused = 0;
-    for (size_t i = 0; i < topic->partition_count; i++) {
-        struct image_partition *partition = topic->partitions[i];
-        if (partition->move == NULL || partition->move->error != KAFKA_NONE)
-            continue;
-        refuse_move(partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
-        refused++;
-    }
-    if (refused > 0)
-        image_mark_moving(&controller->image, topic);
+    if (partition->move == NULL || partition->move->error != KAFKA_NONE)
+        return;
+    refuse_move(controller, partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);
+    image_mark_moving(&controller->image, partition->topic);
+}
+
+/* These moves do not fit into the znode, and no end of another will make room. Those that wait for something
+ * else are not concerned. */
+static void refuse_crowded(struct controller *controller, struct image_topic *topic, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->crowded_count; i++)
+        refuse_pending(controller, image_find_partition(topic, plan->crowded[i]));
+}
+
+/* The znode is too large as it is: nothing of the topic can be written. */
+static void refuse_all(struct controller *controller, struct image_topic *topic)
+{
+    for (size_t i = 0; i < topic->partition_count; i++)
+        refuse_pending(controller, topic->partitions[i]);
 }
 
 /* ---- writing ---- */
@@ -446,7 +473,8 @@ static struct move_batch *add_topic(struct move_batch *batch, struct image_topic
     struct slice name = slice_of(topic->name);
     size_t checks = plan->leaving_count;
     size_t states = plan->raised_count;
-    size_t rest = data.length + name.length + checks * (name.length + CHECK_BYTES) + CHECK_BYTES;
+    /* with the operation itself, and the fence */
+    size_t rest = data.length + name.length + checks * (name.length + CHECK_BYTES) + 2 * CHECK_BYTES;
     bool apart = rest + plan->states_bytes > ZK_MULTI_BYTES_MAX; /* states go ahead, the batch is its own */
     bool full = batch->operation_count + states + checks + 1 >= ZK_MULTI_OPERATIONS_MAX ||
                 batch->bytes + rest + plan->states_bytes > ZK_MULTI_BYTES_MAX;
@@ -498,8 +526,10 @@ static struct move_batch *carry_out(struct move_batch *batch, struct image_topic
                  topic->name, plan.begun, plan.ended);
         batch = add_topic(batch, topic, &plan, buffer_slice(&data));
         /* the others go on when this write has ended */
-    } else if (!fits || (plan.crowded > 0 && !reassign_is_running_in(topic))) {
-        refuse_crowded(controller, topic);
+    } else if (!fits) {
+        refuse_all(controller, topic);
+    } else if (!reassign_is_running_in(topic)) {
+        refuse_crowded(controller, topic, &plan);
     }
     buffer_release(&data);
     plan_release(&plan);

@@ -10,7 +10,7 @@
  * partition that arrives: the longer it is, the longer it waits, a second at most. Nothing depends on when it
  * is written but what a client asks for: that is looked at at once, and waits until the item it replaces is
  * out of the node. A list above what is written as one value waits until it is shorter; a node that tools
- * may write can be twice as large.
+ * may write can be twice as large. Then only those clients wait whose own partitions are in it.
  */
 #include <stdlib.h>
 
@@ -62,6 +62,24 @@ static void keep_last(struct reassign_node *node)
     map_free(seen);
 }
 
+/* The node is another one: what was owed may go on, unless it is found in the list again. */
+static void forget_owed(struct controller *controller)
+{
+    struct image *image = &controller->image;
+    size_t position = 0;
+    void *value;
+    while (controller->reassign_node.owed && map_next(image->topics, &position, NULL, &value)) {
+        struct image_topic *topic = value;
+        for (size_t i = 0; i < topic->partition_count; i++) {
+            struct image_partition *partition = topic->partitions[i];
+            if (!partition->owed)
+                continue;
+            partition->owed = false;
+            image_mark_moving(image, topic);
+        }
+    }
+}
+
 void shell_apply_reassignments(struct controller *controller, const struct zk_response *response)
 {
     struct reassign_node *node = &controller->reassign_node;
@@ -70,6 +88,7 @@ void shell_apply_reassignments(struct controller *controller, const struct zk_re
                  node->version.value == response->stat.version.value && node->created == response->stat.czxid;
     if (known)
         return;
+    forget_owed(controller);
     shell_reassign_node_clear(controller);
     if (response->result != ZK_OK)
         return;
@@ -165,7 +184,7 @@ static bool item_goes_on(struct controller *controller, const struct node_partit
     }
     struct image_move *move = partition->move;
     if (move != NULL && !move->by_node && move->error == KAFKA_NONE) {
-        controller->reassign_node.owed = true; /* a client has asked for something else */
+        partition->owed = controller->reassign_node.owed = true; /* a client has asked for something else */
         return false;
     }
     if (reassign_has_target(&partition->assignment, &item->replicas))
@@ -206,11 +225,6 @@ void shell_reassign_node_hurry(struct controller *controller)
 {
     controller->reassign_node.seen = false;
     controller->reassign_node.rests_until_ms = 0;
-}
-
-bool shell_reassign_node_is_owed(const struct controller *controller)
-{
-    return controller->reassign_node.there && controller->reassign_node.owed;
 }
 
 /* Items that go on are kept; false: all of them are. */

@@ -33,7 +33,8 @@ static const char *name(void)
     return many > 4000
                ? "t"
                : "a-topic-whose-name-takes-more-room-in-every-path-and-in-every-item-of-the-list-than-the-"
-                 "partition-does-so-that-few-of-them-are-as-much-as-many";
+                 "partition-does-so-that-few-of-them-are-as-much-as-many-and-what-is-left-of-the-list-is-"
+                 "still-too-large";
 }
 
 /* Where replicas are, and where they are to go: two of them leave, two come. */
@@ -227,16 +228,19 @@ static void i36_thousands_in_one_request(void **state)
     end(world);
 }
 
-static void put_node(struct world *world)
+/* The list of an old tool for the first `count` partitions; `first`: the broker that all are to go to, 0:
+ * target_of. */
+static void put_node(struct world *world, int32_t count, int32_t first)
 {
     struct buffer text;
     buffer_init(&text);
     buffer_append_string(&text, "{\"version\":1,\"partitions\":[");
-    for (int32_t p = 0; p < many; p++)
+    for (int32_t p = 0; p < count; p++)
         buffer_print(
             &text,
             "%s{\"topic\":\"%s\",\"partition\":%d,\"replicas\":[%d,%d],\"log_dirs\":[\"any\",\"any\"]}",
-            p > 0 ? "," : "", name(), p, target_of(p, 0), target_of(p, 1));
+            p > 0 ? "," : "", name(), p, first > 0 ? first : target_of(p, 0),
+            first > 0 ? 1 + (int32_t)(p % 4) : target_of(p, 1));
     buffer_append_string(&text, "]}");
     assert_true(text.length < 1024 * 1024);
     assert_true(many < 3000 || text.length > ZK_DATA_BYTES_MAX);
@@ -256,7 +260,7 @@ static void i36_thousands_in_the_old_znode(void **state)
 {
     (void)state;
     struct world *world = begin((struct world_options){0});
-    put_node(world);
+    put_node(world, many, 0);
     fatal_write = world->writes + 4; /* some have begun */
     assert_true(world_run(world, 60000, is_fatal));
     assert_in_range(tally(world).moving, 1, many - 1);
@@ -268,6 +272,35 @@ static void i36_thousands_in_the_old_znode(void **state)
     end(world);
 }
 
+static bool most_move(struct world *world)
+{
+    return tally(world).moving >= (size_t)many / 5 * 4;
+}
+
+/* A list that is too large to be written holds up the client whose partition is in it, and no other. */
+static void a_list_that_cannot_be_written(void **state)
+{
+    (void)state;
+    struct world *world = begin((struct world_options){0});
+    world_kill(world, 5);
+    (void)world_run(world, 20000, never);
+    put_node(world, many - 1, 5);
+    assert_true(world_run(world, 60000, most_move));
+    ask(world, 0, many, false, 3000);
+    assert_int_equal(await_answer(world, KAFKA_REQUEST_TIMED_OUT), 1);
+    ask(world, many - 1, 1, false, 3000);
+    assert_int_equal(await_answer(world, KAFKA_NONE), 1);
+    ask(world, many - 1, 1, true, 3000);
+    assert_int_equal(await_answer(world, KAFKA_NONE), 1);
+    start_all(world);
+    for (int i = 0; i < 1000 && !node_is_gone(world); i++) {
+        world_catch_up(world);
+        (void)world_run(world, 500, node_is_gone);
+    }
+    assert_true(node_is_gone(world));
+    end(world);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1)
@@ -275,6 +308,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(i36_thousands_in_one_request),
         cmocka_unit_test(i36_thousands_in_the_old_znode),
+        cmocka_unit_test(a_list_that_cannot_be_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

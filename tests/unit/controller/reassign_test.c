@@ -94,9 +94,13 @@ static void run_until(struct world *world, const char *expected)
 
 static struct answered *waiting_for;
 
+/* Asked at each step of the world, if there is one. */
+static void (*watcher)(struct world *world);
+
 static bool is_answered(struct world *world)
 {
-    (void)world;
+    if (watcher != NULL)
+        watcher(world);
     return waiting_for->done;
 }
 
@@ -218,6 +222,54 @@ static void i23_adding_raises_the_leader_epoch(void **state)
     assert_int_equal(leader_epoch(world), epoch + 2);
     run_until(world, "0:4,2 1:2,3,4 2:3,4,5");
     end(world);
+}
+
+static int32_t first_epoch;
+
+static void watch_replica(const struct world_replica *replica)
+{
+    bool has_it = false;
+    for (size_t i = 0; replica != NULL && i < replica->replicas_count; i++)
+        has_it = has_it || replica->replicas[i] == 4;
+    if (replica != NULL && replica->leader_epoch > first_epoch)
+        assert_true(has_it);
+}
+
+static bool cuts;
+
+static void watch_epochs(struct world *world)
+{
+    if (cuts && leader_epoch(world) > first_epoch) {
+        cuts = false; /* written, and the answer is lost with the watch event */
+        fake_client_disconnect(world_controller_broker(world)->client);
+        fake_client_connect(world_controller_broker(world)->client);
+    }
+    for (int b = 0; b < BROKERS; b++) {
+        watch_replica(world_find(world->brokers[b].metadata, "t", 0));
+        watch_replica(world_find(world->brokers[b].replicas, "t", 0));
+    }
+}
+
+/* I23, I38: nobody knows whether the new leader epoch and its replica have been written. No broker hears of
+ * the epoch without the replica, or it would take away, in that epoch, what the replica has copied. */
+static void i23_no_epoch_without_its_replica(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world *world = begin((struct world_options){.seed = seed, .zookeeper_delay_ms = 20});
+        first_epoch = leader_epoch(world);
+        watcher = watch_epochs;
+        cuts = seed % 3 > 0;
+        if (!cuts)
+            fake_zookeeper_set_faults(world->zookeeper, 1, 0);
+        assert_int_equal(alter(world, "t", 1, to_4_2, 2), KAFKA_NONE);
+        fake_zookeeper_set_faults(world->zookeeper, 0, 0);
+        assert_true(leader_epoch(world) > first_epoch);
+        run_until(world, "0:4,2 1:2,3,4 2:3,4,5");
+        watch_epochs(world);
+        watcher = NULL;
+        end(world);
+    }
 }
 
 static void a_move(void **state)
@@ -391,6 +443,38 @@ static void old_tools(void **state)
     end(world);
 }
 
+/* What cannot be leaves the list also where nothing else ever happens. */
+static void old_tools_are_refused_in_a_quiet_cluster(void **state)
+{
+    (void)state;
+    struct world *world = begin((struct world_options){0});
+    assert_int_equal(alter(world, "t", 1, (int32_t[]){1}, 1), KAFKA_NONE);
+    run_until(world, "0:1 1:2,3,4 2:3,4,5");
+    assert_true(world_run(world, 10000, world_is_at_rest));
+    assert_int_equal(alter(world, "t", 1, to_4_2, 2), KAFKA_NONE);
+    world_kill(world, 4);
+    assert_true(world_run(world, 20000, world_is_at_rest));
+    for (int i = 0; i < 20; i++) {
+        world_catch_up(world);
+        (void)world_run(world, 100, node_is_gone);
+    }
+    world_kill(world, 1);
+    for (int i = 0; i < 200; i++)
+        (void)world_run(world, 100, world_is_at_rest);
+    const char *before = "0:4,2,1+4+2-1 1:2,3,4 2:3,4,5";
+    assert_string_equal(assignment(world, "t"), before);
+    /* only broker 2 is in sync, and it would have to go */
+    fake_zookeeper_put(
+        world->zookeeper, NODE,
+        slice_of("{\"version\":1,\"partitions\":[{\"topic\":\"t\",\"partition\":0,\"replicas\":[3]}]}"));
+    assert_true(world_run(world, 5000, node_is_gone));
+    assert_string_equal(assignment(world, "t"), before);
+    world_start(world, 1);
+    world_start(world, 4);
+    run_until(world, "0:4,2 1:2,3,4 2:3,4,5");
+    end(world);
+}
+
 /* ---- interrupted ---- */
 
 static const char *const begun = "{\"version\":1,\"partitions\":["
@@ -491,11 +575,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_move),
         cmocka_unit_test(i23_adding_raises_the_leader_epoch),
+        cmocka_unit_test(i23_no_epoch_without_its_replica),
         cmocka_unit_test(cancelled_and_replaced),
         cmocka_unit_test(refused),
         cmocka_unit_test(dead_brokers),
         cmocka_unit_test(deletion_wins),
         cmocka_unit_test(old_tools),
+        cmocka_unit_test(old_tools_are_refused_in_a_quiet_cluster),
         cmocka_unit_test(i36_killed_after_every_write),
         cmocka_unit_test(i38_answers_are_lost),
         cmocka_unit_test(i36_is_judged),
