@@ -9,7 +9,8 @@
  * lower than the highest it has seen, a broker epoch that is not its own, a leader epoch lower than the one
  * it knows, and at an equal leader epoch a lower partition epoch. What one controller tells one broker is
  * numbered besides (`sequence`, rising; 0: without a number): a message that was given up, and arrives when a
- * later one has been carried out, is refused whole. So nothing that a later message has taken away comes back.
+ * later one has been carried out, is refused whole. So nothing that a later message has taken away comes
+ * back.
  *
  * Ownership: everything that a decoded message points to lies in the arena it was decoded with, slices may
  * point into the input. To encode, the caller fills the structs with memory of its own.
