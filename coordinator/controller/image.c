@@ -124,10 +124,12 @@ int64_t image_broker_epoch(const struct image *image, int32_t broker_id)
 bool image_broker_is_intact_since(const struct image *image, int32_t broker_id, int64_t broker_epoch)
 {
     const struct roster_member *member = roster_find(&image->brokers, broker_id);
-    if (member == NULL || member->node.intact_since < 0)
+    if (member == NULL)
         return false;
-    return broker_epoch >= member->node.intact_since &&
-           (member->node.intact_until < 0 || broker_epoch <= member->node.intact_until);
+    const struct node_broker *node = &member->node;
+    bool in_former_lives = node->intact_since >= 0 && broker_epoch >= node->intact_since &&
+                           (node->intact_until < 0 || broker_epoch <= node->intact_until);
+    return in_former_lives || (node->alive_since >= 0 && broker_epoch >= node->alive_since);
 }
 
 void image_mark_shutdown(struct image *image, int32_t broker_id, int64_t broker_epoch)

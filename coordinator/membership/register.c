@@ -296,16 +296,12 @@ static void on_created(void *context, const struct zk_response *response)
 static void create(struct registration *registration)
 {
     registration->state = STATE_CREATING;
-    int64_t since = registration->node.intact_since, until = registration->node.intact_until;
-    if (registration->first_epoch >= 0) {
-        registration->node.intact_since = registration->first_epoch;
-        registration->node.intact_until = -1;
-    }
+    /* What the logs vouched for at the start still holds: seats of former lives may not have been renewed
+     * yet. */
+    registration->node.alive_since = registration->first_epoch;
     struct buffer data;
     buffer_init(&data);
     node_broker_encode(&registration->node, &data);
-    registration->node.intact_since = since;
-    registration->node.intact_until = until;
     struct zk_operation operations[] = {
         zk_operation_create(registration->path, slice_make(NULL, 0), ZK_EPHEMERAL),
         zk_operation_set(registration->path, buffer_slice(&data), zk_version_make(0))};

@@ -27,8 +27,8 @@ struct registration_callbacks {
 
 struct registration_settings {
     int32_t broker_id;
-    /* Copied. Its intact_since and intact_until are what is registered first; after an expiry it is the first
-     * epoch of this process, since a process that lives has lost nothing. */
+    /* Copied. After an expiry its alive_since is the first epoch of this process, since a process that lives
+     * has lost nothing; what intact_since and intact_until say of former lives holds as before. */
     const struct node_broker *node;
     int64_t tick_ms;   /* the ensemble's tick, for how long a leftover node is waited out; 0: 2000 */
     int64_t jitter_ms; /* a registration after an expiry waits a random part of this; 0: not at all */

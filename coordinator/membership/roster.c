@@ -85,7 +85,8 @@ static bool texts_equal(const char *a, const char *b)
 static bool nodes_equal(const struct node_broker *a, const struct node_broker *b)
 {
     if (a->endpoint_count != b->endpoint_count || a->intact_since != b->intact_since ||
-        a->intact_until != b->intact_until || !texts_equal(a->rack, b->rack))
+        a->intact_until != b->intact_until || a->alive_since != b->alive_since ||
+        !texts_equal(a->rack, b->rack))
         return false;
     for (size_t i = 0; i < a->endpoint_count; i++) {
         const struct node_endpoint *left = &a->endpoints[i];

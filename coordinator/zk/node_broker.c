@@ -19,7 +19,8 @@ void node_broker_init(struct node_broker *node)
                                  .jmx_port = -1,
                                  .timestamp_ms = -1,
                                  .intact_since = -1,
-                                 .intact_until = -1};
+                                 .intact_until = -1,
+                                 .alive_since = -1};
 }
 
 void node_broker_release(struct node_broker *node)
@@ -55,6 +56,7 @@ void node_broker_copy(struct node_broker *to, const struct node_broker *from)
     to->timestamp_ms = from->timestamp_ms;
     to->intact_since = from->intact_since;
     to->intact_until = from->intact_until;
+    to->alive_since = from->alive_since;
     to->rack = from->rack ? memory_copy_string(from->rack) : NULL;
     for (size_t i = 0; i < from->endpoint_count; i++) {
         const struct node_endpoint *endpoint = &from->endpoints[i];
@@ -121,6 +123,8 @@ void node_broker_encode(const struct node_broker *node, struct buffer *out)
         node_set_integer(json, "intact_since", node->intact_since);
     if (node->intact_since >= 0 && node->intact_until >= 0)
         node_set_integer(json, "intact_until", node->intact_until);
+    if (node->alive_since >= 0)
+        node_set_integer(json, "alive_since", node->alive_since);
     node_write(json, out);
 }
 
@@ -230,6 +234,8 @@ static int decode(const json_t *json, struct node_broker *node, struct buffer *e
         node->intact_since = -1;
     if (!json_get_integer(json, "intact_until", &node->intact_until) || node->intact_until < -1)
         node->intact_until = -1;
+    if (!json_get_integer(json, "alive_since", &node->alive_since) || node->alive_since < -1)
+        node->alive_since = -1;
     return 0;
 }
 

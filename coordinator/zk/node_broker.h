@@ -27,9 +27,11 @@ struct node_broker {
      * no more); -1: of all. */
     int64_t intact_since;
     int64_t intact_until;
+    /* Ours: the first broker epoch of the process, which has lost nothing since; -1: this is the first. */
+    int64_t alive_since;
 };
 
-/* An empty node: no endpoints, jmx_port -1, intact_since and intact_until -1. */
+/* An empty node: no endpoints, jmx_port -1, intact_since, intact_until and alive_since -1. */
 void node_broker_init(struct node_broker *node);
 void node_broker_release(struct node_broker *node);
 /* Adds an endpoint; the texts are copied. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In what order the image offers partitions for a decision: first those that nobody serves. */
+/*
+ * In what order the image offers partitions for a decision: first those that nobody serves. And which seats
+ * of former registrations are vouched for.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -127,6 +130,27 @@ static void what_has_not_been_read_waits(void **state)
     image_release(&image);
 }
 
+/* A session that ended does not take from a live broker what its logs vouched for when it started. */
+static void i25_a_lost_session_costs_no_seat_of_a_former_life(void **state)
+{
+    (void)state;
+    struct image image;
+    struct node_broker node;
+    image_init(&image);
+    node_broker_init(&node);
+    node.intact_since = 10;
+    node.intact_until = 20;
+    node.alive_since = 40;
+    assert_true(image_set_broker(&image, 1, 50, &node));
+    assert_false(image_broker_is_intact_since(&image, 1, 9));
+    assert_true(image_broker_is_intact_since(&image, 1, 10));
+    assert_true(image_broker_is_intact_since(&image, 1, 20));
+    assert_false(image_broker_is_intact_since(&image, 1, 30));
+    assert_true(image_broker_is_intact_since(&image, 1, 40));
+    assert_false(image_broker_is_intact_since(&image, 2, 40));
+    image_release(&image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_leader_that_is_about_to_stop_counts_as_none),
         cmocka_unit_test(what_has_been_written_comes_before_all),
         cmocka_unit_test(what_has_not_been_read_waits),
+        cmocka_unit_test(i25_a_lost_session_costs_no_seat_of_a_former_life),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

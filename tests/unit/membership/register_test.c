@@ -263,7 +263,8 @@ static void test_expiry_gives_a_new_epoch(void **state)
     assert_int_equal(zk_blocking_get(tool, "/brokers/ids/1", &data, NULL), ZK_OK);
     struct node_broker node;
     assert_int_equal(node_broker_decode(buffer_slice(&data), &node, NULL), 0);
-    assert_int_equal(node.intact_since, first_epoch);
+    assert_int_equal(node.alive_since, first_epoch);
+    assert_int_equal(node.intact_since, -1);
     node_broker_release(&node);
     buffer_release(&data);
     zk_blocking_close(tool);

@@ -89,12 +89,15 @@ static void test_broker(void **state)
     node_broker_copy(&copy, &node);
     copy.intact_since = 77;
     copy.intact_until = 80;
+    copy.alive_since = 90;
     node_broker_release(&node);
     node_broker_encode(&copy, &out);
-    assert_non_null(strstr(buffer_string(&out), "\"features\":{},\"intact_since\":77,\"intact_until\":80}"));
+    assert_non_null(strstr(buffer_string(&out),
+                           "\"features\":{},\"intact_since\":77,\"intact_until\":80,\"alive_since\":90}"));
     assert_int_equal(node_broker_decode(buffer_slice(&out), &node, NULL), 0);
     assert_int_equal(node.intact_since, 77);
     assert_int_equal(node.intact_until, 80);
+    assert_int_equal(node.alive_since, 90);
     node_broker_release(&node);
     node_broker_release(&copy);
     buffer_clear(&out);
