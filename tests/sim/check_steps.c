@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is judged after every step. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/memory.h"
 #include "coordinator/zk/node_controller.h"
 #include "coordinator/zk/node_partition_state.h"
+#include "coordinator/zk/path.h"
 #include "tests/sim/check.h"
 
 static struct partition_log *find_log(struct world *world, int32_t index, int32_t number)
@@ -61,6 +63,26 @@ static bool had_seat(const struct world *world, const struct sim_partition *part
     return false;
 }
 
+/* Registered for so long, a broker is known to every controller that can still write. */
+#define KNOWN_AFTER_MS 2000
+
+/* Somebody may be elected without any loss, and every controller knows it. */
+static bool has_known_candidate(const struct world *world, const struct sim_partition *partition)
+{
+    for (int32_t i = 0; i < world->swarm.brokers; i++) {
+        char path[64];
+        struct slice data;
+        struct zk_stat stat;
+        snprintf(path, sizeof(path), "%s/%d", ZK_PATH_BROKER_IDS, i + 1);
+        if (world->brokers[i].alive && !world->brokers[i].disk_struck &&
+            had_seat(world, partition, i + 1, true) &&
+            fake_zookeeper_read(world->zookeeper, path, &data, &stat) &&
+            SIM_WALL_MS + world->now_ms - stat.ctime_ms > KNOWN_AFTER_MS)
+            return true;
+    }
+    return false;
+}
+
 /* An operator has put up with losses: what was promised so far may be gone. */
 static void void_promises(struct world *world, int32_t number, int32_t leader_epoch)
 {
@@ -83,6 +105,19 @@ static bool may_promise(const struct sim_partition *partition, const struct part
            (status->role == ROLE_LEADER && status->leader_epoch >= partition->voided_epoch);
 }
 
+/* The leader stays who it was, with a seat of another registration. */
+static bool is_another_life(const struct sim_partition *partition, const struct node_partition_state *state)
+{
+    int64_t former = NO_BROKER_EPOCH, present = NO_BROKER_EPOCH;
+    for (size_t i = 0; i < partition->isr_count; i++)
+        if (partition->isr[i] == state->leader)
+            former = partition->isr_broker_epochs[i];
+    for (size_t i = 0; i < state->isr_count && state->isr_broker_epochs != NULL; i++)
+        if (state->isr[i] == state->leader)
+            present = state->isr_broker_epochs[i];
+    return state->leader_epoch > partition->leader_epoch && present != former;
+}
+
 static void note_leader(struct world *world, int32_t number, const struct node_partition_state *state)
 {
     struct sim_partition *partition = &world->partitions[number];
@@ -93,10 +128,15 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
         world_fail(world, "I13", "partition %lld has two leaders in epoch %lld: %lld and %lld",
                    TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
     /* Who had a seat and lost its log may be elected only by those who put up with it. */
-    bool appointed = partition->has_state && state->leader != NO_LEADER && state->leader != partition->leader;
-    if (appointed && partition->unclean_asked && !had_seat(world, partition, state->leader, true))
+    bool appointed = partition->has_state && state->leader != NO_LEADER &&
+                     (state->leader != partition->leader || is_another_life(partition, state));
+    if (appointed && partition->unclean_asked && !had_seat(world, partition, state->leader, true)) {
+        if (has_known_candidate(world, partition))
+            world_fail(world, "I27",
+                       "broker %lld leads partition %lld, epoch %lld, with losses that need not be",
+                       TRACE_OF(state->leader, number, state->leader_epoch));
         void_promises(world, number, state->leader_epoch);
-    else if (appointed && !had_seat(world, partition, state->leader, false))
+    } else if (appointed && !had_seat(world, partition, state->leader, false))
         world_fail(world, "I27", "broker %lld leads partition %lld, epoch %lld, and was not in the ISR",
                    TRACE_OF(state->leader, number, state->leader_epoch));
     if (state->leader != partition->leader)
