@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """
 Tests that carry the number of an invariant, and the table of docs/invariants-tests.md that lists them:
