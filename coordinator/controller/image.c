@@ -306,6 +306,11 @@ struct image_partition *image_find_partition(const struct image_topic *topic, in
     return NULL;
 }
 
+bool image_is_assignment_open(const struct image_topic *topic)
+{
+    return topic->assignment_busy || topic->assignment_unknown;
+}
+
 struct image_partition *image_partition_of(const struct image *image, struct slice topic, int32_t number)
 {
     const struct image_topic *found = image_find_topic(image, topic);

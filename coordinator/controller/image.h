@@ -103,6 +103,7 @@ struct image_topic {
     struct list moving;          /* node in image.moving */
     bool has_departed;           /* replicas have left it, in this term: their brokers are to hear of it */
     bool assignment_busy;        /* a write of the assignment is in flight: nothing of it is decided */
+    bool assignment_unknown;     /* one has had no answer, and the znode is still to be read: likewise */
 };
 
 /* Where the replicas of a partition are to go, on behalf of a request. */
@@ -194,6 +195,9 @@ void image_set_topic(struct image *image, struct image_topic *topic, const struc
 /* The topic vanishes from the brokers' metadata while its replicas are being removed. */
 void image_begin_deletion(struct image *image, struct image_topic *topic);
 struct image_partition *image_find_partition(const struct image_topic *topic, int32_t number);
+/* Its assignment is being written, or nobody knows what has been: who has left it may have removed its log,
+ * and must not get a seat from a state that is decided by the assignment of before (I23). */
+bool image_is_assignment_open(const struct image_topic *topic);
 /* The topic with this name, and its partition; NULL: there is none. */
 struct image_partition *image_partition_of(const struct image *image, struct slice topic, int32_t number);
 

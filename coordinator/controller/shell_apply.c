@@ -215,6 +215,9 @@ static void take_topic(struct controller *controller, const struct look *look, s
         note_healed(controller, look, "a topic has changed");
     }
     image_set_topic(image, topic, node, version);
+    /* in the waiting list again: the write in doubt may have come after this */
+    if (list_is_empty(&look->node))
+        topic->assignment_unknown = false;
     if (!topic->config_known)
         shell_look(controller, LOOK_CONFIG, name, 0);
     for (size_t i = 0; i < topic->partition_count; i++)

@@ -77,7 +77,7 @@ static void item_pump(struct controller *controller, struct elect_job *job, stru
     struct node_partition_state next;
     bool unclean;
     if (partition != NULL && !partition->topic->deleting &&
-        (partition->dirty || partition->busy || partition->topic->assignment_busy))
+        (partition->dirty || partition->busy || image_is_assignment_open(partition->topic)))
         return;
     int16_t error =
         elect_leader(&controller->image, partition, job->type, controller->epoch, &next, &unclean);

@@ -165,6 +165,7 @@ static void item_refused(struct controller *controller, struct image_topic *topi
     struct slice name = slice_of(topic->name);
     struct zk_path_parts parts;
     if (response->culprit == ZK_NO_CULPRIT) {
+        topic->assignment_unknown = topic->assignment_unknown || response->result == ZK_UNKNOWN;
         if (response->result == ZK_UNKNOWN)
             shell_look(controller, LOOK_TOPIC, name, 0);
         else

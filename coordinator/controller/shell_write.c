@@ -404,7 +404,7 @@ static void decide_list(struct controller *controller, struct list *list, struct
     list_move_all(list, &left);
     while ((node = list_pop_front(&left)) != NULL) {
         struct image_partition *partition = container_of(node, struct image_partition, dirty_node);
-        if (partition->busy || partition->topic->assignment_busy) {
+        if (partition->busy || image_is_assignment_open(partition->topic)) {
             list_push_back(&busy, node);
         } else if (!decide_one(controller, partition, batch)) {
             list_push_front(&left, node);

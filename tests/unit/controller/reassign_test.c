@@ -272,6 +272,52 @@ static void i23_no_epoch_without_its_replica(void **state)
     }
 }
 
+static int64_t proposed_ms;
+
+/* When it is written that 4 goes again the answer is lost, and the leader proposes 4 all the time. */
+static void watch_departure(struct world *world)
+{
+    struct slice data;
+    struct node_partition_state node;
+    if (strcmp(assignment(world, "t"), "0:2,1,3 1:2,3,4 2:3,4,5") != 0)
+        return;
+    struct fake_client *client = world_controller_broker(world)->client;
+    if (cuts)
+        fake_client_disconnect(client);
+    if (cuts)
+        fake_client_connect(client);
+    cuts = false;
+    assert_true(fake_zookeeper_read(world->zookeeper, "/brokers/topics/t/partitions/0/state", &data, NULL));
+    assert_int_equal(node_partition_state_decode(data, &node, NULL), 0);
+    for (size_t i = 0; i < node.isr_count; i++)
+        assert_int_not_equal(node.isr[i], 4);
+    struct world_broker *leader = &world->brokers[node.leader - 1];
+    struct world_replica *replica = world_find(leader->replicas, "t", 0);
+    struct isr_member isr[] = {{node.leader, leader->epoch}, {4, world->brokers[3].epoch}};
+    if (replica != NULL && world->now_ms > proposed_ms)
+        world_propose(world, leader, replica, isr, 2);
+    proposed_ms = world->now_ms;
+    node_partition_state_release(&node);
+}
+
+/* I23, I38: nobody knows whether the end of a move has been written. Who leaves with it may remove its log
+ * from then on, and gets no seat by the assignment of before. */
+static void i23_no_seat_by_an_assignment_in_doubt(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct world *world = begin((struct world_options){.seed = seed, .zookeeper_delay_ms = 20});
+        assert_int_equal(alter(world, "t", 1, to_4_2, 2), KAFKA_NONE);
+        cuts = true;
+        proposed_ms = 0;
+        watcher = watch_departure;
+        assert_int_equal(alter(world, "t", 1, NULL, 0), KAFKA_NONE);
+        watcher = NULL;
+        assert_false(cuts);
+        end(world);
+    }
+}
+
 static void a_move(void **state)
 {
     (void)state;
@@ -576,6 +622,7 @@ int main(void)
         cmocka_unit_test(a_move),
         cmocka_unit_test(i23_adding_raises_the_leader_epoch),
         cmocka_unit_test(i23_no_epoch_without_its_replica),
+        cmocka_unit_test(i23_no_seat_by_an_assignment_in_doubt),
         cmocka_unit_test(cancelled_and_replaced),
         cmocka_unit_test(refused),
         cmocka_unit_test(dead_brokers),
