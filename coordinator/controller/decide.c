@@ -16,6 +16,7 @@ struct seating {
     size_t member_count, eligible_count, bounced_count;
     size_t gone; /* of both */
     bool renewed;
+    bool strangers; /* there are members, and none of them is a replica */
 };
 
 static void seating_init(struct seating *seating, const struct image *image,
@@ -55,7 +56,8 @@ static size_t copy_staying(const struct image *image, const int32_t *ids, size_t
 /*
  * Of a partition that is being moved, those that are to leave keep their seats until the whole target has
  * good ones, on brokers that stay; from then on only the target does. Nobody sits who is no replica, unless
- * nobody else does.
+ * nobody else does; and such a stranger does not lead (it takes no orders) as long as a replica may come back
+ * into its seat.
  */
 static void seating_keep_assigned(struct seating *seating, const struct image *image,
                                   const struct image_partition *partition)
@@ -72,6 +74,7 @@ static void seating_keep_assigned(struct seating *seating, const struct image *i
         memcpy(seating->members, ids, kept * sizeof(*ids));
         seating->member_count = kept;
     }
+    seating->strangers = kept == 0 && seating->member_count > 0;
     free(ids);
 }
 
@@ -261,7 +264,19 @@ static int32_t choose_longest(const struct image *image, const struct image_part
     return longest;
 }
 
-/* No member of the ISR keeps a seat. */
+/* Somebody in the ISR or eligible is a replica. */
+static bool has_seated_replica(const struct image_partition *partition)
+{
+    const struct node_partition_state *state = &partition->state;
+    const struct node_replicas *replicas = &partition->assignment.replicas;
+    for (size_t i = 0; i < state->isr_count + state->elr_count; i++)
+        if (node_replicas_contains(replicas,
+                                   i < state->isr_count ? state->isr[i] : state->elr[i - state->isr_count]))
+            return true;
+    return false;
+}
+
+/* No replica in the ISR keeps a seat. */
 static enum decision decide_without_members(const struct image *image,
                                             const struct image_partition *partition,
                                             const struct decide_settings *settings, struct seating *seating,
@@ -271,7 +286,7 @@ static enum decision decide_without_members(const struct image *image,
     if (seating->eligible_count > 0) {
         size_t count = prefer_staying(image, seating->eligible, seating->eligible_count);
         leader = choose_leader(image, partition, seating->eligible, count);
-    } else if (seating->gone == 0 && seating->bounced_count > 0) {
+    } else if (seating->gone == 0 && seating->bounced_count > 0 && !seating->strangers) {
         leader = choose_longest(image, partition, seating, false);
         if (leader == NODE_NO_LEADER && decide_unclean_allowed(partition->topic, settings)) {
             leader = choose_longest(image, partition, seating, true);
@@ -312,10 +327,10 @@ enum decision decide_partition(const struct image *image, const struct image_par
     struct seating seating;
     seating_init(&seating, image, partition, settings);
     seating_keep_assigned(&seating, image, partition);
+    bool led_by_member = seating.member_count > 0 && !(seating.strangers && has_seated_replica(partition));
     enum decision decision =
-        seating.member_count > 0
-            ? decide_with_members(image, partition, settings, &seating, next)
-            : decide_without_members(image, partition, settings, &seating, next, unclean);
+        led_by_member ? decide_with_members(image, partition, settings, &seating, next)
+                      : decide_without_members(image, partition, settings, &seating, next, unclean);
     seating_release(&seating);
     return partition->state_lost ? decide_lost(partition, settings, decision, next) : decision;
 }

@@ -17,6 +17,10 @@
  *      where its log ends; the greatest (last epoch, end offset) leads alone. What nobody has is lost.
  *      Where unclean elections are allowed, who has not answered yet is not waited for.
  *
+ * A member that is no replica (the last move was cancelled) does not lead: no broker takes such an order. It
+ * stays in the ISR, with its log, until a replica with a good seat leads; while it has all and the replicas
+ * do not, 4 does not apply.
+ *
  * Every change raises leader_epoch by one (I35).
  */
 #ifndef COORDINATOR_CONTROLLER_DECIDE_H

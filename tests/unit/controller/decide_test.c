@@ -475,6 +475,45 @@ static void random_states(void **state)
     }
 }
 
+/* A move was cancelled while the one that it had added, 4, was in the ISR, and then only 4 is left alive. It
+ * is no replica and would never lead: its leadership would keep those from leading who could. */
+static void i28_a_stranger_does_not_lead(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    live(&fixture, 4);
+    cluster_set_state(&fixture.image, fixture.partition, 1, 4, (int32_t[]){1, 4}, (int64_t[]){10, 40}, 2, 9);
+    expect_set(&fixture, NODE_NO_LEADER, 5, (int32_t[]){1, 4}, 2);
+    cluster_set_state(&fixture.image, fixture.partition, NODE_NO_LEADER, 5, (int32_t[]){1, 4},
+                      (int64_t[]){10, 40}, 2, 10);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    /* back without its tail, which 4 has: that is not to be lost */
+    cluster_add_broker(&fixture.image, 1, 99, -1, NULL);
+    assert_int_equal(decide(&fixture), DECISION_NOTHING);
+    cluster_add_broker(&fixture.image, 1, 99, 10, NULL);
+    expect_set(&fixture, 1, 6, (int32_t[]){1}, 1);
+    image_release(&fixture.image);
+}
+
+/* One that was made leader before: who is eligible takes over. */
+static void i28_eligible_after_a_stranger(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_begin(&fixture);
+    fixture.settings.min_insync_replicas = 2;
+    live(&fixture, 4);
+    cluster_set_state(&fixture.image, fixture.partition, 4, 4, (int32_t[]){4}, (int64_t[]){40}, 1, 9);
+    cluster_set_eligible(&fixture.image, fixture.partition, (int32_t[]){1}, (int64_t[]){10}, 1);
+    expect_set(&fixture, NODE_NO_LEADER, 5, (int32_t[]){4}, 1);
+    cluster_add_broker(&fixture.image, 1, 99, 10, NULL);
+    expect_set(&fixture, 1, 5, (int32_t[]){1}, 1);
+    assert_false(fixture.unclean);
+    image_release(&fixture.image);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +526,8 @@ int main(void)
         cmocka_unit_test(i23_eligible_leads),
         cmocka_unit_test(i23_eligible_stranger),
         cmocka_unit_test(i23_leaderless_stranger),
+        cmocka_unit_test(i28_a_stranger_does_not_lead),
+        cmocka_unit_test(i28_eligible_after_a_stranger),
         cmocka_unit_test(i27_unclean),
         cmocka_unit_test(i27_unclean_among_those_that_told),
         cmocka_unit_test(i25_bounced),
