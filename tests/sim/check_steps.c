@@ -105,17 +105,24 @@ static bool may_promise(const struct sim_partition *partition, const struct part
            (status->role == ROLE_LEADER && status->leader_epoch >= partition->voided_epoch);
 }
 
-/* The leader stays who it was, with a seat of another registration. */
-static bool is_another_life(const struct sim_partition *partition, const struct node_partition_state *state)
+/*
+ * The leader has taken a seat that it had not, or had in another life. Otherwise nobody could have known that
+ * it has lost anything: what it has lost since it died. The session of that life may outlive it; but it obeys
+ * no message for it any more, and another life of it needs a seat of its own.
+ */
+static bool takes_seat(const struct sim_partition *partition, const struct node_partition_state *state)
 {
     int64_t former = NO_BROKER_EPOCH, present = NO_BROKER_EPOCH;
+    for (size_t i = 0; i < partition->elr_count; i++)
+        if (partition->elr[i] == state->leader)
+            former = partition->elr_broker_epochs[i];
     for (size_t i = 0; i < partition->isr_count; i++)
         if (partition->isr[i] == state->leader)
             former = partition->isr_broker_epochs[i];
     for (size_t i = 0; i < state->isr_count && state->isr_broker_epochs != NULL; i++)
         if (state->isr[i] == state->leader)
             present = state->isr_broker_epochs[i];
-    return state->leader_epoch > partition->leader_epoch && present != former;
+    return present == NO_BROKER_EPOCH || present != former;
 }
 
 static void note_leader(struct world *world, int32_t number, const struct node_partition_state *state)
@@ -129,7 +136,7 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
                    TRACE_OF(number, state->leader_epoch, partition->leader, state->leader));
     /* Who had a seat and lost its log may be elected only by those who put up with it. */
     bool appointed = partition->has_state && state->leader != NO_LEADER &&
-                     (state->leader != partition->leader || is_another_life(partition, state));
+                     state->leader_epoch > partition->leader_epoch && takes_seat(partition, state);
     if (appointed && partition->unclean_asked && !had_seat(world, partition, state->leader, true)) {
         if (has_known_candidate(world, partition))
             world_fail(world, "I27",
@@ -421,11 +428,14 @@ static bool check_of_this_topic(struct world *world, int32_t index, int32_t numb
     return false;
 }
 
-/* A replica that has moved away and is gone says nothing any more, should it ever come back. */
+/* A replica that has moved away and is gone says nothing any more, should it ever come back. As long as its
+ * log is there, it may still have a seat: who starts again has no partition until it is told of it. */
 static void forget_departed(struct world *world, int32_t index, int32_t number)
 {
     const struct sim_partition *partition = &world->partitions[number];
-    bool assigned = !partition->exists;
+    struct partition_log *log = find_log(world, index, number);
+    bool assigned =
+        !partition->exists || (log != NULL && topic_is_of(world, number, partition_log_topic_id(log)));
     for (size_t i = 0; i < partition->replicas_count; i++)
         assigned = assigned || partition->replicas[i] == index + 1;
     if (!assigned)
