@@ -11,6 +11,9 @@
  *   controller_random_test --long [count]   10,000 runs from a fresh seed, printed; ends with the rate
  *   controller_random_test --from N COUNT   so many runs from seed N
  *   controller_random_test --seed N [--log] replays run N and tells its story, or with the controllers' log
+ *
+ * Measured, optimised, on one core of a small machine: 250 to 440 runs a second, as busy as it is; 10,000 in
+ * half a minute.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -73,8 +76,8 @@ static void check_nothing_asked(struct world *world)
         world_complain(world, "I33: a request was never answered", "");
 }
 
-/* The faults are over: leaders see everybody catch up, until nothing is left to do. */
-static void settle(struct world *world)
+/* Leaders see everybody catch up, until nothing is left to do. */
+static bool come_to_rest(struct world *world)
 {
     bool over = false;
     for (int i = 0; i < 240 && !over && world->violations == 0; i++) {
@@ -82,8 +85,26 @@ static void settle(struct world *world)
         world_catch_up(world);
         over = world_run(world, 500, is_over);
     }
-    if (world_is_blocked_by_departed(world))
-        return;
+    return over;
+}
+
+/* A replica that was away when its topic ended stays while the controller may not know all topics, in the way
+ * of another topic of that name. An operator removes what is no topic, and another controller is elected. */
+static void end_partial_term(struct world *world)
+{
+    if (fake_zookeeper_read(world->zookeeper, "/brokers/topics/not a name", NULL, NULL))
+        fake_zookeeper_remove(world->zookeeper, "/brokers/topics/not a name");
+    fake_zookeeper_remove(world->zookeeper, "/controller");
+}
+
+/* The faults are over. */
+static void settle(struct world *world)
+{
+    bool over = come_to_rest(world);
+    if (world->is_partial && world->violations == 0) {
+        end_partial_term(world);
+        over = come_to_rest(world);
+    }
     if (!over)
         world_complain(world, "I34, I36: does not come to rest", "");
     world_check_converged(world);

@@ -22,14 +22,29 @@ static struct world_broker *broker_of(struct world *world, int32_t id)
     return id >= 1 && id <= world->broker_count ? &world->brokers[id - 1] : NULL;
 }
 
+/* A request that is given up, and arrives all the same, later: maybe after those that followed it. */
+static void post_late(struct world *world, const struct world_message *message)
+{
+    struct world_message *late = memory_allocate_zeroed(1, sizeof(*late));
+    *late = *message;
+    late->is_late = true;
+    late->due_ms = world->now_ms + (int64_t)prng_below(&world->prng, 4 * MESSAGE_TIMEOUT_MS);
+    buffer_init(&late->body);
+    buffer_append(&late->body, message->body.data, message->body.length);
+    list_init(&late->node);
+    list_push_back(&world->messages, &late->node);
+}
+
 static void post(struct world *world, struct world_message *message)
 {
     bool lost = world->lose_message_one_in > 0 && prng_one_in(&world->prng, world->lose_message_one_in);
     message->due_ms = world->now_ms + (int64_t)prng_below(&world->prng, 4);
+    if (lost && !message->is_answer && prng_one_in(&world->prng, 2))
+        post_late(world, message);
     list_for_each(node, &world->messages)
     {
         const struct world_message *other = container_of(node, struct world_message, node);
-        if (other->from == message->from && other->to == message->to)
+        if (other->from == message->from && other->to == message->to && !other->is_late)
             message->due_ms = max_i64(message->due_ms, other->due_ms);
     }
     if (lost && !message->is_answer) {
@@ -146,8 +161,11 @@ static void register_found(void *context, const struct zk_response *response)
     snprintf(path, sizeof(path), "/brokers/ids/%d", broker->id);
     if (response->result == ZK_OK && response->stat.ephemeral_owner == zk_client_session_id(zk)) {
         broker->epoch = response->stat.czxid;
+        if (broker->first_epoch < 0)
+            broker->first_epoch = broker->epoch;
         if (broker->intact_since < 0)
             broker->intact_since = broker->epoch;
+        broker->intact_until = broker->epoch;
         controller_start(broker->controller, broker->world->now_ms, 1000000 + broker->world->now_ms);
     } else if (response->result == ZK_NO_NODE) {
         struct node_broker node;
@@ -158,11 +176,14 @@ static void register_found(void *context, const struct zk_response *response)
                                  9000 + broker->id);
         if (broker->world->options.racks != NULL)
             node.rack = memory_copy_string(broker->world->options.racks[broker->id - 1]);
-        if (broker->world->options.keep_intact)
-            node.intact_since = broker->intact_since;
+        node.intact_since = broker->started_since;
+        node.intact_until = broker->started_until;
+        node.alive_since = broker->first_epoch;
         node_broker_encode(&node, &data);
-        zk_create(zk, path, buffer_slice(&data), ZK_EPHEMERAL,
-                  zk_completion_make(register_created, registering_new(broker)));
+        struct zk_operation operations[] = {zk_operation_create(path, slice_make(NULL, 0), ZK_EPHEMERAL),
+                                            zk_operation_set(path, buffer_slice(&data), zk_version_make(0))};
+        zk_multi(zk, operations, ARRAY_SIZE(operations),
+                 zk_completion_make(register_created, registering_new(broker)));
         buffer_release(&data);
         node_broker_release(&node);
     } else {
@@ -205,8 +226,12 @@ void world_start(struct world *world, int32_t id)
     broker->epoch = -1;
     broker->registering = false;
     broker->seen_controller_epoch = -1;
+    broker->seen_sequence = 0;
     if (!world->options.keep_intact)
         broker->intact_since = -1;
+    broker->started_since = broker->intact_since;
+    broker->started_until = broker->intact_since >= 0 ? broker->intact_until : -1;
+    broker->first_epoch = -1;
     broker->client = fake_client_new(world->zookeeper, name);
     world_spy_begin(broker);
     broker->listener = (struct zk_listener){.connected = on_connected, .session_lost = on_session_lost};
@@ -278,7 +303,6 @@ struct world *world_new(const struct world_options *options)
     world->may_unclean = map_new(1);
     world->odd_min_isr = map_new(1);
     world->tallies = map_new(1);
-    world->last_replicas = map_new(1);
     list_init(&world->proposals);
     world->newest = map_new(1);
     fake_zookeeper_put_persistent_paths(world->zookeeper);
@@ -328,7 +352,6 @@ void world_free(struct world *world)
         free(tally);
     map_free(world->tallies);
     map_free(world->newest);
-    map_free(world->last_replicas);
     map_free(world->written);
     map_free(world->may_unclean);
     map_free(world->odd_min_isr);
@@ -373,7 +396,10 @@ static void deliver_request(struct world *world, struct world_message *message)
         back->status = -ECONNREFUSED;
     else
         world_broker_receive(to, buffer_slice(&message->body), &back->body);
-    post(world, back);
+    if (message->is_late)
+        message_free(back);
+    else
+        post(world, back);
 }
 
 static bool deliver_due(struct world *world)

@@ -37,11 +37,12 @@ struct world_replica {
     size_t replicas_count;
     struct isr_member isr[WORLD_BROKERS_MAX];
     size_t isr_count;
+    uint32_t life; /* of the broker, in which it was last told: its log is open since */
 };
 
 /* A life of a broker, as it stood in its registration. */
 struct world_registration {
-    int64_t epoch, intact_since, intact_until;
+    int64_t epoch, intact_since, intact_until, alive_since;
 };
 
 /* The table of a client of ZooKeeper, looked at on the way (world_writes.c). */
@@ -62,13 +63,16 @@ struct world_broker {
     struct fake_client *client;
     struct zk_listener listener;
     struct controller *controller;
-    int64_t epoch; /* as registered; -1: not */
-    int64_t intact_since;
+    int64_t epoch;                      /* as registered; -1: not */
+    int64_t intact_since, intact_until; /* its disks have lost nothing of these registrations; -1: of none */
+    int64_t started_since, started_until; /* the same as this process found it */
+    int64_t first_epoch;                  /* of this process; -1: none yet */
     bool registering;
     int64_t register_at_ms;
     int32_t seen_controller_epoch;
-    struct map *replicas; /* "topic-partition" -> world_replica: disk, survives the process */
-    struct map *metadata; /* the same for the metadata cache */
+    int64_t seen_sequence; /* of that controller's messages */
+    struct map *replicas;  /* "topic-partition" -> world_replica: disk, survives the process */
+    struct map *metadata;  /* the same for the metadata cache */
     int64_t known_epochs[WORLD_BROKERS_MAX]; /* of live brokers by the last metadata; -1 */
     uint32_t leader_and_isr_accepted, metadata_accepted, stops_accepted;
     int16_t last_proposal_error; /* of the last partition answered */
@@ -82,6 +86,7 @@ struct world_message {
     int64_t due_ms;
     int64_t answer_at_ms; /* a lost one: when the sender gives up */
     bool is_answer;
+    bool is_late;             /* its sender has given it up, and hears no answer */
     int32_t controller_epoch; /* of the request */
     int64_t broker_epoch;     /* likewise */
     int status;
@@ -139,10 +144,10 @@ struct world {
     struct uuid read_topic_id;
     struct map *led;            /* "topic id-partition-epoch" -> leader + 1 */
     int64_t controller_session; /* who made the last epoch */
+    bool is_partial;            /* in its term a topic had no id: strays stay, see controller/README.md */
     int64_t last_writer;        /* session of the last transaction */
     uint64_t writes;            /* transactions of sessions */
     uint64_t decisions;         /* of these, those that do more than remove notifications */
-    struct map *last_replicas;  /* "topic id-partition" of deleted topics -> bits of their last replicas */
     bool complain_only;         /* count violations instead of stopping */
     uint32_t violations;
 };
@@ -170,6 +175,7 @@ void world_put_topic(struct world *world, const char *topic, int32_t partitions,
 /* How often a topic of this name has been created, deleted, asked to be deleted. */
 struct world_tally {
     uint32_t created, deleted, delete_asked;
+    int64_t deleted_at_ms; /* the last time */
 };
 struct world_tally *world_tally(struct world *world, struct slice topic);
 
@@ -202,7 +208,7 @@ struct world_ask {
     int16_t key, version;
     char topic[64];
     struct world_tally before; /* of the topic, when it was asked */
-    bool existed, deleting;    /* likewise */
+    bool existed, deleting;    /* likewise; also just deleted, as the controller may not have heard yet */
     bool validate_only;
 };
 void world_ask_controller(struct world_broker *to, const struct world_ask *ask, struct slice body,
@@ -210,9 +216,6 @@ void world_ask_controller(struct world_broker *to, const struct world_ask *ask, 
 /* As brokers ask for what only they ask for; the answer is only counted. */
 void world_ask_as_broker(struct world_broker *to, const struct control_request *request);
 
-/* A folder of a replica that had left before its topic was deleted is in the way of a topic of the same name:
- * what the controller's README names under "Not here yet". */
-bool world_is_blocked_by_departed(struct world *world);
 /* ZooKeeper, the image of the controller and what brokers were told agree; stops the process otherwise. */
 void world_check_converged(struct world *world);
 /* Lets every request for writing pass before the judge. */

@@ -45,8 +45,8 @@ struct world_replica *world_find(struct map *map, const char *topic, int32_t par
     return world_find_slice(map, slice_of(topic), partition);
 }
 
-static void replica_put(struct map *map, const struct control_topic *topic,
-                        const struct control_partition *partition)
+static struct world_replica *replica_put(struct map *map, const struct control_topic *topic,
+                                         const struct control_partition *partition)
 {
     char key[300];
     struct world_replica *replica = memory_allocate_zeroed(1, sizeof(*replica));
@@ -63,12 +63,21 @@ static void replica_put(struct map *map, const struct control_topic *topic,
     replica->replicas_count = partition->replicas_count;
     memcpy(replica->replicas, partition->replicas, partition->replicas_count * sizeof(*replica->replicas));
     replica_free(map_put(map, key_of(key, topic->name, partition->partition), replica));
+    return replica;
 }
 
 static void replica_remove(struct map *map, struct slice topic, int32_t partition)
 {
     char key[300];
     replica_free(map_remove(map, key_of(key, topic, partition)));
+}
+
+static bool is_replica(const struct world_broker *broker, const struct control_partition *partition)
+{
+    for (size_t i = 0; i < partition->replicas_count; i++)
+        if (partition->replicas[i] == broker->id)
+            return true;
+    return false;
 }
 
 static int16_t accept_partition(struct world_broker *broker, const struct control_topic *topic,
@@ -84,6 +93,8 @@ static int16_t accept_partition(struct world_broker *broker, const struct contro
             : KAFKA_NONE;
     if (refusal != KAFKA_NONE)
         return refusal;
+    if (!is_replica(broker, partition))
+        return KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     if (known != NULL && uuid_equals(known->topic_id, topic->topic_id)) {
         if (partition->leader_epoch < known->leader_epoch)
             return KAFKA_STALE_CONTROLLER_EPOCH;
@@ -94,7 +105,7 @@ static int16_t accept_partition(struct world_broker *broker, const struct contro
     if (known != NULL && !uuid_equals(known->topic_id, topic->topic_id))
         return KAFKA_INCONSISTENT_TOPIC_ID;
     world_judge_accepted(broker->world, broker, topic, partition);
-    replica_put(broker->replicas, topic, partition);
+    replica_put(broker->replicas, topic, partition)->life = broker->life;
     return KAFKA_NONE;
 }
 
@@ -141,13 +152,14 @@ static void drop_departed(struct world_broker *broker, const struct control_topi
 {
     const struct world_replica *replica =
         world_find_slice(broker->replicas, topic->name, partition->partition);
-    bool needed = partition->leader == broker->id || partition->leader == NO_LEADER;
-    for (size_t i = 0; i < partition->replicas_count; i++)
-        needed = needed || partition->replicas[i] == broker->id;
+    bool needed =
+        partition->leader == broker->id || partition->leader == NO_LEADER || is_replica(broker, partition);
     for (size_t i = 0; i < partition->isr_count; i++)
         needed = needed || partition->isr[i].broker_id == broker->id;
-    if (replica != NULL && !needed && uuid_equals(replica->topic_id, topic->topic_id) &&
-        replica->leader_epoch <= partition->leader_epoch)
+    bool better = replica != NULL && replica->life == broker->life &&
+                  (replica->partition_epoch > partition->partition_epoch ||
+                   replica->leader_epoch > partition->leader_epoch);
+    if (replica != NULL && !needed && !better && uuid_equals(replica->topic_id, topic->topic_id))
         replica_remove(broker->replicas, topic->name, partition->partition);
 }
 
@@ -199,6 +211,18 @@ static void receive_metadata(struct world_broker *broker, const struct update_me
     }
 }
 
+/* Another topic's replica stays: one that is open is an error, of another folder nothing is said. */
+static int16_t stop_partition(struct world_broker *broker, const struct stop_replica_partition *stop)
+{
+    const struct world_replica *replica = world_find_slice(broker->replicas, stop->topic, stop->partition);
+    if (replica == NULL)
+        return KAFKA_NONE;
+    if (!uuid_is_zero(stop->topic_id) && !uuid_equals(stop->topic_id, replica->topic_id))
+        return replica->life == broker->life ? KAFKA_INCONSISTENT_TOPIC_ID : KAFKA_NONE;
+    replica_remove(broker->replicas, stop->topic, stop->partition);
+    return KAFKA_NONE;
+}
+
 static void receive_stop(struct world_broker *broker, const struct stop_replica_request *request,
                          struct arena *arena, struct control_response *response)
 {
@@ -208,21 +232,26 @@ static void receive_stop(struct world_broker *broker, const struct stop_replica_
     broker->stops_accepted++;
     for (size_t i = 0; i < request->partitions_count; i++) {
         const struct stop_replica_partition *partition = &request->partitions[i];
-        replica_remove(broker->replicas, partition->topic, partition->partition);
-        response->partitions[response->partitions_count++] =
-            (struct control_partition_error){.topic = partition->topic, .partition = partition->partition};
+        response->partitions[response->partitions_count++] = (struct control_partition_error){
+            .topic = partition->topic,
+            .partition = partition->partition,
+            .error = stop_partition(broker, partition),
+        };
     }
 }
 
 static int16_t check_head(struct world_broker *broker, int32_t controller_epoch, int64_t broker_epoch,
-                          enum control_kind kind)
+                          int64_t sequence, enum control_kind kind)
 {
     struct world *world = broker->world;
     if (broker->epoch < 0 || broker_epoch != broker->epoch)
         return KAFKA_STALE_BROKER_EPOCH;
     if (controller_epoch < broker->seen_controller_epoch)
         return KAFKA_STALE_CONTROLLER_EPOCH;
+    if (controller_epoch == broker->seen_controller_epoch && sequence < broker->seen_sequence)
+        return KAFKA_STALE_CONTROLLER_EPOCH; /* overtaken */
     broker->seen_controller_epoch = controller_epoch;
+    broker->seen_sequence = sequence;
     return world->options.refuse != NULL ? world->options.refuse(world, broker->id, kind) : KAFKA_NONE;
 }
 
@@ -235,20 +264,23 @@ void world_broker_receive(struct world_broker *broker, struct slice body, struct
     struct control_answer answer = {.kind = request.kind};
     switch (request.kind) {
     case CONTROL_LEADER_AND_ISR:
-        answer.response.error = check_head(broker, request.leader_and_isr.controller_epoch,
-                                           request.leader_and_isr.broker_epoch, request.kind);
+        answer.response.error =
+            check_head(broker, request.leader_and_isr.controller_epoch, request.leader_and_isr.broker_epoch,
+                       request.leader_and_isr.sequence, request.kind);
         if (answer.response.error == KAFKA_NONE)
             receive_leader_and_isr(broker, &request.leader_and_isr, &arena, &answer.response);
         break;
     case CONTROL_UPDATE_METADATA:
-        answer.response.error = check_head(broker, request.update_metadata.controller_epoch,
-                                           request.update_metadata.broker_epoch, request.kind);
+        answer.response.error =
+            check_head(broker, request.update_metadata.controller_epoch, request.update_metadata.broker_epoch,
+                       request.update_metadata.sequence, request.kind);
         if (answer.response.error == KAFKA_NONE)
             receive_metadata(broker, &request.update_metadata);
         break;
     case CONTROL_STOP_REPLICA:
-        answer.response.error = check_head(broker, request.stop_replica.controller_epoch,
-                                           request.stop_replica.broker_epoch, request.kind);
+        answer.response.error =
+            check_head(broker, request.stop_replica.controller_epoch, request.stop_replica.broker_epoch,
+                       request.stop_replica.sequence, request.kind);
         if (answer.response.error == KAFKA_NONE)
             receive_stop(broker, &request.stop_replica, &arena, &answer.response);
         break;

@@ -193,7 +193,7 @@ static void note_registration(struct world *world, const struct fake_change *cha
     broker->registrations = memory_grow(broker->registrations, broker->registration_count,
                                         &broker->registration_capacity, sizeof(*broker->registrations));
     broker->registrations[broker->registration_count++] =
-        (struct world_registration){zxid, node.intact_since, node.intact_until};
+        (struct world_registration){zxid, node.intact_since, node.intact_until, node.alive_since};
     node_broker_release(&node);
 }
 
@@ -219,23 +219,6 @@ static void note_config(struct world *world, const struct fake_change *change, s
         map_put(world->odd_min_isr, topic, world);
 }
 
-static void note_last_replicas(struct world *world, const struct fake_change *change)
-{
-    struct node_topic node;
-    if (node_topic_decode(change->old_data, &node, NULL) != 0)
-        return;
-    for (size_t p = 0; p < node.partition_count; p++) {
-        char key[96];
-        uintptr_t bits = 1;
-        for (size_t i = 0; i < node.partitions[p].replicas.count; i++)
-            if (node.partitions[p].replicas.ids[i] <= WORLD_BROKERS_MAX)
-                bits |= (uintptr_t)1 << node.partitions[p].replicas.ids[i];
-        map_put(world->last_replicas, world_key(key, node.topic_id, node.partitions[p].partition),
-                (void *)bits);
-    }
-    node_topic_release(&node);
-}
-
 struct slice world_key(char key[96], struct uuid topic_id, int32_t partition)
 {
     char id[UUID_TEXT_LENGTH + 1];
@@ -244,12 +227,37 @@ struct slice world_key(char key[96], struct uuid topic_id, int32_t partition)
     return slice_of(key);
 }
 
+static bool has_id(struct slice data)
+{
+    struct node_topic node;
+    if (node_topic_decode(data, &node, NULL) != 0)
+        return false;
+    bool has = node.has_topic_id;
+    node_topic_release(&node);
+    return has;
+}
+
+static bool all_have_ids(const struct world *world)
+{
+    const char **names;
+    size_t count = fake_zookeeper_list(world->zookeeper, "/brokers/topics", &names);
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        char path[300];
+        struct slice data;
+        snprintf(path, sizeof(path), "/brokers/topics/%s", names[i]);
+        all = all && fake_zookeeper_read(world->zookeeper, path, &data, NULL) && has_id(data);
+    }
+    free(names);
+    return all;
+}
+
 /* What later judgements need to know, whoever wrote it. */
 static void note(struct world *world, const struct fake_change *change, int64_t zxid, enum zk_path_kind kind,
                  const struct zk_path_parts *parts)
 {
     bool created = change->kind == ZK_OPERATION_CREATE;
-    if (kind == ZK_PATH_KIND_BROKER && created)
+    if (kind == ZK_PATH_KIND_BROKER && change->data.length > 0) /* created empty, and set in the same multi */
         note_registration(world, change, zxid, parts->broker_id);
     if (kind == ZK_PATH_KIND_CONFIG_ENTITY && change->kind != ZK_OPERATION_DELETE)
         note_config(world, change, parts->entity);
@@ -260,8 +268,30 @@ static void note(struct world *world, const struct fake_change *change, int64_t 
         tally->created += created;
         tally->deleted += !created;
         if (!created)
-            note_last_replicas(world, change);
+            tally->deleted_at_ms = world->now_ms;
     }
+}
+
+/* A topic goes when its replicas have gone, also those of brokers that were down (I36). */
+static void judge_end(struct world *world, const struct fake_change *change, struct slice topic)
+{
+    struct node_topic node;
+    char name[250];
+    if (node_topic_decode(change->old_data, &node, NULL) != 0)
+        return;
+    snprintf(name, sizeof(name), "%.*s", SLICE_ARGUMENTS(topic));
+    for (size_t p = 0; p < node.partition_count; p++) {
+        const struct node_replicas *replicas = &node.partitions[p].replicas;
+        for (size_t i = 0; i < replicas->count; i++) {
+            if (replicas->ids[i] < 1 || replicas->ids[i] > world->broker_count)
+                continue;
+            const struct world_replica *replica =
+                world_find(world->brokers[replicas->ids[i] - 1].replicas, name, node.partitions[p].partition);
+            if (replica != NULL && uuid_equals(replica->topic_id, node.topic_id))
+                world_complain(world, "I36: a topic has gone before its replicas", change->path);
+        }
+    }
+    node_topic_release(&node);
 }
 
 /* Only the session that has made the newest controller epoch may write (I29). */
@@ -274,6 +304,13 @@ static void judge_writer(struct world *world, int64_t session, const char *path,
                        kind == ZK_PATH_KIND_PREFERRED_REPLICA_ELECTION || kind == ZK_PATH_KIND_CONFIG_CHANGE;
     if (controllers && session != world->controller_session)
         world_complain(world, "I29: a deposed controller has written", path);
+}
+
+/* Of a topic, whether it has a legal name or not. */
+static bool is_topics(const char *path)
+{
+    static const char parent[] = ZK_PATH_TOPICS "/";
+    return strncmp(path, parent, strlen(parent)) == 0 && strchr(path + strlen(parent), '/') == NULL;
 }
 
 static void tell(const struct world *world, int64_t session, const struct fake_change *change)
@@ -304,8 +341,12 @@ void world_judge(void *context, int64_t zxid, int64_t session, const struct fake
         const struct fake_change *change = &changes[i];
         struct zk_path_parts parts;
         enum zk_path_kind kind = zk_path_parse(change->path, &parts);
-        if (kind == ZK_PATH_KIND_CONTROLLER_EPOCH && change->kind == ZK_OPERATION_SET)
+        if (kind == ZK_PATH_KIND_CONTROLLER_EPOCH && change->kind == ZK_OPERATION_SET) {
             world->controller_session = session;
+            world->is_partial = !all_have_ids(world);
+        }
+        if (change->kind != ZK_OPERATION_DELETE && is_topics(change->path) && !has_id(change->data))
+            world->is_partial = true;
         note(world, change, zxid, kind, &parts);
         decides = decides || (kind != ZK_PATH_KIND_CONFIG_CHANGE && kind != ZK_PATH_KIND_LOG_DIR_EVENT);
         if (world->options.tells)
@@ -314,6 +355,8 @@ void world_judge(void *context, int64_t zxid, int64_t session, const struct fake
             judge_writer(world, session, change->path, kind);
         if (session != 0 && kind == ZK_PATH_KIND_PARTITION_STATE && change->kind != ZK_OPERATION_DELETE)
             world_judge_state(world, change, parts.topic, parts.partition);
+        if (session != 0 && kind == ZK_PATH_KIND_TOPIC && change->kind == ZK_OPERATION_DELETE)
+            judge_end(world, change, parts.topic);
         if (session == 0 || kind != ZK_PATH_KIND_TOPIC || change->kind != ZK_OPERATION_SET)
             continue;
         judge_assignment(world, change, parts.topic);

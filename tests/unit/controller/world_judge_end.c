@@ -51,6 +51,8 @@ void world_judge_sent(struct world_broker *from, const struct control_request *r
     list_for_each(node, &world->messages)
     {
         const struct world_message *other = container_of(node, struct world_message, node);
+        if (other->is_late)
+            continue;
         int32_t sender = other->is_answer ? other->to : other->from;
         int32_t receiver = other->is_answer ? other->from : other->to;
         uint32_t life = other->is_answer ? other->to_life : other->from_life;
@@ -129,35 +131,8 @@ static void check_partition(struct world *world, const char *topic, const struct
     node_partition_state_release(&state);
 }
 
-/* It was no replica any more when the topic was deleted: its folder stays (README, "Not here yet"). */
-static bool has_left_before(const struct world *world, int32_t broker, const struct world_replica *replica)
-{
-    char key[96];
-    uintptr_t bits =
-        (uintptr_t)map_get(world->last_replicas, world_key(key, replica->topic_id, replica->partition));
-    return bits != 0 && (bits >> broker & 1) == 0;
-}
-
-bool world_is_blocked_by_departed(struct world *world)
-{
-    for (int i = 0; i < world->broker_count; i++) {
-        const struct world_broker *broker = &world->brokers[i];
-        size_t position = 0;
-        void *value;
-        while (map_next(broker->replicas, &position, NULL, &value)) {
-            const struct world_replica *replica = value;
-            struct uuid id;
-            if (world_topic_id(world, slice_of(replica->topic), &id) && !uuid_equals(id, replica->topic_id) &&
-                has_left_before(world, broker->id, replica))
-                return true;
-        }
-    }
-    return false;
-}
-
 /* Everything that brokers hold is of a topic that is there. */
-static void check_nothing_left(struct world *world, const struct world_broker *broker, struct map *map,
-                               const char *what)
+static void check_nothing_left(struct world *world, struct map *map, const char *what)
 {
     size_t position = 0;
     void *value;
@@ -165,8 +140,7 @@ static void check_nothing_left(struct world *world, const struct world_broker *b
         const struct world_replica *replica = value;
         struct uuid id;
         if (!world_topic_id(world, slice_of(replica->topic), &id) || !uuid_equals(id, replica->topic_id))
-            if (map != broker->replicas || !has_left_before(world, broker->id, replica))
-                world_complain(world, what, replica->topic);
+            world_complain(world, what, replica->topic);
     }
 }
 
@@ -192,10 +166,8 @@ void world_check_converged(struct world *world)
     for (int i = 0; i < world->broker_count; i++) {
         if (!world->brokers[i].alive)
             continue;
-        check_nothing_left(world, &world->brokers[i], world->brokers[i].metadata,
-                           "metadata of a topic that is gone");
-        check_nothing_left(world, &world->brokers[i], world->brokers[i].replicas,
-                           "replica of a topic that is gone");
+        check_nothing_left(world, world->brokers[i].metadata, "metadata of a topic that is gone");
+        check_nothing_left(world, world->brokers[i].replicas, "replica of a topic that is gone");
         if (controller_gauges(world->brokers[i].controller).healed > 0)
             world_complain(world, "I34: only the comparison found a change", "");
     }

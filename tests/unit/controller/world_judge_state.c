@@ -67,8 +67,9 @@ static int64_t seat_of(const struct node_partition_state *state, int32_t broker)
 
 static bool is_intact(const struct world_registration *life, int64_t seat)
 {
-    return life->intact_since >= 0 && life->intact_since <= seat &&
-           (life->intact_until < 0 || seat <= life->intact_until);
+    bool in_former_lives = life->intact_since >= 0 && life->intact_since <= seat &&
+                           (life->intact_until < 0 || seat <= life->intact_until);
+    return in_former_lives || (life->alive_since >= 0 && life->alive_since <= seat);
 }
 
 /* The broker has come back, since it had that seat, with less than it held. */
@@ -81,13 +82,31 @@ static bool has_bounced(const struct world *world, int32_t id, int64_t seat)
     return false;
 }
 
-static bool all_have_bounced(const struct world *world, const struct node_partition_state *state)
+static bool is_assigned(const struct world *world, struct slice topic, int32_t partition, int32_t broker)
+{
+    char path[300];
+    struct slice data;
+    struct node_topic node;
+    snprintf(path, sizeof(path), "/brokers/topics/%.*s", SLICE_ARGUMENTS(topic));
+    if (!fake_zookeeper_read(world->zookeeper, path, &data, NULL) ||
+        node_topic_decode(data, &node, NULL) != 0)
+        return true;
+    const struct node_assignment *assignment = node_topic_find(&node, partition);
+    bool assigned = assignment == NULL || node_replicas_contains(&assignment->replicas, broker);
+    node_topic_release(&node);
+    return assigned;
+}
+
+/* Eligible replicas that a move has left behind count no more: their logs are removed. */
+static bool all_have_bounced(const struct world *world, const struct node_partition_state *state,
+                             struct slice topic, int32_t partition)
 {
     for (size_t i = 0; i < state->isr_count; i++)
         if (!has_bounced(world, state->isr[i], seat_of(state, state->isr[i])))
             return false;
     for (size_t i = 0; i < state->elr_count; i++)
-        if (!has_bounced(world, state->elr[i], state->elr_broker_epochs[i]))
+        if (!has_bounced(world, state->elr[i], state->elr_broker_epochs[i]) &&
+            is_assigned(world, topic, partition, state->elr[i]))
             return false;
     return true;
 }
@@ -101,14 +120,20 @@ static const struct world_registration *life_of(const struct world *world, int32
     return NULL;
 }
 
+static bool may_be_unclean(const struct world *world, struct slice topic)
+{
+    return world->options.unclean_leader_election || map_get(world->may_unclean, topic) != NULL;
+}
+
 /* A member of the ISR that a decision has written. */
 static void judge_member(struct world *world, const struct node_partition_state *old,
-                         const struct node_partition_state *new, size_t at, bool unclean, const char *path)
+                         const struct node_partition_state *new, size_t at, struct slice topic,
+                         int32_t partition, const char *path)
 {
     int32_t id = new->isr[at];
     int64_t seat = seat_of(old, id), epoch = new->isr_broker_epochs[at];
     const struct world_registration *life = life_of(world, id, epoch);
-    bool alone = new->isr_count == 1 && new->leader == id;
+    bool alone = new->isr_count == 1 && new->leader == id, unclean = may_be_unclean(world, topic);
     if (epoch == seat)
         return;
     if (life == NULL) {
@@ -121,7 +146,7 @@ static void judge_member(struct world *world, const struct node_partition_state 
         return;
     if (seat == -2)
         world_complain(world, "I27: a decision has put a replica into the ISR", path);
-    else if (!alone || !all_have_bounced(world, old))
+    else if (!alone || !all_have_bounced(world, old, topic, partition))
         world_complain(world, "I25: a seat of a former life has been kept", path);
 }
 
@@ -239,19 +264,19 @@ void world_judge_proposal_answered(struct world *world, struct world_proposal *p
 /* ---- one state ---- */
 
 static void judge_change(struct world *world, const struct node_partition_state *old,
-                         const struct node_partition_state *new, struct slice topic, const char *path)
+                         const struct node_partition_state *new, struct slice topic, int32_t partition,
+                         const char *path)
 {
-    bool unclean = world->options.unclean_leader_election || map_get(world->may_unclean, topic) != NULL;
     bool decided = new->leader_epoch > old->leader_epoch;
     if (new->leader_epoch < old->leader_epoch)
         world_complain(world, "I35: leader epoch fell", path);
     if (new->leader != old->leader &&new->leader_epoch == old->leader_epoch)
         world_complain(world, "I35: leader changed without a new epoch", path);
     if (new->leader != NODE_NO_LEADER &&new->leader != old->leader && seat_of(old, new->leader) == -2 &&
-        !unclean)
+        !may_be_unclean(world, topic))
         world_complain(world, "I27: the new leader had no seat", path);
     for (size_t i = 0; decided && new->isr_broker_epochs != NULL &&i < new->isr_count; i++)
-        judge_member(world, old, new, i, unclean, path);
+        judge_member(world, old, new, i, topic, partition, path);
     if (new->isr_broker_epochs == NULL)
         world_complain(world, "I25: seats without epochs", path);
 }
@@ -272,7 +297,7 @@ void world_judge_state(struct world *world, const struct fake_change *change, st
         remember_written(world, topic_id, partition, change->version, &new);
         if (change->kind == ZK_OPERATION_SET &&
             node_partition_state_decode(change->old_data, &old, NULL) == 0) {
-            judge_change(world, &old, &new, topic, change->path);
+            judge_change(world, &old, &new, topic, partition, change->path);
             judge_eligible(world, &old, &new, topic, partition, change->path);
             if (new.leader_epoch == old.leader_epoch)
                 judge_proposed(world, topic_id, partition, &new, change->version, change->path);
