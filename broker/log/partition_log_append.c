@@ -334,14 +334,22 @@ static int16_t begin_with_batch(struct partition_log *log, const uint8_t *batche
     return partition_log_begin_below(log, first.base_offset, now_ms);
 }
 
-/* After that: *error is that of the append. */
+/*
+ * After that: *error is that of the append. The disk may refuse to undo what it has refused to complete: the
+ * log is empty then, its segment may begin below it, and its bounds are what they were, as what was told of
+ * them, also of a log that has failed (I9).
+ */
 static void return_to_start(struct partition_log *log, int64_t start_offset, int64_t now_ms, int16_t *error)
 {
-    if (log->start_offset >= start_offset || partition_log_failure(log))
+    if (log->start_offset >= start_offset)
         return;
     int16_t returned = log->end_offset >= start_offset
                            ? partition_log_advance_start(log, start_offset)
                            : partition_log_truncate_fully(log, start_offset, now_ms);
+    if (log->start_offset < start_offset) {
+        log->end_offset = max_i64(log->end_offset, start_offset);
+        log->start_offset = start_offset;
+    }
     if (*error == KAFKA_NONE)
         *error = returned;
 }

@@ -230,6 +230,11 @@ int16_t partition_log_truncate(struct partition_log *log, int64_t offset, int64_
         error = prepare_cut(log, offset, now_ms, &cut);
     if (error)
         return partition_log_disk_error(log, error, "preparing a truncation");
+    /* The log starts within the batch that goes: it is empty from its start on. */
+    if (cut.end_offset < log->start_offset) {
+        producer_state_free(cut.producers);
+        return partition_log_truncate_fully(log, log->start_offset, now_ms);
+    }
     error = partition_log_lower_recovery_point(log, cut.end_offset);
     if (error) {
         producer_state_free(cut.producers);

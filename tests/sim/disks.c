@@ -198,10 +198,19 @@ void disks_fail(struct world *world)
     world_later(world, -1, duration_ms, repair, NULL, broker);
 }
 
+/* A directory that had no room for its first file is offline until its broker starts again. */
+static bool has_offline_directory(const struct sim_broker *broker)
+{
+    return broker->alive && broker->logs != NULL &&
+           log_manager_usable_directories(broker->logs) < log_manager_directories_count(broker->logs);
+}
+
 void disks_end(struct world *world)
 {
     for (int32_t b = 0; b < world->swarm.brokers; b++) {
         disks_repair(world, b, false);
         room_again(world, b, &world->brokers[b]);
+        if (has_offline_directory(&world->brokers[b]))
+            broker_kill(world, b, MEMORY_FILES_PROCESS_CRASH);
     }
 }
