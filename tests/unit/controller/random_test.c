@@ -12,7 +12,7 @@
  *   controller_random_test --from N COUNT   so many runs from seed N
  *   controller_random_test --seed N [--log] replays run N and tells its story, or with the controllers' log
  *
- * Measured, optimised, on one core of a small machine: 250 to 440 runs a second, as busy as it is; 10,000 in
+ * Measured, optimised, on one core of a small machine: 250 to 500 runs a second, as busy as it is; 10,000 in
  * half a minute.
  */
 #include <inttypes.h>
