@@ -125,6 +125,12 @@ static bool takes_seat(const struct sim_partition *partition, const struct node_
     return present == NO_BROKER_EPOCH || present != former;
 }
 
+/* No process lives to which that seat belongs: none will obey, and what is promised stays promised. */
+static bool is_dead(const struct world *world, int32_t id)
+{
+    return id > 0 && id <= world->swarm.brokers && !world->brokers[id - 1].alive;
+}
+
 static void note_leader(struct world *world, int32_t number, const struct node_partition_state *state)
 {
     struct sim_partition *partition = &world->partitions[number];
@@ -137,6 +143,8 @@ static void note_leader(struct world *world, int32_t number, const struct node_p
     /* Who had a seat and lost its log may be elected only by those who put up with it. */
     bool appointed = partition->has_state && state->leader != NO_LEADER &&
                      state->leader_epoch > partition->leader_epoch && takes_seat(partition, state);
+    if (appointed && had_seat(world, partition, state->leader, false) && is_dead(world, state->leader))
+        appointed = false;
     if (appointed && partition->unclean_asked && !had_seat(world, partition, state->leader, true)) {
         if (has_known_candidate(world, partition))
             world_fail(world, "I27",
