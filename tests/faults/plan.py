@@ -43,6 +43,8 @@ KINDS = {
 ROLES = ("any", "leader", "controller")
 
 # at: seconds from the start of its cycle; broker, other, zookeeper: numbers from 1; chance: for what else is drawn.
+# What is drawn shorter than this still ends after it has begun.
+SHORTEST = 0.01
 Step = namedtuple("Step", "at seconds kind role broker other zookeeper chance")
 
 
@@ -69,7 +71,8 @@ def draw_cycle(seed, number, brokers, available):
 
 def timeline(steps):
     """(moment, begins, step) in order of time; a step that ends when another begins ends first."""
-    rows = [(step.at, True, step) for step in steps] + [(step.at + step.seconds, False, step) for step in steps]
+    rows = [(step.at, True, step) for step in steps]
+    rows += [(step.at + max(step.seconds, SHORTEST), False, step) for step in steps]
     return sorted(rows, key=lambda row: (row[0], row[1]))
 
 

@@ -55,6 +55,11 @@ def test_every_kind_is_drawn_some_time():
     assert kinds == set(plan.KINDS)
 
 
+def test_a_step_of_no_length_begins_before_it_ends():
+    step = plan.draw_cycle(1, 1, 3, ALL)[0]._replace(seconds=0.0)
+    assert [begins for _, begins, _ in plan.timeline([step])] == [True, False]
+
+
 def test_the_timeline_begins_and_ends_every_step():
     for seed in SEEDS:
         steps = plan.draw_cycle(seed, 2, 3, ALL)
