@@ -32,8 +32,9 @@ check_partition(struct admin_request *request, struct image_topic *topic,
     struct buffer message;
     buffer_init(&message);
     result->partition_index = asked->partition_index;
-    result->error_code =
-        reassign_check(&controller->image, partition, asked->replicas != NULL ? &target : NULL, &message);
+    struct decide_settings settings = shell_decide_settings(controller);
+    result->error_code = reassign_check(&controller->image, partition,
+                                        asked->replicas != NULL ? &target : NULL, &settings, &message);
     result->error_message = slice_of(NULL);
     *waits = result->error_code == KAFKA_NONE;
     if (*waits) {

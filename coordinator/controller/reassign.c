@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "common/memory.h"
-#include "coordinator/controller/seats.h"
 #include "coordinator/zk/node_json.h"
 #include "proto/kafka/error.h"
 
@@ -157,18 +156,22 @@ bool reassign_drops(const struct node_assignment *from, const struct node_assign
 }
 
 bool reassign_is_safe(const struct image *image, const struct image_partition *partition,
-                      const struct node_assignment *next)
+                      const struct node_assignment *next, const struct decide_settings *settings)
 {
-    static const struct decide_settings settings = {0};
     if (!partition->has_state || !reassign_drops(&partition->assignment, next))
         return true;
+    size_t good = 0, stay = 0;
     for (size_t i = 0; i < partition->state.isr_count; i++) {
         int32_t id = partition->state.isr[i];
-        enum seat seat = seat_of_broker(image, partition, id, &settings);
-        if (node_replicas_contains(&next->replicas, id) && (seat == SEAT_KEPT || seat == SEAT_RENEWED))
-            return true;
+        enum seat seat = seat_of_broker(image, partition, id, settings);
+        if (seat != SEAT_KEPT && seat != SEAT_RENEWED)
+            continue;
+        good++;
+        if (node_replicas_contains(&next->replicas, id))
+            stay++;
     }
-    return false;
+    size_t least = partition->topic->config_known ? seats_min_isr(partition, settings) : 1;
+    return stay > 0 && stay >= min_size(least, min_size(good, next->replicas.count));
 }
 
 static void print_ids(struct buffer *out, const struct node_replicas *ids)
@@ -224,7 +227,8 @@ static int16_t check_adding(const struct image *image, const struct node_assignm
 }
 
 int16_t reassign_check(const struct image *image, const struct image_partition *partition,
-                       const struct node_replicas *target, struct buffer *message)
+                       const struct node_replicas *target, const struct decide_settings *settings,
+                       struct buffer *message)
 {
     static const struct node_assignment nothing = {0};
     const struct node_assignment *from = partition != NULL ? &partition->assignment : &nothing;
@@ -245,10 +249,10 @@ int16_t reassign_check(const struct image *image, const struct image_partition *
         buffer_append_string(message, "The partition does not exist.");
         error = KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     }
-    if (error == KAFKA_NONE && !reassign_is_safe(image, partition, &next)) {
-        buffer_append_string(message,
-                             "None of the replicas that would stay is in sync: those that would be dropped "
-                             "hold the only copies.");
+    if (error == KAFKA_NONE && !reassign_is_safe(image, partition, &next, settings)) {
+        buffer_append_string(
+            message, "Too few of the replicas that would stay are in sync (min.insync.replicas): those "
+                     "that would be dropped hold the only copies.");
         error = KAFKA_INVALID_REPLICA_ASSIGNMENT;
     }
     reassign_release(&next);

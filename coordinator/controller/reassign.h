@@ -18,6 +18,7 @@
 #define COORDINATOR_CONTROLLER_REASSIGN_H
 
 #include "coordinator/controller/image.h"
+#include "coordinator/controller/seats.h"
 
 /* What leaders can keep track of (partition_core.h); a move over more replicas at once is refused. */
 #define REASSIGN_REPLICAS_MAX 64
@@ -54,16 +55,20 @@ size_t reassign_bytes(const struct node_assignment *assignment);
 
 /* The first assignment has replicas that the second has not. */
 bool reassign_drops(const struct node_assignment *from, const struct node_assignment *next);
-/* Those that would stay have, among them, a member of the ISR with a good seat (seats.h); or there is no
- * state yet. */
+/*
+ * Of the members of the ISR with a good seat (seats.h) at least min.insync.replicas would stay, or as many as
+ * there are if there are fewer; or there is no state yet. What was acknowledged by so many must not be left
+ * to fewer by a move that is cancelled or replaced.
+ */
 bool reassign_is_safe(const struct image *image, const struct image_partition *partition,
-                      const struct node_assignment *next);
+                      const struct node_assignment *next, const struct decide_settings *settings);
 
 /*
  * The checks of a client's request, in Kafka's order: KAFKA_NONE, or the error with its message. partition
  * may be NULL: there is none. target NULL: to be cancelled.
  */
 int16_t reassign_check(const struct image *image, const struct image_partition *partition,
-                       const struct node_replicas *target, struct buffer *message);
+                       const struct node_replicas *target, const struct decide_settings *settings,
+                       struct buffer *message);
 
 #endif

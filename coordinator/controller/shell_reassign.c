@@ -305,7 +305,8 @@ static bool plan_move(struct controller *controller, struct image_partition *par
     bool undecided = !partition->state_known || partition->busy || partition->dirty || partition->unsettled;
     bool waits = undecided && (reassign_drops(&partition->assignment, next) ||
                                reassign_drops(next, &partition->assignment));
-    if (!waits && reassign_is_safe(image, partition, next))
+    struct decide_settings settings = shell_decide_settings(controller);
+    if (!waits && reassign_is_safe(image, partition, next, &settings))
         return true;
     if (!waits)
         refuse_move(controller, partition, KAFKA_INVALID_REPLICA_ASSIGNMENT);

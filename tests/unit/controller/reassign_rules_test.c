@@ -266,7 +266,7 @@ static void expect_verdict(struct fixture *fixture, const struct image_partition
 {
     struct buffer text;
     buffer_init(&text);
-    assert_int_equal(reassign_check(&fixture->image, partition, target, &text), error);
+    assert_int_equal(reassign_check(&fixture->image, partition, target, &fixture->settings, &text), error);
     assert_non_null(strstr(buffer_string(&text), message));
     buffer_release(&text);
 }
@@ -312,6 +312,25 @@ static void i36_the_last_in_sync_are_not_dropped(void **state)
     image_release(&fixture.image);
 }
 
+/* What two hold since it was acknowledged is not left to one. */
+static void i1_a_cancellation_leaves_min_isr_copies(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture, LIST(4, 5));
+    fixture.settings.min_insync_replicas = 2;
+    set_isr(&fixture, 4, IDS(4, 2), 2, 1);
+    expect_verdict(&fixture, fixture.partition, NULL, KAFKA_INVALID_REPLICA_ASSIGNMENT,
+                   "min.insync.replicas");
+    expect_verdict(&fixture, fixture.partition, LIST(6), KAFKA_INVALID_REPLICA_ASSIGNMENT, "only copies");
+    expect_verdict(&fixture, fixture.partition, LIST(4, 6), KAFKA_NONE, "");
+    set_isr(&fixture, 4, IDS(4, 2, 3), 3, 2);
+    expect_verdict(&fixture, fixture.partition, NULL, KAFKA_NONE, "");
+    set_isr(&fixture, 2, IDS(2), 1, 3);
+    expect_verdict(&fixture, fixture.partition, NULL, KAFKA_NONE, "");
+    image_release(&fixture.image);
+}
+
 /* A leaderless partition waits for a replica: a cancellation must not drop it for one that has lost its tail.
  */
 static void i27_who_is_waited_for_is_not_dropped(void **state)
@@ -340,6 +359,7 @@ int main(void)
         cmocka_unit_test(added_replicas_are_new),
         cmocka_unit_test(requests_are_checked),
         cmocka_unit_test(i36_the_last_in_sync_are_not_dropped),
+        cmocka_unit_test(i1_a_cancellation_leaves_min_isr_copies),
         cmocka_unit_test(i27_who_is_waited_for_is_not_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
