@@ -36,15 +36,8 @@ static void a_truncation_lowers_the_checkpoint_first(void **state)
 /* Appends a batch of one record at `offset`, as a follower does. */
 static int16_t follow(struct world *world, struct partition_log *log, int64_t offset)
 {
-    struct buffer bytes;
-    buffer_init(&bytes);
     struct batch_plan plan = batch_plan_plain(1, NOW_MS + offset);
-    make_batch(&world->prng, &plan, &bytes);
-    record_batch_set_base_offset(bytes.data, offset);
-    record_batch_set_leader_epoch(bytes.data, 1);
-    int16_t error = partition_log_append_as_follower(log, bytes.data, bytes.length, NOW_MS, NULL);
-    buffer_release(&bytes);
-    return error;
+    return follow_batch(log, &world->prng, &plan, offset, NOW_MS);
 }
 
 /* The disk has no room for the file that `part` names, for one call. */

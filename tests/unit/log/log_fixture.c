@@ -166,6 +166,19 @@ int16_t log_fixture_append_plan(struct log_fixture *fixture, const struct batch_
     return error;
 }
 
+int16_t follow_batch(struct partition_log *log, struct prng *prng, const struct batch_plan *plan,
+                     int64_t offset, int64_t now_ms)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    make_batch(prng, plan, &bytes);
+    record_batch_set_base_offset(bytes.data, offset);
+    record_batch_set_leader_epoch(bytes.data, 1);
+    int16_t error = partition_log_append_as_follower(log, bytes.data, bytes.length, now_ms, NULL);
+    buffer_release(&bytes);
+    return error;
+}
+
 int16_t log_fixture_follow(struct log_fixture *fixture, const struct buffer *batch)
 {
     struct record_batch parsed;

@@ -58,6 +58,9 @@ struct batch_plan {
 struct batch_plan batch_plan_plain(int record_count, int64_t timestamp);
 /* Appends the batch, as a producer sends it, to `out`. */
 void make_batch(struct prng *prng, const struct batch_plan *plan, struct buffer *out);
+/* Appends one of epoch 1 that begins at `offset`, as a follower does. */
+int16_t follow_batch(struct partition_log *log, struct prng *prng, const struct batch_plan *plan,
+                     int64_t offset, int64_t now_ms);
 
 /* A disk with /data on it, small segments and sparse indexes to get many of both; opens no log. */
 void log_fixture_init(struct log_fixture *fixture, uint64_t seed);

@@ -14,7 +14,6 @@
 
 #include "broker/log/partition_log_private.h"
 #include "proto/kafka/error.h"
-#include "proto/records/batch.h"
 #include "tests/unit/log/log_fixture.h"
 
 #define BEFORE_GAP 18
@@ -25,17 +24,9 @@
 /* Appends a batch of one record at `offset`, as a follower does. */
 static int16_t follow(struct log_fixture *fixture, int64_t offset)
 {
-    struct buffer bytes;
-    buffer_init(&bytes);
     struct batch_plan plan = batch_plan_plain(1, fixture->now_ms + offset);
     plan.value_bytes = 4;
-    make_batch(&fixture->prng, &plan, &bytes);
-    record_batch_set_base_offset(bytes.data, offset);
-    record_batch_set_leader_epoch(bytes.data, 1);
-    int16_t error =
-        partition_log_append_as_follower(fixture->log, bytes.data, bytes.length, fixture->now_ms, NULL);
-    buffer_release(&bytes);
-    return error;
+    return follow_batch(fixture->log, &fixture->prng, &plan, offset, fixture->now_ms);
 }
 
 /* Small segments, and a roll that is due exactly at the gap. */

@@ -13,7 +13,6 @@
 
 #include "broker/log/partition_log_private.h"
 #include "proto/kafka/error.h"
-#include "proto/records/batch.h"
 #include "tests/unit/log/log_fixture.h"
 
 #define BATCH_RECORDS 5
@@ -21,16 +20,8 @@
 /* Appends a batch of five records from `offset` on, as a follower does. */
 static int16_t follow(struct log_fixture *fixture, int64_t offset)
 {
-    struct buffer bytes;
-    buffer_init(&bytes);
     struct batch_plan plan = batch_plan_plain(BATCH_RECORDS, fixture->now_ms + offset);
-    make_batch(&fixture->prng, &plan, &bytes);
-    record_batch_set_base_offset(bytes.data, offset);
-    record_batch_set_leader_epoch(bytes.data, 1);
-    int16_t error =
-        partition_log_append_as_follower(fixture->log, bytes.data, bytes.length, fixture->now_ms, NULL);
-    buffer_release(&bytes);
-    return error;
+    return follow_batch(fixture->log, &fixture->prng, &plan, offset, fixture->now_ms);
 }
 
 static void assert_bounds(struct log_fixture *fixture, int64_t start_offset, int64_t end_offset)
