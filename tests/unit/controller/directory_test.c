@@ -258,10 +258,7 @@ static struct world *begin(void)
     const struct world_options options = {
         .seed = 11, .brokers = 3, .refuse_partition = refuse_on_disk, .keep_intact = true};
     disk_has_failed = false;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= 3; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     world_put_topic(world, "t", 3, 3);
     assert_true(world_run(world, 10000, world_is_at_rest));
     return world;

@@ -219,10 +219,7 @@ static struct world *begin(struct world_options options)
 {
     options.seed = options.seed != 0 ? options.seed : 5;
     options.brokers = 3;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= 3; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     world_put_topic(world, "t", PARTITIONS, 3);
     assert_true(world_run(world, 10000, world_is_at_rest));
     return world;

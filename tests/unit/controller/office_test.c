@@ -24,10 +24,7 @@ static struct world *begin(int brokers, struct world_options options)
 {
     options.seed = 5;
     options.brokers = brokers;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= brokers; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     assert_int_equal(controller_gauges(world_controller(world)).brokers, brokers);
     return world;
 }

@@ -48,10 +48,7 @@ static struct world *begin(struct world_options options)
 {
     options.seed = options.seed > 0 ? options.seed : 5;
     options.brokers = BROKERS;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= BROKERS; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     world_put_topic(world, name(), many, FACTOR);
     assert_true(world_run(world, 60000, world_is_at_rest));
     return world;

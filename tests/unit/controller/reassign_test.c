@@ -29,10 +29,7 @@ static struct world *begin(struct world_options options)
 {
     options.seed = options.seed > 0 ? options.seed : 5;
     options.brokers = BROKERS;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= BROKERS; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     world_put_topic(world, "t", PARTITIONS, 3);
     assert_true(world_run(world, 10000, world_is_at_rest));
     return world;

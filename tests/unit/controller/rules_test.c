@@ -36,10 +36,7 @@ static struct world *begin(struct world_options options)
 {
     if (options.seed == 0)
         options.seed = 11;
-    struct world *world = world_new(&options);
-    for (int i = 1; i <= options.brokers; i++)
-        world_start(world, i);
-    assert_true(world_run(world, 10000, world_is_at_rest));
+    struct world *world = world_begin(&options);
     world_put_topic(world, TOPIC, PARTITIONS, (size_t)min_i64(options.brokers, 3));
     assert_true(world_run(world, 10000, world_is_at_rest));
     return world;

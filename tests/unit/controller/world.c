@@ -256,6 +256,16 @@ void world_start(struct world *world, int32_t id)
     fake_client_connect(broker->client);
 }
 
+struct world *world_begin(const struct world_options *options)
+{
+    struct world *world = world_new(options);
+    for (int32_t id = 1; id <= options->brokers; id++)
+        world_start(world, id);
+    bool rests = world_run(world, 10000, world_is_at_rest);
+    CHECK(rests);
+    return world;
+}
+
 void world_kill(struct world *world, int32_t id)
 {
     struct world_broker *broker = broker_of(world, id);

@@ -155,6 +155,9 @@ struct world {
 struct world *world_new(const struct world_options *options);
 void world_free(struct world *world);
 
+/* A world whose brokers have all started, and are at rest. */
+struct world *world_begin(const struct world_options *options);
+
 /* Begins a broker's process; it connects and registers by itself. */
 void world_start(struct world *world, int32_t broker);
 /* Ends it as by SIGKILL; its session lives on until its timeout. */
